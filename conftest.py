@@ -1,0 +1,17 @@
+"""Settings that all tests and doctests of the repository share."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _doctest_names(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
+    """Examples in docstrings use ``np``, ``pg`` and ``asarray`` without importing them."""
+    if request.config.getoption("doctestmodules"):
+        doctest_namespace["np"] = importlib.import_module("numpy")
+        doctest_namespace["pg"] = plugrad = importlib.import_module("plugrad")
+        doctest_namespace["asarray"] = plugrad.asarray

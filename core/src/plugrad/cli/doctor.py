@@ -1,0 +1,83 @@
+"""``plugrad doctor``: checks the environment, every plugin, every backend and every target, and says what to do."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+
+from ..errors import BackendUnavailableError, PluginError
+from ..plugins import available_backends, backend_index, default_backend
+from ..plugins.loader import Registry, core_version, discover
+
+Finding = tuple[str, str, bool]
+"""A word, a text, and whether something is broken."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Check everything that is installed; the exit code is 1 when something is broken."""
+    argparse.ArgumentParser(prog="plugrad doctor", description=main.__doc__).parse_args(argv)
+    broken = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a warning would say is a finding here
+        for section in (environment, plugins, backends, targets):
+            print(section.__name__)
+            for word, text, bad in section(discover()):
+                broken += bad
+                print(f"  {'BROKEN: ' if bad else ''}{word:<12} {text}")
+    print(f"{broken} broken" if broken else "nothing is broken")
+    return 1 if broken else 0
+
+
+def environment(registry: Registry) -> Iterator[Finding]:
+    """Versions, a compiler, and the environment variables that plugrad reads."""
+    yield "python", f"{platform.python_version()} on {platform.platform(terse=True)}, {platform.machine()}", False
+    yield "plugrad", core_version(), False
+    for name in ("numpy", "ml_dtypes", "pluggy"):
+        yield name, metadata.version(name), False
+    compilers = filter(None, map(shutil.which, (os.environ.get("CC") or "cc", "gcc", "clang", "cl")))
+    yield "C compiler", next(compilers, "none found; only building a compiled backend from source needs one"), False
+    for name in sorted(os.environ):
+        if name.startswith("PLUGRAD_"):
+            yield name, os.environ[name], False
+
+
+def plugins(registry: Registry) -> Iterator[Finding]:
+    """Every plugin with its status."""
+    for plugin in registry.plugins:
+        reason = f": {plugin.reason}" if plugin.reason else ""
+        yield plugin.status, f"{plugin.provider} (entry point {plugin.provider.entry_point}){reason}", plugin.broken
+    for note in registry.notes:
+        yield "note", note, True
+
+
+def backends(registry: Registry) -> Iterator[Finding]:
+    """What each probe answered; a backend that says it is available is loaded."""
+    entries = registry.select("backend")
+    for name, outcome in available_backends().items():
+        text = f"{name} of {entries[name].provider}{': ' + outcome.reason if outcome.reason else ''}"
+        yield outcome.status, text, outcome.status in ("timed out", "raised")
+        try:
+            if outcome.available:
+                backend_index(name)
+        except BackendUnavailableError as error:
+            yield "not loaded", str(error), True
+    yield "default", default_backend(), False
+
+
+def targets(registry: Registry) -> Iterator[Finding]:
+    """Import what every other registration points at, save kernels for backends that cannot be used here."""
+    usable = {name for name, outcome in available_backends().items() if outcome.available} | {""}
+    good = 0
+    for entry in registry.entries:
+        try:
+            if entry.word != "backend" and entry.backend in usable:
+                entry.load()
+                good += 1
+        except PluginError as error:
+            yield entry.word, str(error), True
+    yield "imported", str(good), False

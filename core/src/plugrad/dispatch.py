@@ -1,0 +1,344 @@
+"""The only road from a call to a kernel: lift, promote, check, choose the level, run, record. Three frames from the user to the kernel."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .backend import BACKENDS
+from .dtypes import B1, C8, DTYPES, F4, I8, KIND, promote, scalar_fits
+from .errors import DeviceError, DTypeError
+from .fallback import through_host
+from .op import OPS, Op, broadcast_shapes
+from .ownership import sole
+from .reference.backend import NumpyBackend
+from .state import ACTIVE, State, state, within
+from .table import add_backend, add_kernel, code_of, decline, illegal_dtype
+from .tape import live
+from .tensor import FOREIGN, HANDLES, LENT, Node, Tensor, leaked
+
+__all__ = ["Place", "add_backend", "add_kernel", "bind", "bind1", "bind2", "lift", "observe", "overwrite", "sole"]
+
+
+class Place(NamedTuple):
+    """Where a creation op makes its value: backend index and ordinal."""
+
+    be: int
+    dev: str
+
+
+# -- the fast roads: eager, one dtype, one device, nothing recorded
+
+
+def bind1(op: Op, x: Any) -> Any:
+    """An elementwise op of one operand."""
+    if type(x) is not Tensor or ACTIVE[0] or x.mask or x.tr is not None:
+        return bind(op, (x,), {})
+    r = op.table[x.be][x.dt](x.val)
+    if r is NotImplemented:
+        return bind(op, (x,), {})
+    return Tensor(r, x.be, B1 if op.boolean else x.dt, x.shape, x.dev)
+
+
+def bind2(op: Op, x: Any, y: Any) -> Any:
+    """An elementwise op of two operands."""
+    if type(x) is not Tensor or type(y) is not Tensor or ACTIVE[0] or x.mask or y.mask:
+        return bind(op, (x, y), {})
+    be, dt, shape = x.be, x.dt, x.shape
+    if be != y.be or dt != y.dt or x.dev != y.dev or x.tr is not None or y.tr is not None:
+        return bind(op, (x, y), {})
+    if shape != y.shape:
+        shape = broadcast_shapes(op.name, shape, y.shape)
+    r = op.table[be][dt](x.val, y.val)
+    if r is NotImplemented:
+        return bind(op, (x, y), {})
+    return Tensor(r, be, B1 if op.boolean else dt, shape, x.dev)
+
+
+# -- scalars and promotion
+
+_SCALARS = (bool, int, float, complex)
+_lifted: dict[tuple[Any, ...], Tensor] = {}
+_DEFAULT = {bool: B1, int: I8, float: F4, complex: C8}
+
+
+def lift(name: str, scalar: Any, like: Tensor) -> Tensor:
+    """A Python scalar as a cached 0-d tensor of the dtype it takes beside ``like`` (weak scalars), on its device."""
+    dt = like.dt
+    if not scalar_fits(scalar, dt):
+        kind = next(t for t in _SCALARS if isinstance(scalar, t))
+        dt = promote(name, dt, _DEFAULT[kind])
+    key = (like.be, like.dev, dt, type(scalar), repr(scalar))
+    found = _lifted.get(key)
+    if found is None:
+        try:
+            array = np.asarray(scalar, DTYPES[dt])
+        except OverflowError as error:
+            raise DTypeError(f"{name}: {scalar!r} does not fit {DTYPES[dt].name}; cast the tensor with .astype() first") from error
+        if len(_lifted) > 4096:
+            _lifted.clear()
+        found = _lifted[key] = Tensor(BACKENDS[like.be].from_host(array, like.dev), like.be, dt, (), like.dev, LENT)
+        found.born = 0
+    return found
+
+
+def _lift_all(op: Op, xs: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    """Operands that are not tensors become tensors, placed like those that are."""
+    like = next((x for x in (*xs[op.key :], *xs[: op.key]) if isinstance(x, Tensor)), None)
+    if like is None:
+        like = Tensor._convert(xs[op.key])
+        xs = (*xs[: op.key], like, *xs[op.key + 1 :])
+    out = []
+    for x in xs:
+        if isinstance(x, Tensor):
+            out.append(x)
+        elif isinstance(x, _SCALARS):
+            out.append(lift(op.name, x, like))
+        else:
+            out.append(Tensor._convert(x, device=like.device))
+    return tuple(out)
+
+
+def _promote(op: Op, xs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Cast the operands that share a dtype to their common one. Casts are ops: differentiated, fused and counted like any other."""
+    together = op.together if op.together is not None else range(len(xs)) if op.elementwise else ()
+    codes = [xs[i].dt for i in together]
+    if not codes or all(c == codes[0] for c in codes):
+        return xs
+    code = codes[0]
+    for other in codes[1:]:
+        code = promote(op.name, code, other)
+    return tuple([x.astype(DTYPES[code]) if i in together and x.dt != code else x for i, x in enumerate(xs)])
+
+
+# -- the general road
+
+
+def bind(op: Op, xs: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+    """``op(*xs, **attrs)``: operands may be scalars or arrays, recorded, or values of any interpreter."""
+    for x in xs:
+        if type(x) not in HANDLES and not isinstance(x, Tensor):
+            xs = _lift_all(op, xs)
+            break
+    if len(xs) > 1:
+        xs = _promote(op, xs)
+        first = xs[0]
+        for x in xs:
+            if x.be != first.be or x.dev != first.dev:
+                raise DeviceError(f"{op.name}: operands on {first.device!r} and {x.device!r}; move one of them with .to({first.device!r})")
+    if xs:
+        key = xs[op.key]
+        be, dt, dev = key.be, key.dt, key.dev
+    else:
+        be, dev = attrs["device"]
+        dt = code_of(attrs["dtype"])
+    if dt not in op.codes:
+        raise illegal_dtype(op, dt)
+    spec = op.spec(*xs, **attrs)
+    here = None
+    tr, rec, hold = None, 0, 0
+    if ACTIVE[0]:
+        here = state()
+        tr = here.stage
+        capture = here.capture
+        if capture is not None:
+            xs = tuple([capture.resolve(x) for x in xs])
+            hold = capture.hold
+    for x in xs:
+        if x.tr is not None:
+            if not x.tr.alive:
+                raise leaked(op.name, x)
+            if tr is None or x.tr.uid > tr.uid:
+                tr = x.tr
+        if x.mask:
+            rec |= live(x, here) if here is not None else x.mask & 1
+    if rec:
+        rec = rec & ~hold if op.differentiable else 0
+        if tr is not None:
+            rec &= ~tr.outer  # each graph id is recorded at exactly one level
+    if tr is not None and tr.staging:
+        xs = tuple([tr.lifted(x) for x in xs])
+    if op.decompose is not None and not _whole(op, tr, rec, be, dt):
+        return _decomposed(op, xs, attrs, rec)
+    if rec:
+        _own_saved(op, xs)
+    if tr is None:
+        out = _run(op, xs, attrs, spec, be, dt, dev, here)
+        if out is NotImplemented:
+            return _decomposed(op, xs, attrs, rec)
+    else:
+        out = _lower(tr, op, xs, attrs, spec, here or state())
+    return record(op, xs, attrs, out, rec) if rec else out
+
+
+Op.bind = staticmethod(bind)
+if not BACKENDS:
+    add_backend(NumpyBackend())  # index 0: the reference, there before any plugin is looked for
+
+
+def _whole(op: Op, tr: Any, rec: int, be: int, dt: int) -> bool:
+    """Whether an op with a decomposition stays one call at this level: the level has a rule for it, or the backend a kernel."""
+    if op.opaque:
+        return tr is not None
+    if rec and not op.has_vjp:
+        return False
+    if tr is not None and not tr.staging:
+        return bool(tr.keeps(op))
+    return op.run is not None or op.table[be][dt] is not decline
+
+
+def _decomposed(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], rec: int) -> Any:
+    """Run the decomposition at the caller's level. An op with a vjp of its own is recorded as one node, else its parts are."""
+    if not rec or not op.has_vjp:
+        return op.decompose(*xs, **attrs)
+    _own_saved(op, xs)
+    here = state()
+    with within(mask=here.mask & ~rec):
+        out = op.decompose(*xs, **attrs)
+    return record(op, xs, attrs, out, rec)
+
+
+def _run(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], spec: Any, be: int, dt: int, dev: str, here: State | None) -> Any:
+    """The kernel, at level 0: the best one, then the next providers; NotImplemented asks for the decomposition; else through the host."""
+    if op.run is not None:
+        return op.run(*xs, **attrs)
+    if not xs:
+        attrs = {**attrs, "device": dev}
+    how = "native"
+    r = op.table[be][dt](*[x.val for x in xs], **attrs)
+    if r is NotImplemented:
+        for kernel in op.chain[be][dt][1:]:
+            r = kernel.fn(*[x.val for x in xs], **attrs)
+            if r is not NotImplemented:
+                break
+        else:
+            if op.decompose is not None:
+                return NotImplemented
+            how = "fallback"
+            r = through_host(op, [x.val for x in xs], attrs, spec, be, dt, dev)
+    if here is not None:
+        for observer in here.observers:
+            observer(op.name, BACKENDS[be].name, how)
+    if type(spec) is tuple:
+        return tuple([Tensor(v, be, code_of(s.dtype), s.shape, dev) for v, s in zip(r, spec, strict=True)])
+    out = Tensor(r, be, dt if spec.dtype is DTYPES[dt] else code_of(spec.dtype), spec.shape, dev)
+    if op.alias:
+        x = xs[0]
+        out.base = x.base if x.base is not None else x.val
+    return out
+
+
+def _lower(tr: Any, op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], spec: Any, here: State) -> Any:
+    """Hand the call to an interpreter, whose rule runs in the state below it."""
+    if not tr.alive:
+        raise leaked(op.name, xs[0])
+    before = here.mask, here.stage, here.capture, here.top
+    here.mask &= tr.outer
+    here.stage, here.capture, here.top = tr.below
+    try:
+        return tr.process(op, xs, attrs, spec)
+    finally:
+        here.mask, here.stage, here.capture, here.top = before
+
+
+# -- recording
+
+
+def _own_saved(op: Op, xs: tuple[Tensor, ...]) -> None:
+    """Borrowed memory that a node will keep is copied once, for its handle."""
+    for i, x in enumerate(xs):
+        if x.base is FOREIGN and x.tr is None and (op.saves is None or i in op.saves):
+            copied = bind(OPS["copy"], (x.clone(None, 0),), {})
+            x.val, x.base = copied.val, None
+
+
+def record(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], out: Any, rec: int) -> Any:
+    """Put a call on the tape: snapshots hold only the ids being recorded and only the values that the backward rule reads."""
+    here = state()
+    inputs = []
+    for i, x in enumerate(xs):
+        mask = live(x, here) & rec if x.mask else 0
+        node = x.node if mask else None
+        keep = op.saves is None or i in op.saves
+        inputs.append(x.clone(node, mask, x.ix) if keep else x.ghost(node, mask, x.ix))
+    many = type(out) is tuple
+    outs = out if many else (out,)
+    kept = tuple([o.clone(None, 0) if op.save_output else o.ghost(None, 0) for o in outs])
+    node = Node(op, attrs, tuple(inputs), kept, rec)
+    results = []
+    for i, o in enumerate(outs):
+        if o.node is not None or o.tr is not None or type(o) is not Tensor or any(o is x for x in xs):
+            o = o.clone(None, 0)
+        o.node, o.mask, o.ix = node, rec, i
+        results.append(o)
+    return tuple(results) if many else results[0]
+
+
+# -- writing in place
+
+
+def overwrite(op: Op, x: Tensor, rest: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
+    """``x = op(x, *rest)`` as a write to the handle ``x``, into its own buffer when nobody else can see it. Returns ``x``."""
+    rest = tuple([r if isinstance(r, Tensor) else _lift_all(op, (x, r))[1] for r in rest])
+    if not _reuse(op, x, rest, attrs):
+        new = bind(op, (x, *rest), attrs)
+        if new.shape != x.shape:
+            raise ValueError(f"{op.name}: writing in place needs a result of the target's shape {x.shape}, got {new.shape}")
+        x.rebind(new if new.dt == x.dt else _same_kind(op, new, x))
+    return x
+
+
+def _same_kind(op: Op, new: Tensor, x: Tensor) -> Tensor:
+    order = "biufc"
+    if order.index(KIND[new.dt]) > max(order.index(KIND[x.dt]), order.index("u") if KIND[x.dt] in "iu" else 0):
+        raise DTypeError(f"{op.name}: a {new.dtype} result cannot be written into a {x.dtype} tensor; write x = x {op.name} y instead")
+    return new.astype(x.dtype)
+
+
+def _reuse(op: Op, x: Tensor, rest: tuple[Tensor, ...], attrs: dict[str, Any]) -> bool:
+    """Do it in the buffer of ``x``, or leave everything untouched and say False."""
+    into = BACKENDS[x.be].into.get(op.name)
+    if into is None or x.is_leaf or x.dt not in op.codes or not sole(x):
+        return False
+    rec = 0
+    if ACTIVE[0]:
+        here = state()
+        if here.stage is not None or here.capture is not None or here.log is not None or here.observers:
+            return False
+        rec = live(x, here) if x.mask else 0
+    else:
+        rec = x.mask & 1
+    for r in rest:
+        if r.tr is not None or r.be != x.be or r.dev != x.dev or r.dt != x.dt:
+            return False
+        if r.mask:
+            rec |= live(r, state())
+    if op.spec(x, *rest, **attrs).shape != x.shape:
+        return False
+    if rec and (op.saves is None or 0 in op.saves or op.save_output):
+        return False
+    if into(x.val, x.val, *[r.val for r in rest], **attrs) is NotImplemented:
+        return False
+    if rec or x.mask:
+        old, value = x.ghost(x.node, x.mask, x.ix), Tensor(x.val, x.be, x.dt, x.shape, x.dev)
+        new = record(op, (old, *rest), attrs, value, rec) if rec else value
+        x.node, x.mask, x.ix = new.node, new.mask, 0
+    return True
+
+
+# -- watching
+
+
+def observe(observer: Any) -> within:
+    """Within the block, in this thread, ``observer(op, backend, how)`` hears of every kernel that runs; ``how`` is native or fallback.
+
+    >>> import plugrad
+    >>> heard = []
+    >>> x = plugrad.asarray([1.0], device="numpy")
+    >>> with observe(lambda op, backend, how: heard.append((op, backend, how))):
+    ...     y = x + x
+    >>> heard
+    [('add', 'numpy', 'native')]
+    """
+    return within(observers=(*state().observers, observer))

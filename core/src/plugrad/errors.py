@@ -1,0 +1,84 @@
+"""Every exception plugrad raises on purpose. Each is also the built-in error a NumPy user would expect, so old ``except`` clauses work.
+
+A message starts with the op's name, shows the shapes and dtypes that disagree, and ends with the remedy.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BackendUnavailableError",
+    "CheckpointError",
+    "DTypeError",
+    "DeviceError",
+    "FallbackError",
+    "FallbackWarning",
+    "LeakedTracerError",
+    "PluginError",
+    "PluginWarning",
+    "PlugradError",
+    "RecordingError",
+    "ShapeError",
+    "StateError",
+    "UnknownNameError",
+    "ViewWriteError",
+]
+
+
+class PlugradError(Exception):
+    """Base of all errors raised by plugrad and its plugins."""
+
+
+class ShapeError(PlugradError, ValueError):
+    """Shapes, axes or indices do not fit the op."""
+
+
+class DTypeError(PlugradError, TypeError):
+    """The op is not defined for this dtype, or no promotion exists between two dtypes."""
+
+
+class DeviceError(PlugradError, RuntimeError):
+    """Operands on different devices, or a fault of a device. A fault may surface later than the op that caused it."""
+
+
+class BackendUnavailableError(DeviceError):
+    """The backend is unknown, not installed, or installed but not usable here; the message carries the reason."""
+
+
+class FallbackError(PlugradError, RuntimeError):
+    """A backend lacks a kernel, the op has no decomposition, and the way through the host is closed (``PLUGRAD_FALLBACK=error``)."""
+
+
+class RecordingError(PlugradError, RuntimeError):
+    """The tape cannot do what was asked: nothing was recorded, the graph was freed, or a recorded leaf was written to."""
+
+
+class LeakedTracerError(PlugradError, RuntimeError):
+    """A value of a transformation that has ended (or of an inner one) was used outside it."""
+
+
+class StateError(PlugradError, RuntimeError):
+    """A write to state that the running transformation cannot express."""
+
+
+class ViewWriteError(PlugradError, ValueError):
+    """A write into a view that nobody could see, or that its author probably expected to write through."""
+
+
+class PluginError(PlugradError, RuntimeError):
+    """A plugin could not be loaded or broke the rules of registration."""
+
+
+class UnknownNameError(PlugradError, LookupError):
+    """No op, component or command of that name is registered."""
+
+
+class CheckpointError(PlugradError, OSError):
+    """A checkpoint file is missing, damaged, or does not fit the model."""
+
+
+class FallbackWarning(UserWarning):
+    """An op runs on the reference backend through the host, because the tensor's backend has no kernel for it."""
+
+
+class PluginWarning(UserWarning):
+    """A plugin is broken and was left out; the others work."""

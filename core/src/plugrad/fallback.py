@@ -1,0 +1,108 @@
+"""The way through the host, for ops that a backend cannot run itself: loud, counted, and closed by ``PLUGRAD_FALLBACK=error``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .backend import BACKENDS
+from .dtypes import DTYPES
+from .errors import FallbackError, FallbackWarning
+
+
+class FallbackCount(NamedTuple):
+    """What one (op, dtype, backend) cost: calls, bytes moved both ways, seconds."""
+
+    op: str
+    dtype: str
+    backend: str
+    calls: int
+    bytes: int
+    seconds: float
+
+
+class FallbackReport(tuple[FallbackCount, ...]):
+    """The counts, most time first. Prints as a table."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        if not self:
+            return "no op ran on the host for lack of a kernel"
+        rows = [("op", "dtype", "backend", "calls", "MB moved", "seconds")]
+        rows += [(c.op, c.dtype, c.backend, str(c.calls), f"{c.bytes / 1e6:.1f}", f"{c.seconds:.3f}") for c in self]
+        widths = [max(len(row[i]) for row in rows) for i in range(6)]
+        return "\n".join("  ".join(cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))) for row in rows)
+
+
+_counts: dict[tuple[str, str, str], list[float]] = {}
+_lock = threading.Lock()
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def fallback_report() -> FallbackReport:
+    """The ops that ran on the reference backend because the tensor's own backend has no kernel and the op no decomposition.
+
+    >>> import plugrad
+    >>> plugrad.reset_fallback_report()
+    >>> print(plugrad.fallback_report())
+    no op ran on the host for lack of a kernel
+    """
+    with _lock:
+        found = [FallbackCount(*key, int(c[0]), int(c[1]), c[2]) for key, c in _counts.items()]
+    return FallbackReport(sorted(found, key=lambda c: -c.seconds))
+
+
+def reset_fallback_report() -> None:
+    """Forget the counts; each op warns again on its next fallback."""
+    with _lock:
+        _counts.clear()
+
+
+def through_host(op: Any, values: list[Any], attrs: dict[str, Any], spec: Any, be: int, dt: int, dev: str) -> Any:
+    """Copy the operands to the host, run the reference kernel, copy the result back."""
+    backend, dtype = BACKENDS[be], DTYPES[dt].name
+    if be == 0:
+        raise FallbackError(f"{op.name}: the reference backend has no kernel for {dtype}, and the op has no decomposition for these operands")
+    if os.environ.get("PLUGRAD_FALLBACK") == "error":
+        raise FallbackError(
+            f"{op.name}: {backend.name} has no kernel for {dtype}, the op has no decomposition, and PLUGRAD_FALLBACK=error forbids "
+            "the way through the host; add the kernel, or unset the variable"
+        )
+    key = (op.name, dtype, backend.name)
+    begun = time.perf_counter()
+    hosted = [backend.to_host(v) for v in values]
+    found = op.table[0][dt](*hosted, **attrs)
+    if found is NotImplemented:
+        raise FallbackError(f"{op.name}: neither {backend.name} nor the reference backend can run it on {dtype}")
+    many = type(spec) is tuple
+    outs = [np.asarray(r, s.dtype) for r, s in zip(found if many else (found,), spec if many else (spec,), strict=True)]
+    back = [backend.from_host(r, dev) for r in outs]
+    moved = sum(h.nbytes for h in hosted) + sum(r.nbytes for r in outs)
+    with _lock:
+        first = key not in _counts
+        count = _counts.setdefault(key, [0, 0, 0.0])
+        count[0] += 1
+        count[1] += moved
+        count[2] += time.perf_counter() - begun
+    if first:
+        warnings.warn(
+            f"{op.name} ({dtype}) runs on the reference backend through the host: {backend.name} has no kernel for it; see plugrad.fallback_report()",
+            FallbackWarning,
+            stacklevel=user_level(),
+        )
+    return tuple(back) if many else back[0]
+
+
+def user_level() -> int:
+    """The ``stacklevel`` of the nearest frame outside plugrad, seen from the caller."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame, level = frame.f_back, level + 1
+    return level

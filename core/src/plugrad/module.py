@@ -1,0 +1,197 @@
+"""Module: a tree of tensors and other fields. A model is a pytree: it can be differentiated, mapped, staged and moved as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from . import tree
+from .errors import ShapeError, StateError
+from .tensor import Buffer, Parameter, Tensor
+
+M = TypeVar("M", bound="Module")
+
+
+class Module:
+    """Base of layers and models. Attributes that are tensors, Modules, or lists, tuples and dicts of them, make up the tree.
+
+    Write ``forward``; calling the module calls it. A Module handed to ``grad``, ``jvp`` or ``vmap`` reaches the function as a rebuilt copy whose
+    Buffers are the caller's own; setting a Python attribute on that copy would be lost, so it raises.
+
+    >>> import plugrad
+    >>> class Scale(plugrad.Module):
+    ...     def __init__(self):
+    ...         self.w = plugrad.Parameter([2.0])
+    ...     def forward(self, x):
+    ...         return x * self.w
+    >>> Scale()(plugrad.asarray([3.0])).tolist()
+    [6.0]
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_sealed")
+    training: bool = True
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes."""
+        raise NotImplementedError(f"{type(self).__name__}: define forward()")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.forward(*args, **kwargs)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if getattr(self, "_sealed", False):
+            raise StateError(
+                f"{type(self).__name__}.{name}: a Module inside a transformation is a rebuilt copy, the attribute would be lost; "
+                "keep state in a Buffer and use .assign()"
+            )
+        object.__setattr__(self, name, value)
+
+    # -- walking
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and those inside it, each once, with dotted paths; the outermost has the empty path."""
+        seen: set[int] = set()
+        for path, part in _parts(self, prefix):
+            if isinstance(part, Module) and id(part) not in seen:
+                seen.add(id(part))
+                yield path, part
+
+    def modules(self) -> Iterator[Module]:
+        """This module and those inside it, each once."""
+        return (m for _, m in self.named_modules())
+
+    def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor of the tree, each once, with its dotted path."""
+        seen: set[int] = set()
+        for path, part in _parts(self, ""):
+            if isinstance(part, Tensor) and id(part) not in seen:
+                seen.add(id(part))
+                yield path, part
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """The Parameters, each once, with dotted paths."""
+        return ((path, t) for path, t in self.named_tensors() if isinstance(t, Parameter))
+
+    def parameters(self) -> list[Parameter]:
+        """The Parameters, each once."""
+        return [t for _, t in self.named_parameters()]
+
+    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
+        """The Buffers, each once, with dotted paths."""
+        return ((path, t) for path, t in self.named_tensors() if isinstance(t, Buffer))
+
+    def buffers(self) -> list[Buffer]:
+        """The Buffers, each once."""
+        return [t for _, t in self.named_buffers()]
+
+    # -- modes and gradients
+
+    def train(self: M, mode: bool = True) -> M:
+        """Set ``training`` here and in every module inside. Returns the module."""
+        for m in self.modules():
+            m.training = mode
+        return self
+
+    def eval(self: M) -> M:
+        """``train(False)``."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for p in self.parameters():
+            p.grad = None
+
+    # -- moving and saving
+
+    def to(self: M, device: str) -> M:
+        """Move every tensor of the tree to a device, in place: the handles stay the same. Returns the module."""
+        moved = [(t, t.detach().to(device)) for _, t in self.named_tensors()]  # type: ignore[attr-defined]
+        for t, new in moved:
+            t.val, t.be, t.dev, t.base, t.grad = new.val, new.be, new.dev, new.base, None
+        return self
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Parameters, Buffers and other tensors by dotted path, as plain values. Tied tensors appear once, under their first path."""
+        return {path: t.detach() for path, t in self.named_tensors()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Assign every tensor from ``state`` (tensors or arrays). Names all missing, unexpected and mis-shaped keys before changing anything."""
+        own = dict(self.named_tensors())
+        problems = [f"missing {k!r}" for k in own if k not in state] + [f"unexpected {k!r}" for k in state if k not in own]
+        for k, t in own.items():
+            shape = tuple(getattr(state.get(k), "shape", t.shape))
+            if shape != t.shape:
+                problems.append(f"{k!r} has shape {shape}, the model {t.shape}")
+        if problems:
+            raise ShapeError(
+                f"load_state_dict: the state does not fit {type(self).__name__}: {'; '.join(problems)}. "
+                "Build the model with the configuration it was saved with"
+            )
+        ready = []
+        for k, t in own.items():
+            value = state[k]
+            if isinstance(value, Tensor):
+                value = value.detach().to(t.device)  # type: ignore[attr-defined]
+            ready.append((t, t.adopt(value)))
+        for t, value in ready:
+            t.assign(value)
+
+    def __repr__(self) -> str:
+        rows = []
+        for name, value in vars(self).items():
+            if isinstance(value, (Module, list, tuple)) and any(isinstance(m, Module) for m in _flat(value)):
+                for path, child in _children(name, value):
+                    rows.append("  " + f"({path}): {child!r}".replace("\n", "\n  "))
+            elif isinstance(value, Tensor):
+                rows.append(f"  {name}: {type(value).__name__} {value.shape} {value.dtype}")
+        return f"{type(self).__name__}({self.extra_repr()})" if not rows else f"{type(self).__name__}({self.extra_repr()}\n" + "\n".join(rows) + "\n)"
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows between the parentheses: the configuration."""
+        return ""
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    return iter(value) if isinstance(value, (list, tuple)) else iter((value,))
+
+
+def _children(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Module):
+        yield name, value
+        return
+    for i, child in enumerate(value):
+        yield f"{name}.{i}", child
+
+
+def _parts(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Tensors and Modules below ``value`` in order, with paths."""
+    if isinstance(value, Tensor):
+        yield path, value
+        return
+    items: Any
+    if isinstance(value, Module):
+        yield path, value
+        items = vars(value).items()
+    elif isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    else:
+        return
+    for key, child in items:
+        yield from _parts(child, f"{path}.{key}" if path else str(key))
+
+
+def _flatten_module(m: Module) -> tuple[Any, Any]:
+    return list(vars(m).values()), (type(m), tuple(vars(m)))
+
+
+def _unflatten_module(aux: Any, children: list[Any]) -> Module:
+    cls, names = aux
+    m = object.__new__(cls)
+    m.__dict__.update(zip(names, children, strict=True))
+    object.__setattr__(m, "_sealed", True)
+    return m  # type: ignore[no-any-return]
+
+
+tree.register(Module, _flatten_module, _unflatten_module, is_module=True)

@@ -1,0 +1,264 @@
+"""Op: a name, a shape rule, and one declaration of the derivative; forward mode, the transposed rule and batching are derived from it.
+
+An op knows no backend: kernels are found under its name. Cotangents pair by Re<g, t>, so an adjoint conjugates its partial and
+``x - lr * grad`` descends, complex numbers included.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from .backend import Kernel, Spec
+from .dtypes import GROUPS, bool_, parse
+from .errors import PluginError, ShapeError
+from .state import Scope
+from .tape import backprop, leaf, plain
+from .tensor import Tensor
+
+OPS: dict[str, Op] = {}
+"""Every op by name."""
+
+Partial = Callable[..., Any]
+Cotangents = Sequence["Tensor | None"]
+
+
+def ONE(y: Tensor, *xs: Tensor) -> Tensor:
+    """The partial derivative that is one everywhere."""
+    return y.ones_like()
+
+
+@functools.lru_cache(8192)
+def broadcast_shapes(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that the shapes broadcast to; ShapeError naming the op where they do not.
+
+    >>> broadcast_shapes("add", (3, 1), (4,))
+    (3, 4)
+    """
+    rank = max(map(len, shapes))
+    out = [1] * rank
+    for shape in shapes:
+        for i, d in enumerate(shape, rank - len(shape)):
+            if d != 1 and out[i] not in (1, d):
+                listed = ", ".join(map(str, shapes))
+                raise ShapeError(f"{name}: shapes {listed} do not broadcast; sizes must agree or be 1, counted from the last axis")
+            if d != 1:
+                out[i] = d
+    return tuple(out)
+
+
+class Op:
+    """Subclass for one op, or pass the rules to the constructor. Instances are stateless and register under their name.
+
+    Primitives have kernels. An op with ``decompose`` is a composite (or a primitive that says what it is in simpler ones): its meaning is the
+    decomposition, a backend may claim it by name, and any level that lacks a rule uses the decomposition.
+
+    ========== =====================================================================================================
+    key        operand whose dtype selects the kernel; ``dtypes`` its legal dtypes (short names or groups)
+    elementwise kernels broadcast; the shape rule, batching and summation of cotangents are derived
+    partials   per operand ``f(y, *xs) -> d y / d x_i``, or None where it is zero
+    linear     operands in which the op is jointly linear: the tangent is the op itself; ``vjp`` gives the transpose
+    multilinear operands in each of which it is linear; ``vjp`` gives the transposes
+    vjp        ``vjp(g, y, xs, need, **attrs) -> cotangent or None per operand``; several outputs: g, y are tuples, unused g None
+    jvp        ``jvp(ts, y, xs, **attrs) -> tangent``; optional, derived otherwise
+    batch      ``batch(size, xs, batched, **attrs)``, the batch dimension first; optional for elementwise ops and composites
+    saves      operands whose values vjp reads (None: all); ``save_output``: whether it reads y. Others are kept as shape and dtype
+    residuals  outputs that exist for the backward only; cotangents on them (gradients of gradients) go by the decomposition
+    alias      the result may share memory with operand 0
+    together   operands promoted to one dtype (None: all of an elementwise op, else none)
+    run        an implementation on handles, for ops that no single backend can run, such as moving between devices
+    opaque     recorded as one node although no kernel runs it: functions with a derivative of their own
+    ========== =====================================================================================================
+    """
+
+    name: str = ""
+    key: int = 0
+    dtypes: str = "any"
+    elementwise: bool = False
+    alias: bool = False
+    boolean: bool = False
+    partials: Sequence[Partial | None] | None = None
+    linear: tuple[int, ...] = ()
+    multilinear: tuple[int, ...] = ()
+    vjp: Any = None
+    jvp: Any = None
+    batch: Any = None
+    decompose: Any = None
+    saves: tuple[int, ...] | None = None
+    save_output: bool | None = None
+    residuals: tuple[int, ...] = ()
+    together: tuple[int, ...] | None = None
+    run: Any = None
+    opaque: bool = False
+    bind: ClassVar[Any] = None
+    """The road to a kernel: ``bind(op, xs, attrs)``. Installed by dispatch."""
+    registered: ClassVar[Any] = None
+    """Called with each new op. Installed by dispatch, which fills the op's table."""
+
+    def __init__(self, name: str = "", **rules: Any) -> None:
+        if name:
+            self.name = name
+        for rule, value in rules.items():
+            if not hasattr(Op, rule):
+                raise PluginError(f"Op {self.name!r}: unknown rule {rule!r}")
+            setattr(self, rule, value)
+        if not self.name:
+            raise PluginError(f"{type(self).__name__}: an op needs a name, such as 'nn.softmax'")
+        if self.name in OPS:
+            raise PluginError(f"Op {self.name!r} is defined already, by {OPS[self.name]!r}; choose another name or prefix")
+        if self.partials is not None:
+            self.elementwise = True
+        if self.saves is None and (self.linear and not self.multilinear):
+            self.saves = ()
+        if self.save_output is None:
+            self.save_output = not (self.linear or self.multilinear)
+        self.codes = parse(self.dtypes)
+        self.has_vjp = self.partials is not None or self.vjp is not None
+        self.differentiable = self.has_vjp or self.decompose is not None
+        self.table: list[list[Callable[..., Any]]] = []
+        self.chain: list[list[list[Kernel]]] = []
+        self.scalars: list[list[bool]] = []
+        OPS[self.name] = self
+        Op.registered(self)
+
+    def __call__(self, *xs: Any, **attrs: Any) -> Any:
+        return Op.bind(self, xs, attrs)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def __reduce__(self) -> Any:
+        return OPS.__getitem__, (self.name,)
+
+    def spec(self, *xs: Any, **attrs: Any) -> Any:
+        """Shape and dtype of the result (a tuple of them for several) from operands that have ``shape`` and ``dtype``; raises on bad ones."""
+        shape = broadcast_shapes(self.name, *[x.shape for x in xs])
+        return Spec(shape, bool_ if self.boolean else xs[self.key].dtype)
+
+    # -- derived rules
+
+    def vjp_rule(self, g: Any, y: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]) -> list[Tensor | None]:
+        """Cotangents of the operands, each of its operand's shape and dtype."""
+        found: Cotangents
+        if self.partials is not None:
+            found = [
+                (g if p is ONE else g * p(y, *xs).conj()) if n and p is not None else None
+                for p, n in zip(self.partials, need, strict=True)
+            ]
+        elif self.residuals and any(g[i] is not None for i in self.residuals):
+            found = self._vjp_residual(g, y, xs, need, attrs)
+        else:
+            found = self.vjp(g, y, xs, need, **attrs)
+        return [None if c is None or not n else self._fit(c, x) for c, x, n in zip(found, xs, need, strict=True)]
+
+    def _vjp_residual(self, g: Any, y: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]) -> Cotangents:
+        """The declared rule for the results, the decomposition's for the residual outputs; both are summed."""
+        results = tuple([None if i in self.residuals else c for i, c in enumerate(g)])
+        residual = tuple([c if i in self.residuals else None for i, c in enumerate(g)])
+        found = self.vjp_by_decompose(residual, xs, need, attrs)
+        if all(c is None for c in results):
+            return found
+        first = [None if c is None else self._fit(c, x) for c, x in zip(self.vjp(results, y, xs, need, **attrs), xs, strict=True)]
+        return [b if a is None else a if b is None else a + b for a, b in zip(first, found, strict=True)]
+
+    def _fit(self, c: Tensor, x: Tensor) -> Tensor:
+        if self.elementwise and c.shape != x.shape:
+            c = unbroadcast(c, x.shape)
+        return c if c.dt == x.dt else c.astype(x.dtype)
+
+    def jvp_rule(self, ts: Sequence[Tensor | None], y: Any, xs: tuple[Tensor, ...], attrs: dict[str, Any]) -> Any:
+        """Tangent of the output from the operands' tangents, None standing for zero."""
+        if self.jvp is not None:
+            return self.jvp(ts, y, xs, **attrs)
+        if self.linear:
+            if all(t is None for i, t in enumerate(ts) if i in self.linear):
+                return None
+            return self(*[_or_zero(t, x) if i in self.linear else x for i, (t, x) in enumerate(zip(ts, xs, strict=True))], **attrs)
+        if self.multilinear:
+            terms = [self(*xs[:i], t, *xs[i + 1 :], **attrs) for i in self.multilinear if (t := ts[i]) is not None]
+        elif self.partials is not None:
+            terms = [
+                t.broadcast_to(y.shape) if p is ONE else t * p(y, *xs)
+                for p, t in zip(self.partials, ts, strict=True)
+                if p is not None and t is not None
+            ]
+        else:
+            return self.jvp_by_vjp(ts, y, xs, attrs)
+        return functools.reduce(lambda a, b: a + b, terms) if terms else None
+
+    def jvp_by_vjp(self, ts: Sequence[Tensor | None], y: Any, xs: tuple[Tensor, ...], attrs: dict[str, Any]) -> Any:
+        """The tangent by transposing the vjp, which is linear in the cotangent: exact, also for several outputs."""
+        many = type(y) is tuple
+        ys = y if many else (y,)
+        need = tuple([t is not None for t in ts])
+        with Scope() as scope:
+            gs = [leaf(out.zeros_like(), scope) for out in ys]
+            nodes = [g.node for g in gs]
+            seeds = tuple([plain(g) for g in gs])
+            found = self.vjp_rule(seeds if many else seeds[0], y, xs, need, attrs)
+        pairs = [(c, t) for c, t in zip(found, ts, strict=True) if c is not None and t is not None]
+        result = backprop(pairs, nodes, scope.bit, scope.start)
+        return tuple(result) if many else result[0]
+
+    def vjp_by_decompose(self, gs: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]) -> list[Tensor | None]:
+        """Cotangents by running and differentiating the decomposition, for those that a fused backward does not take."""
+        with Scope() as scope:
+            inputs = [leaf(x, scope) if n else x for x, n in zip(xs, need, strict=True)]
+            ys = self.decompose(*inputs, **attrs)
+        many = type(ys) is tuple
+        seeds = [(y, g) for y, g in zip(ys if many else (ys,), gs if many else (gs,), strict=True) if g is not None]
+        found = iter(backprop(seeds, [t.node for t, n in zip(inputs, need, strict=True) if n], scope.bit, scope.start))
+        return [next(found) if n else None for n in need]
+
+    def batch_rule(self, size: int, xs: tuple[Tensor, ...], batched: tuple[bool, ...], attrs: dict[str, Any]) -> Any:
+        """The op over a batch: batched operands carry the batch dimension first, and so does the result."""
+        if self.batch is not None:
+            return self.batch(size, xs, batched, **attrs)
+        if self.elementwise:
+            rank = max(x.ndim - b for x, b in zip(xs, batched, strict=True))
+            return self(*[pad_rank(x, rank) if b else x for x, b in zip(xs, batched, strict=True)], **attrs)
+        return loop(self, size, xs, batched, attrs)
+
+    def has_jvp(self) -> bool:
+        """Whether forward mode keeps the op whole."""
+        return bool(self.decompose is None or self.jvp or self.linear or self.multilinear or self.partials)
+
+    def has_batch(self) -> bool:
+        """Whether vmap keeps the op whole."""
+        return bool(self.decompose is None or self.batch is not None or self.elementwise)
+
+
+def _or_zero(t: Tensor | None, x: Tensor) -> Tensor:
+    return x.zeros_like() if t is None else t
+
+
+def pad_rank(x: Tensor, rank: int) -> Tensor:
+    """Ones after the batch dimension, so that a batched operand broadcasts as its example would."""
+    missing = rank - (x.ndim - 1)
+    return x.reshape((*x.shape[:1], *(1,) * missing, *x.shape[1:])) if missing else x
+
+
+def loop(op: Op, size: int, xs: tuple[Tensor, ...], batched: tuple[bool, ...], attrs: dict[str, Any]) -> Any:
+    """The batching rule of last resort: one call an example."""
+    rows = [op(*[x[i] if b else x for x, b in zip(xs, batched, strict=True)], **attrs) for i in range(size)]
+    if type(rows[0]) is tuple:
+        return tuple([OPS["concat"](*[r[k].reshape((1, *r[k].shape)) for r in rows], axis=0) for k in range(len(rows[0]))])
+    return OPS["concat"](*[r.reshape((1, *r.shape)) for r in rows], axis=0)
+
+
+def unbroadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The adjoint of broadcasting from ``shape``: sums over the axes that were added or stretched."""
+    if g.shape == shape:
+        return g
+    extra = g.ndim - len(shape)
+    axes = (*range(extra), *[i + extra for i, d in enumerate(shape) if d == 1 and g.shape[i + extra] != 1])
+    return (g.sum(axis=axes) if axes else g).reshape(shape)
+
+
+def elementwise(name: str, **rules: Any) -> Op:
+    """An elementwise op: shape rule, batching and broadcasting are derived."""
+    return Op(name, elementwise=True, **rules)
+
+
+ALL_CODES = GROUPS["any"]

@@ -1,0 +1,107 @@
+"""Matrix products. The op has operands of at least two dimensions, whose leading dimensions broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..backend import Spec
+from ..dispatch import bind
+from ..errors import ShapeError
+from ..op import Op, pad_rank, broadcast_shapes, unbroadcast
+from ..tensor import Tensor
+from .movement import matrix_transpose, permute_dims, reshape
+from .reduction import normal_axes
+
+
+class _Matmul(Op):
+    name = "matmul"
+    dtypes = "numeric"
+    multilinear = (0, 1)
+    together = (0, 1)
+
+    def spec(self, a: Any, b: Any) -> Any:
+        if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+            raise ShapeError(f"matmul: {a.shape} @ {b.shape}: the last axis of the first must equal the last but one of the second")
+        return Spec((*broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), a.dtype)
+
+    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any) -> Any:
+        a, b = xs
+        ga = unbroadcast(self(g, matrix_transpose(b).conj()), a.shape) if need[0] else None
+        gb = unbroadcast(self(matrix_transpose(a).conj(), g), b.shape) if need[1] else None
+        return ga, gb
+
+    def batch(self, size: int, xs: Any, batched: Any) -> Any:
+        a, b = xs
+        if batched[0] and not batched[1] and b.ndim == 2:  # one product with more rows
+            return self(a.reshape((-1, a.shape[-1])), b).reshape((*a.shape[:-1], b.shape[-1]))
+        rank = max(x.ndim - m for x, m in zip(xs, batched, strict=True))
+        return self(*[pad_rank(x, rank) if m else x for x, m in zip(xs, batched, strict=True)])
+
+
+MATMUL = _Matmul()
+
+
+def matmul(a: Any, b: Any) -> Tensor:
+    """Matrix product: (..., n, k) @ (..., k, m) -> (..., n, m); 1-d operands count as a row or a column, which the result drops.
+
+    >>> matmul(asarray([[1.0, 2.0]]), asarray([3.0, 4.0])).tolist()
+    [11.0]
+    """
+    like = a if isinstance(a, Tensor) else b
+    a = a if isinstance(a, Tensor) else Tensor._convert(a, device=like.device)
+    b = b if isinstance(b, Tensor) else Tensor._convert(b, device=like.device)
+    if a.ndim == 0 or b.ndim == 0:
+        raise ShapeError(f"matmul: {a.shape} @ {b.shape}: operands need at least one dimension; use * for scalars")
+    row, column = a.ndim == 1, b.ndim == 1
+    left = reshape(a, (1, a.shape[0])) if row else a
+    right = reshape(b, (b.shape[0], 1)) if column else b
+    if left.shape[-1] != right.shape[-2]:
+        raise ShapeError(f"matmul: {a.shape} @ {b.shape}: {left.shape[-1]} columns of the first meet {right.shape[-2]} rows of the second; they must agree")
+    out = bind(MATMUL, (left, right), {})
+    if row:
+        out = reshape(out, (*out.shape[:-2], out.shape[-1]))
+    return reshape(out, out.shape[:-1]) if column else out
+
+
+def tensordot(a: Tensor, b: Tensor, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Tensor:
+    """Sum of products over ``axes``: so many last axes of ``a`` with the first of ``b``, or two lists of axes to pair."""
+    if isinstance(axes, int):
+        left, right = tuple(range(a.ndim - axes, a.ndim)), tuple(range(axes))
+    else:
+        left, right = tuple(axes[0]), tuple(axes[1])
+    normal_axes("tensordot", a.ndim, left)
+    normal_axes("tensordot", b.ndim, right)
+    left, right = tuple([i % a.ndim for i in left]), tuple([i % b.ndim for i in right])
+    if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
+        raise ShapeError(f"tensordot: axes {left} of {a.shape} and {right} of {b.shape} have different sizes")
+    keep_a = [i for i in range(a.ndim) if i not in left]
+    keep_b = [i for i in range(b.ndim) if i not in right]
+    n = 1
+    for i in left:
+        n *= a.shape[i]
+    flat_a = reshape(permute_dims(a, (*keep_a, *left)), (_size(a, keep_a), n))
+    flat_b = reshape(permute_dims(b, (*right, *keep_b)), (n, _size(b, keep_b)))
+    return reshape(matmul(flat_a, flat_b), tuple([a.shape[i] for i in keep_a] + [b.shape[i] for i in keep_b]))
+
+
+def _size(x: Tensor, axes: Sequence[int]) -> int:
+    n = 1
+    for i in axes:
+        n *= x.shape[i]
+    return n
+
+
+def outer(a: Tensor, b: Tensor) -> Tensor:
+    """Products of every pair of elements of two 1-d tensors: (n,), (m,) -> (n, m)."""
+    if a.ndim != 1 or b.ndim != 1:
+        raise ShapeError(f"outer: needs two 1-d tensors, got shapes {a.shape} and {b.shape}; reshape them first")
+    return reshape(a, (-1, 1)) * reshape(b, (1, -1))
+
+
+def _rmatmul(self: Tensor, other: Any) -> Tensor:
+    return matmul(other, self)
+
+
+Tensor.__matmul__ = matmul  # type: ignore[attr-defined]
+Tensor.__rmatmul__ = _rmatmul  # type: ignore[attr-defined]

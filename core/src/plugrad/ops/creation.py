@@ -1,0 +1,300 @@
+"""Making tensors, and moving them between devices."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import BACKENDS, Spec
+from ..device import parse
+from ..dispatch import Place, bind
+from ..dtypes import CODE, DTYPES, F4, F8, I8, KIND, as_dtype, bool_, complex64, float32, int64
+from ..errors import DeviceError, ShapeError
+from ..op import Op
+from ..plugins import backend_index, default_backend
+from ..state import state, within
+from ..tensor import FOREIGN, LENT, Tensor
+from .movement import broadcast_to, reshape, stack
+
+_default: list[Place] = []
+
+
+def place(device: str | None) -> Place:
+    """Backend and ordinal of a device name, loading the backend if need be. None is the default device."""
+    if device is None:
+        chosen = state().device
+        if chosen is not None:
+            return Place(*chosen)
+        if not _default:
+            _default.append(place(os.environ.get("PLUGRAD_DEVICE") or default_backend()))
+        return _default[0]
+    name, ordinal = parse(device)
+    index = backend_index(name)
+    known = BACKENDS[index].devices()
+    if ordinal not in known:
+        raise DeviceError(f"device: {device!r} does not exist; {name} has {', '.join(f'{name}:{k}' for k in known) or 'no devices'}")
+    return Place(index, ordinal)
+
+
+def set_default_device(device: str) -> None:
+    """Where tensors are made from now on, in every thread, unless a call or a ``with device(...)`` says otherwise."""
+    _default[:] = [place(device)]
+
+
+def get_default_device() -> str:
+    """The name of the default device of this thread."""
+    where = place(None)
+    backend = BACKENDS[where.be]
+    return f"{backend.name}:{where.dev}" if backend.numbered else backend.name
+
+
+def device(name: str) -> within:
+    """Within the block, tensors of this thread are made on the device.
+
+    >>> import plugrad
+    >>> with plugrad.device("numpy"):
+    ...     plugrad.zeros(1).device
+    'numpy'
+    """
+    return within(device=place(name))
+
+
+# -- ops
+
+
+class _Full(Op):
+    name = "full"
+
+    def spec(self, *, shape: tuple[int, ...], dtype: Any, value: Any, device: Any) -> Any:
+        return Spec(shape, dtype)
+
+
+class _Iota(Op):
+    """0, 1, ... size - 1."""
+
+    name = "iota"
+    dtypes = "numeric"
+
+    def spec(self, *, size: int, dtype: Any, device: Any) -> Any:
+        return Spec((size,), dtype)
+
+
+class _ToDevice(Op):
+    """The same values on another device. The cotangent goes back to where the operand was."""
+
+    name = "to_device"
+    elementwise = True
+    linear = (0,)
+
+    def spec(self, x: Any, *, device: Place) -> Any:
+        return Spec(x.shape, x.dtype)
+
+    def run(self, x: Tensor, *, device: Place) -> Tensor:
+        value = BACKENDS[device.be].from_host(BACKENDS[x.be].to_host(x.val), device.dev)
+        return Tensor(value, device.be, x.dt, x.shape, device.dev)
+
+    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, device: Place) -> Any:
+        return (self(g, device=Place(xs[0].be, xs[0].dev)),)
+
+
+FULL, IOTA, TO_DEVICE = _Full(), _Iota(), _ToDevice()
+
+
+def to(x: Tensor, device: str) -> Tensor:
+    """``x`` on another device; the same handle if it is there already."""
+    where = place(device)
+    if (x.be, x.dev) == where:
+        return x
+    return bind(TO_DEVICE, (x,), {"device": where})
+
+
+# -- from Python and NumPy
+
+
+def asarray(obj: Any, *, dtype: Any = None, device: str | None = None, copy: bool | None = None) -> Tensor:
+    """A tensor of ``obj``: a tensor, array, scalar or nested list.
+
+    NumPy arrays keep their dtype; Python floats become float32, ints int64, complex numbers complex64. Memory of a NumPy array is borrowed where
+    the backend can (the first write copies); ``copy=True`` copies, ``copy=False`` raises where a copy is needed and allows recording as it is.
+
+    >>> asarray([1, 2]).dtype.name, asarray(2.5).dtype.name
+    ('int64', 'float32')
+    """
+    if isinstance(obj, Tensor):
+        return _again(obj, dtype, device, copy)
+    where = place(device)
+    if isinstance(obj, (list, tuple)) and _holds_tensor(obj):
+        return _nested(obj, dtype, device)
+    array = obj if isinstance(obj, np.ndarray) else _from_python(obj, dtype)
+    wanted = as_dtype(array.dtype if dtype is None else dtype)
+    own = array is not obj and not hasattr(obj, "__array__")
+    if array.dtype != wanted:
+        if copy is False:
+            raise ValueError(f"asarray: {array.dtype} to {wanted} needs a copy, and copy=False was asked")
+        array, own = array.astype(wanted), True
+    backend = BACKENDS[where.be]
+    dt = CODE[wanted]
+    if not copy:
+        value = backend.borrow(array, where.dev)
+        if value is not NotImplemented:
+            return Tensor(value, where.be, dt, array.shape, where.dev, None if own else FOREIGN if copy is None else LENT)
+        if copy is False:
+            raise ValueError(f"asarray: {backend.name} cannot borrow this memory, and copy=False was asked")
+    return Tensor(backend.from_host(array, where.dev), where.be, dt, array.shape, where.dev)
+
+
+def _again(x: Tensor, dtype: Any, device: str | None, copy: bool | None) -> Tensor:
+    out = x if device is None else to(x, device)
+    if dtype is not None:
+        out = out.astype(dtype)
+    if out is not x and copy is False:
+        raise ValueError("asarray: another dtype or device needs a copy, and copy=False was asked")
+    return out.copy() if copy and out is x else out  # type: ignore[attr-defined]
+
+
+def _from_python(obj: Any, dtype: Any = None) -> np.ndarray:
+    """Python numbers in their default dtypes, unless one is asked for: then they go there without a detour."""
+    array = np.asarray(obj)
+    if isinstance(obj, np.generic) and not isinstance(obj, float):
+        return array
+    if hasattr(obj, "__array__") and not isinstance(obj, float):
+        return array
+    if array.dtype == object:
+        raise ShapeError(f"asarray: cannot make a tensor of {type(obj).__name__}; rows must have equal lengths and hold numbers")
+    if _holds_array(obj) or dtype is not None:
+        return array
+    kind = array.dtype.kind
+    return array.astype({"f": float32, "c": complex64, "i": int64, "b": bool_}.get(kind, array.dtype))
+
+
+def _holds_array(obj: Any) -> bool:
+    while isinstance(obj, (list, tuple)) and obj:
+        obj = obj[0]
+    return isinstance(obj, (np.ndarray, np.generic))
+
+
+def _holds_tensor(obj: Any) -> bool:
+    return any(isinstance(x, Tensor) or (isinstance(x, (list, tuple)) and _holds_tensor(x)) for x in obj)
+
+
+def _nested(obj: Any, dtype: Any, device: str | None) -> Tensor:
+    """A list with tensors in it: stacked, and recorded."""
+    from_rows = [asarray(x, dtype=dtype, device=device) for x in obj]
+    like = next(r for r, x in zip(from_rows, obj, strict=True) if isinstance(x, Tensor) or _holds_tensor(x))
+    rows = [to(r, like.device) for r in from_rows]
+    return stack(rows)
+
+
+def tensor(obj: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor of ``obj`` in memory of its own; with ``requires_grad`` a leaf of the tape."""
+    if isinstance(obj, Tensor):
+        obj = obj.detach()
+    out = asarray(obj, dtype=dtype, device=device, copy=True)
+    return out.requires_grad_() if requires_grad else out
+
+
+def _sizes(name: str, shape: int | Sequence[int]) -> tuple[int, ...]:
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    for d in sizes:
+        if not hasattr(d, "__index__") or d.__index__() < 0:
+            raise ShapeError(f"{name}: {shape!r} is not a shape; sizes must be non-negative integers")
+    return tuple([d.__index__() for d in sizes])
+
+
+def full(shape: int | Sequence[int], value: Any, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor filled with one value.
+
+    >>> full((2,), 7).tolist()
+    [7, 7]
+    """
+    sizes = _sizes("full", shape)
+    if isinstance(value, Tensor):
+        return broadcast_to(asarray(value, dtype=dtype, device=device), sizes)
+    chosen = as_dtype(dtype) if dtype is not None else _from_python(value).dtype
+    return bind(FULL, (), {"shape": sizes, "dtype": as_dtype(chosen), "value": _scalar(value), "device": place(device)})
+
+
+def _scalar(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def zeros(shape: int | Sequence[int], *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor of zeros, float32 by default."""
+    return full(_sizes("zeros", shape), 0, dtype=DTYPES[F4] if dtype is None else dtype, device=device)
+
+
+def ones(shape: int | Sequence[int], *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor of ones, float32 by default."""
+    return full(_sizes("ones", shape), 1, dtype=DTYPES[F4] if dtype is None else dtype, device=device)
+
+
+def empty(shape: int | Sequence[int], *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor whose contents do not matter; here, zeros."""
+    return zeros(shape, dtype=dtype, device=device)
+
+
+def _like(x: Tensor, shape: tuple[int, ...] | None, value: Any, dtype: Any, device: str | None) -> Tensor:
+    where = place(device) if device is not None else Place(x.be, x.dev)
+    chosen = x.dtype if dtype is None else as_dtype(dtype)
+    return bind(FULL, (), {"shape": x.shape if shape is None else shape, "dtype": chosen, "value": value, "device": where})
+
+
+def zeros_like(x: Tensor, shape: tuple[int, ...] | None = None, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """Zeros with the shape (unless given), dtype and device of ``x``."""
+    return _like(x, shape, 0, dtype, device)
+
+
+def ones_like(x: Tensor, shape: tuple[int, ...] | None = None, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """Ones with the shape (unless given), dtype and device of ``x``."""
+    return _like(x, shape, 1, dtype, device)
+
+
+def full_like(x: Tensor, value: Any, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """One value with the shape, dtype and device of ``x``."""
+    return _like(x, None, _scalar(value), dtype, device)
+
+
+def empty_like(x: Tensor, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """As ``zeros_like``: contents do not matter."""
+    return _like(x, None, 0, dtype, device)
+
+
+def arange(start: float, stop: float | None = None, step: float = 1, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """``start, start + step, ...`` up to but without ``stop``; int64 for integers, else float32.
+
+    >>> arange(1, 7, 2).tolist()
+    [1, 3, 5]
+    """
+    if stop is None:
+        start, stop = 0, start
+    whole = all(isinstance(v, (int, np.integer)) for v in (start, stop, step))
+    chosen = as_dtype(dtype) if dtype is not None else DTYPES[I8 if whole else F4]
+    if step == 0:
+        raise ValueError("arange: step is 0; give a positive or negative step")
+    n = max(int(np.ceil((stop - start) / step)), 0)
+    exact = DTYPES[I8] if whole else DTYPES[F8]
+    values = np.arange(n, dtype=exact) * exact.type(step) + exact.type(start)
+    if (start, step) != (0, 1) or KIND[CODE[chosen]] == "b":
+        return asarray(values.astype(chosen), device=device, copy=True)
+    return bind(IOTA, (), {"size": n, "dtype": chosen, "device": place(device)})
+
+
+def linspace(start: float, stop: float, num: int, *, dtype: Any = None, device: str | None = None, endpoint: bool = True) -> Tensor:
+    """``num`` evenly spaced values from ``start`` to ``stop``, float32 by default."""
+    values = np.linspace(start, stop, num, endpoint=endpoint)
+    return asarray(values.astype(as_dtype(DTYPES[F4] if dtype is None else dtype)), device=device, copy=True)
+
+
+def eye(rows: int, columns: int | None = None, *, k: int = 0, dtype: Any = None, device: str | None = None) -> Tensor:
+    """Ones on diagonal ``k`` and zeros elsewhere, float32 by default."""
+    columns = rows if columns is None else columns
+    row = reshape(arange(rows, device=device), (rows, 1))
+    return (row + k == arange(columns, device=device)).astype(DTYPES[F4] if dtype is None else dtype)
+
+
+Tensor._convert = staticmethod(asarray)  # type: ignore[method-assign,assignment]
+for _function in (to, zeros_like, ones_like):
+    setattr(Tensor, _function.__name__, _function)

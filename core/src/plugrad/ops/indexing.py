@@ -1,0 +1,377 @@
+"""Reading and writing by index: basic indexing as slices, integer and boolean arrays as gathers, ``x[i] = v`` as an update of a region."""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..backend import Spec
+from ..dispatch import bind, lift, overwrite, sole
+from ..dtypes import KIND, bool_, int64
+from ..errors import DTypeError, ShapeError
+from ..op import OPS, Op, broadcast_shapes, unbroadcast
+from ..ownership import check_view_write
+from ..tensor import Tensor
+from .elementwise import where
+from .movement import SLICE, broadcast_to, copy, expand_dims, moveaxis, reshape
+from .reduction import normal_axes
+
+
+def _full(size: int, x: Tensor, batched: bool) -> Tensor:
+    return x if batched else expand_dims(x).broadcast_to((size, *x.shape))
+
+
+def _iota(n: int, like: Tensor) -> Tensor:
+    return Tensor._convert(np.arange(n), device=like.device)
+
+
+class _Gather(Op):
+    """numpy.take: slices of ``x`` at integer positions along one axis."""
+
+    name = "gather"
+    linear = (0,)
+    saves = (1,)
+
+    def spec(self, x: Any, i: Any, *, axis: int) -> Any:
+        return Spec((*x.shape[:axis], *i.shape, *x.shape[axis + 1 :]), x.dtype)
+
+    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: int) -> Any:
+        return SCATTER_ADD(g.zeros_like(xs[0].shape), xs[1], g, axis=axis), None
+
+    def batch(self, size: int, xs: Any, batched: Any, *, axis: int) -> Any:
+        x, i = xs
+        if not batched[1]:
+            return self(x, i, axis=axis + 1)
+        if not batched[0]:
+            return moveaxis(self(x, i, axis=axis), axis, 0)
+        n = x.shape[axis + 1]
+        front = moveaxis(x, axis + 1, 1)
+        flat = self(reshape(front, (size * n, *front.shape[2:])), _offset(i, size, n), axis=0)
+        return moveaxis(flat, tuple(range(1, i.ndim)), tuple(range(axis + 1, axis + i.ndim)))
+
+
+def _offset(i: Tensor, size: int, n: int) -> Tensor:
+    """Positions in the flattened (size, n) axes, negative ones counted within their own row."""
+    rows = reshape(_iota(size, i) * n, (size, *(1,) * (i.ndim - 1)))
+    return where(i < 0, i + n, i) + rows
+
+
+class _ScatterAdd(Op):
+    """``x`` with slices of ``v`` added at integer positions along one axis; positions may repeat. The adjoint of gather."""
+
+    name = "scatter_add"
+    dtypes = "numeric"
+    linear = (0, 2)
+    saves = (1,)
+
+    def spec(self, x: Any, i: Any, v: Any, *, axis: int) -> Any:
+        wanted = (*x.shape[:axis], *i.shape, *x.shape[axis + 1 :])
+        if v.shape != wanted:
+            raise ShapeError(f"scatter_add: values of shape {v.shape} for positions {i.shape} along axis {axis} of {x.shape}; they must have shape {wanted}")
+        return Spec(x.shape, x.dtype)
+
+    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: int) -> Any:
+        return g, None, GATHER(g, xs[1], axis=axis) if need[2] else None
+
+    def batch(self, size: int, xs: Any, batched: Any, *, axis: int) -> Any:
+        x, i, v = xs[0], xs[1], _full(size, xs[2], batched[2])
+        x = _full(size, x, batched[0])
+        if not batched[1]:
+            return self(x, i, v, axis=axis + 1)
+        n = x.shape[axis + 1]
+        front = moveaxis(x, axis + 1, 1)
+        values = moveaxis(v, tuple(range(axis + 1, axis + i.ndim)), tuple(range(1, i.ndim)))
+        flat = self(reshape(front, (size * n, *front.shape[2:])), _offset(i, size, n), values, axis=0)
+        return moveaxis(reshape(flat, front.shape), 1, axis + 1)
+
+
+class _TakeAlong(Op):
+    """numpy.take_along_axis: one position for each element of the result."""
+
+    name = "take_along"
+    linear = (0,)
+    saves = (1,)
+
+    def spec(self, x: Any, i: Any, *, axis: int) -> Any:
+        if x.ndim != i.ndim:
+            raise ShapeError(f"take_along_axis: {x.shape} and indices {i.shape} need the same number of axes")
+        rest = [s[:axis] + s[axis + 1 :] for s in (x.shape, i.shape)]
+        shape = broadcast_shapes("take_along_axis", *rest)
+        return Spec((*shape[:axis], i.shape[axis], *shape[axis:]), x.dtype)
+
+    def decompose(self, x: Tensor, i: Tensor, *, axis: int) -> Tensor:
+        """A gather from the flattened operand."""
+        full, flat, shape = self._flat(x.shape, i, axis)
+        rows = moveaxis(broadcast_to(x, full), axis, -1)
+        return moveaxis(reshape(GATHER(reshape(rows, (-1,)), flat, axis=0), shape), -1, axis)
+
+    def _flat(self, x_shape: tuple[int, ...], i: Tensor, axis: int) -> tuple[tuple[int, ...], Tensor, tuple[int, ...]]:
+        """The operand's broadcast shape, positions in it once ``axis`` is last and all is flattened, and their shape."""
+        rest = broadcast_shapes("take_along_axis", x_shape[:axis] + x_shape[axis + 1 :], i.shape[:axis] + i.shape[axis + 1 :])
+        n = x_shape[axis]
+        at = moveaxis(broadcast_to(i, (*rest[:axis], i.shape[axis], *rest[axis:])), axis, -1)
+        flat = _offset(reshape(at, (math.prod(rest), i.shape[axis])), math.prod(rest), n)
+        return (*rest[:axis], n, *rest[axis:]), flat, at.shape
+
+    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: int) -> Any:
+        full, flat, _ = self._flat(xs[0].shape, xs[1], axis)
+        rows = (*full[:axis], *full[axis + 1 :], full[axis])
+        values = reshape(moveaxis(g, axis, -1), flat.shape)
+        summed = SCATTER_ADD(g.zeros_like((math.prod(full),)), flat, values, axis=0)
+        return unbroadcast(moveaxis(reshape(summed, rows), -1, axis), xs[0].shape), None
+
+    def batch(self, size: int, xs: Any, batched: Any, *, axis: int) -> Any:
+        return self(*[_full(size, x, b) for x, b in zip(xs, batched, strict=True)], axis=axis + 1)
+
+
+class _SliceUpdate(Op):
+    """``x`` with the region that ``slice`` would read replaced by ``v``."""
+
+    name = "slice_update"
+    linear = (0, 1)
+
+    def spec(self, x: Any, v: Any, *, start: Any, size: Any, step: Any) -> Any:
+        if v.shape != size:
+            raise ShapeError(f"slice_update: a value of shape {v.shape} for a region of shape {size}")
+        return Spec(x.shape, x.dtype)
+
+    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, start: Any, size: Any, step: Any) -> Any:
+        """The walk owns ``g``: its region is zeroed in place where possible, so that filling rows in a loop stays linear backward too."""
+        attrs = {"start": start, "size": size, "step": step}
+        gv = SLICE(g, **attrs) if need[1] else None
+        if not need[0]:
+            return None, gv
+        gv = copy(gv) if gv is not None else None
+        zeros = g.zeros_like(size)
+        if g.tr is None and sole(g):
+            return overwrite(self, g, (zeros,), attrs), gv
+        return self(g, zeros, **attrs), gv
+
+    def batch(self, size_: int, xs: Any, batched: Any, *, start: Any, size: Any, step: Any) -> Any:
+        x, v = [_full(size_, x, b) for x, b in zip(xs, batched, strict=True)]
+        return self(x, v, start=(0, *start), size=(size_, *size), step=(1, *step))
+
+
+GATHER, SCATTER_ADD, TAKE_ALONG, SLICE_UPDATE = _Gather(), _ScatterAdd(), _TakeAlong(), _SliceUpdate()
+
+
+def _positions(name: str, i: Any, like: Tensor) -> Tensor:
+    i = i if isinstance(i, Tensor) else Tensor._convert(np.asarray(i), device=like.device)
+    if KIND[i.dt] not in "iu":
+        raise DTypeError(f"{name}: indices are {i.dtype}; they must be integers, such as .astype('int64')")
+    return i.astype(int64)
+
+
+def take(x: Tensor, indices: Any, *, axis: int | None = None) -> Tensor:
+    """Slices of ``x`` at integer ``indices`` of any shape along ``axis`` (optional for 1-d). Negative positions count from the end.
+
+    >>> take(asarray([10, 20, 30]), [2, 0]).tolist()
+    [30, 10]
+    """
+    if axis is None and x.ndim != 1:
+        raise ShapeError(f"take: shape {x.shape} needs axis=; it may be left out for 1-d tensors only")
+    (a,) = normal_axes("take", x.ndim, 0 if axis is None else axis)
+    return bind(GATHER, (x, _positions("take", indices, x)), {"axis": a})
+
+
+def take_along_axis(x: Tensor, indices: Any, *, axis: int = -1) -> Tensor:
+    """Elements of ``x`` at ``indices`` along ``axis``, one for each element of the result; other axes broadcast."""
+    (a,) = normal_axes("take_along_axis", x.ndim, axis)
+    return bind(TAKE_ALONG, (x, _positions("take_along_axis", indices, x)), {"axis": a})
+
+
+def one_hot(labels: Any, n: int, *, dtype: Any = "float32", device: str | None = None) -> Tensor:
+    """Rows with a one at each label and zeros elsewhere: shape (..., n).
+
+    >>> one_hot(asarray([1, 0]), 3).tolist()
+    [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    """
+    labels = labels if isinstance(labels, Tensor) else Tensor._convert(np.asarray(labels), device=device)
+    if KIND[labels.dt] not in "iu":
+        raise DTypeError(f"one_hot: labels are {labels.dtype}; they must be integers")
+    classes = _iota(n, labels).astype(labels.dtype)
+    return (reshape(labels, (*labels.shape, 1)) == classes).astype(dtype)
+
+
+def tril(x: Tensor, *, k: int = 0) -> Tensor:
+    """The lower triangle of the last two axes, zeros above diagonal ``k``."""
+    return where(_below("tril", x, k), x, 0)
+
+
+def triu(x: Tensor, *, k: int = 0) -> Tensor:
+    """The upper triangle of the last two axes, zeros below diagonal ``k``."""
+    return where(_below("triu", x, k - 1), 0, x)
+
+
+def _below(name: str, x: Tensor, k: int) -> Tensor:
+    if x.ndim < 2:
+        raise ShapeError(f"{name}: shape {x.shape} has fewer than 2 axes; reshape it first")
+    rows, columns = _iota(x.shape[-2], x), _iota(x.shape[-1], x)
+    return reshape(rows, (-1, 1)) + k >= columns
+
+
+# -- x[...]
+
+
+class Region(NamedTuple):
+    """Basic indexing in canonical form: the slice per axis, and the result's shape once integers are dropped and new axes put in."""
+
+    start: tuple[int, ...]
+    size: tuple[int, ...]
+    step: tuple[int, ...]
+    shape: tuple[int, ...]
+    arrays: tuple[tuple[int, Any], ...]
+    """Integer arrays: (axis of ``shape``, array)."""
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        return {"start": self.start, "size": self.size, "step": self.step}
+
+
+def _is_array(i: Any) -> bool:
+    return isinstance(i, (Tensor, np.ndarray, list)) and not (isinstance(i, Tensor) and i.ndim == 0 and KIND[i.dt] in "iu" and i.tr is None)
+
+
+def _is_mask(i: Any) -> bool:
+    return (isinstance(i, Tensor) and i.dtype == bool_) or (isinstance(i, (np.ndarray, list)) and np.asarray(i).dtype == bool)
+
+
+def _expand(x: Tensor, index: Any) -> list[Any]:
+    """The index with its ellipsis written out and masks as integer arrays."""
+    given: list[Any] = []
+    for i in index if isinstance(index, tuple) else (index,):
+        if isinstance(i, (bool, np.bool_)):
+            raise IndexError("getitem: a Python bool is not an index; use expand_dims, or a mask of the tensor's shape")
+        if _is_mask(i):
+            mask = i.numpy() if isinstance(i, Tensor) else np.asarray(i)
+            at = sum(1 for j in given if j is not None and j is not Ellipsis)
+            if Ellipsis not in [j for j in given if j is Ellipsis] and mask.shape != x.shape[at : at + mask.ndim]:
+                raise IndexError(f"getitem: a mask of shape {mask.shape} does not fit axes {at} to {at + mask.ndim - 1} of shape {x.shape}")
+            given.extend(np.nonzero(mask))
+        else:
+            given.append(i)
+    used = sum(1 for i in given if i is not None and i is not Ellipsis)
+    ellipses = [k for k, i in enumerate(given) if i is Ellipsis]
+    if used > x.ndim:
+        raise IndexError(f"getitem: {used} indices for shape {x.shape}, which has {x.ndim} axes")
+    if len(ellipses) > 1:
+        raise IndexError("getitem: an index may hold only one '...'")
+    at = ellipses[0] if ellipses else len(given)
+    return [*given[:at], *[slice(None)] * (x.ndim - used), *given[at + 1 :]]
+
+
+def region(x: Tensor, index: Any) -> Region:
+    """Resolve an index of ``x``."""
+    start, size, step, shape, arrays = [], [], [], [], []
+    axis = 0
+    for i in _expand(x, index):
+        if i is None:
+            shape.append(1)
+            continue
+        d = x.shape[axis]
+        if isinstance(i, slice):
+            first, stop, stride = i.indices(d)
+            n = len(range(first, stop, stride))
+            shape.append(n)
+        elif _is_array(i):
+            arrays.append((len(shape), i))
+            first, n, stride = 0, d, 1
+            shape.append(d)
+        else:
+            first, n, stride = _position(i, d, axis, x), 1, 1
+        start.append(first if n else 0)
+        size.append(n)
+        step.append(stride)
+        axis += 1
+    return Region(tuple(start), tuple(size), tuple(step), tuple(shape), tuple(arrays))
+
+
+def _position(i: Any, d: int, axis: int, x: Tensor) -> int:
+    try:
+        at = operator.index(i)
+    except TypeError:
+        raise IndexError(f"getitem: {i!r} is not an index; use integers, slices, None, '...' or integer and bool arrays") from None
+    if not -d <= at < d:
+        raise IndexError(f"getitem: index {at} is out of range for axis {axis} of shape {x.shape}; use {-d} to {d - 1}")
+    return at % d
+
+
+def getitem(x: Tensor, index: Any) -> Tensor:
+    """``x[index]`` with NumPy's meaning: integers, slices, ``...`` and ``None`` give views; integer and bool arrays gather."""
+    r = region(x, index)
+    whole = r.size == x.shape and all(k == 1 for k in r.step)
+    out = x if whole else bind(SLICE, (x,), r.attrs)
+    if out.shape != r.shape or out is x:
+        out = bind(OPS["reshape"], (out,), {"shape": r.shape})
+    return _gather_arrays(out, r.arrays) if r.arrays else out
+
+
+def _gather_arrays(x: Tensor, arrays: tuple[tuple[int, Any], ...]) -> Tensor:
+    """Integer arrays broadcast together; their axes become one block, in place if they were adjacent, else in front."""
+    axes = [a for a, _ in arrays]
+    found = [_positions("getitem", i, x) for _, i in arrays]
+    if len(found) == 1:
+        return bind(GATHER, (x, found[0]), {"axis": axes[0]})
+    shape = broadcast_shapes("getitem", *[i.shape for i in found])
+    front = moveaxis(x, tuple(axes), tuple(range(len(axes))))
+    flat: Any = 0
+    for i, a in zip(found, axes, strict=True):
+        _check_range(i, x.shape[a])
+        flat = flat * x.shape[a] + where(i < 0, i + x.shape[a], i)
+    out = bind(GATHER, (reshape(front, (-1, *front.shape[len(axes) :])), broadcast_to(flat, shape)), {"axis": 0})
+    adjacent = axes == list(range(axes[0], axes[0] + len(axes)))
+    if adjacent and axes[0] and shape:
+        out = moveaxis(out, tuple(range(len(shape))), tuple(range(axes[0], axes[0] + len(shape))))
+    return out
+
+
+def _check_range(i: Tensor, n: int) -> None:
+    """Positions must be checked before they are combined; where there is no value to look at, the kernel's check has to do."""
+    if i.tr is None and i.size:
+        host = i.detach().numpy()
+        if host.min() < -n or host.max() >= n:
+            raise IndexError(f"getitem: positions {host.min()} to {host.max()} are out of range for an axis of size {n}")
+
+
+def setitem(x: Tensor, index: Any, value: Any) -> None:
+    """``x[index] = value``: the handle is rebound; the buffer is reused when nobody else can see it."""
+    references = sys.getrefcount(x)  # first: an argument on the stack is a reference too
+    check_view_write(x, references, assignment=True)
+    value = _value(x, value)
+    if _is_mask(index):
+        mask = index if isinstance(index, Tensor) else Tensor._convert(np.asarray(index), device=x.device)
+        if mask.shape == x.shape and value.ndim == 0:
+            x.rebind(where(mask, value, x))
+            return
+    r = region(x, index)
+    if r.arrays:
+        raise IndexError("setitem: integer arrays cannot be assigned to; use where() with a mask, or build the tensor with take() and concat()")
+    if broadcast_shapes("setitem", value.shape, r.shape) != r.shape:
+        raise ShapeError(f"setitem: a value of shape {value.shape} does not broadcast to the region's shape {r.shape}")
+    overwrite(SLICE_UPDATE, x, (reshape(broadcast_to(value, r.shape), r.size),), r.attrs)
+
+
+def _value(x: Tensor, value: Any) -> Tensor:
+    if isinstance(value, (bool, int, float, complex)):
+        value = lift("setitem", value, x)
+    elif not isinstance(value, Tensor):
+        value = Tensor._convert(value, device=x.device)
+    if "biufc".index(KIND[value.dt]) > max("biufc".index(KIND[x.dt]), 2 if KIND[x.dt] == "i" else 0):
+        raise DTypeError(f"setitem: a {value.dtype} value cannot be written into a {x.dtype} tensor; cast one of them with .astype()")
+    return value.astype(x.dtype)
+
+
+def _iterate(x: Tensor) -> Any:
+    """Rows of a tensor, as views."""
+    if not x.shape:
+        raise TypeError("iter: a 0-d tensor has no rows; use .item() for its value")
+    return (x[i] for i in range(x.shape[0]))
+
+
+Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
+Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
+Tensor.__iter__ = _iterate  # type: ignore[attr-defined]

@@ -1,0 +1,193 @@
+"""Random numbers as functions of a key. Bits, integers and uniforms are the same on every backend; normals agree to a few ulp.
+
+A key is a uint32 tensor of shape (..., 2): seed and stream. The same key gives the same numbers; ``split`` makes new keys. A ``Generator``
+hands out fresh ones; its place in the sequence is a Buffer, so transformations treat it like any other state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import Spec
+from ..dispatch import bind
+from ..dtypes import CODE, KIND, as_dtype, float32, float64, uint32
+from ..errors import DTypeError, ShapeError, StateError
+from ..op import Op
+from ..state import state
+from ..tensor import Buffer, Tensor
+from . import elementwise as ew
+from .creation import _sizes, arange, asarray
+from .movement import concat, expand_dims, reshape
+
+Shape = int | Sequence[int]
+
+
+class _RandomBits(Op):
+    """Philox4x32-10 words for every element of ``shape``, under each key."""
+
+    name = "random_bits"
+    dtypes = "u4"
+    saves = ()
+
+    def spec(self, key: Any, *, shape: tuple[int, ...]) -> Any:
+        if key.ndim < 1 or key.shape[-1] != 2:
+            raise ShapeError(f"random_bits: a key of shape {key.shape}; keys have shape (..., 2), make one with random.key(seed)")
+        return Spec((*key.shape[:-1], *shape), uint32)
+
+    def batch(self, size: int, xs: Any, batched: Any, *, shape: tuple[int, ...]) -> Any:
+        return self(xs[0], shape=shape)
+
+
+RANDOM_BITS = _RandomBits()
+
+
+def key(seed: int, stream: int = 0, *, device: str | None = None) -> Tensor:
+    """A key from two 32-bit numbers.
+
+    >>> key(7).tolist()
+    [7, 0]
+    """
+    for name, word in (("seed", seed), ("stream", stream)):
+        if not 0 <= int(word) < 2**32:
+            raise ValueError(f"random.key: {name} {word} is not in 0 to 2**32 - 1")
+    return asarray(np.array([seed, stream], np.uint32), device=device, copy=True)
+
+
+def bits(key: Tensor, shape: Shape = ()) -> Tensor:
+    """Uniform 32-bit words, uint32, of shape ``key.shape[:-1] + shape``."""
+    if not isinstance(key, Tensor) or key.dtype != uint32:
+        raise DTypeError("random: the first argument must be a key, a uint32 tensor of shape (..., 2); make one with random.key(seed)")
+    return bind(RANDOM_BITS, (key,), {"shape": _sizes("random", shape)})
+
+
+def split(key: Tensor, n: int = 2) -> Tensor:
+    """``n`` new keys, shape (..., n, 2). Do not use the old key again."""
+    return bits(key, (n, 2))
+
+
+def fold_in(key: Tensor, data: Any) -> Tensor:
+    """The key for number ``data`` (an integer, or a tensor of them, one key each) under ``key``."""
+    data = asarray(data, device=key.device).astype(uint32)
+    words = bits(key, (2,))
+    mixed = reshape(words, (*(1,) * data.ndim, 2)) ^ expand_dims(data * 0x9E3779B1 + 0x85EBCA6B, -1)
+    return bits(mixed, (2,))
+
+
+def uniform(key: Tensor, shape: Shape = (), *, low: float = 0.0, high: float = 1.0, dtype: Any = None) -> Tensor:
+    """Uniform in [low, high). float32 has 24 random bits, float64 53; both exact multiples, the same on every backend."""
+    kind = as_dtype(float32 if dtype is None else dtype)
+    if kind == float64:
+        pair = bits(key, (*_sizes("uniform", shape), 2))
+        high_bits, low_bits = (pair[..., 0] >> 5).astype(float64), (pair[..., 1] >> 6).astype(float64)
+        unit = (high_bits * 67108864.0 + low_bits) * 2.0**-53
+    elif KIND[CODE[kind]] == "f":
+        unit = (bits(key, shape) >> 8).astype(float32) * 2.0**-24
+    else:
+        raise DTypeError(f"random.uniform: not defined for {kind}; use float32 or float64")
+    out = unit if (low, high) == (0.0, 1.0) else unit * (high - low) + low
+    return out.astype(kind)
+
+
+def normal(key: Tensor, shape: Shape = (), *, mean: float = 0.0, std: float = 1.0, dtype: Any = None) -> Tensor:
+    """Normal with the given mean and standard deviation, by the method of Box and Muller (1958).
+
+    >>> normal(key(0), (1000,)).shape
+    (1000,)
+    """
+    kind = as_dtype(float32 if dtype is None else dtype)
+    wide = float64 if kind == float64 else float32
+    sizes = _sizes("normal", shape)
+    n = math.prod(sizes)
+    half = (n + 1) // 2
+    u = uniform(key, (2, half), dtype=wide)
+    tiny = 2.0**-54 if wide == float64 else 2.0**-25
+    radius = ew.sqrt(ew.log(u[..., 0, :] + tiny) * -2.0)
+    angle = u[..., 1, :] * (2.0 * math.pi)
+    both = concat([radius * ew.cos(angle), radius * ew.sin(angle)], axis=-1)
+    out = reshape(both[..., :n], (*key.shape[:-1], *sizes))
+    if (mean, std) != (0.0, 1.0):
+        out = out * std + mean
+    return out.astype(kind)
+
+
+def randint(key: Tensor, shape: Shape = (), *, low: int = 0, high: int, dtype: Any = None) -> Tensor:
+    """Integers in [low, high), int64 by default. The bias of reducing 64 bits is below 2**-32 for spans below 2**32."""
+    span = high - low
+    if not 0 < span <= 2**32:
+        raise ValueError(f"random.randint: the span from {low} to {high} is {span}; it must be 1 to 2**32")
+    pair = bits(key, (*_sizes("randint", shape), 2)).astype("uint64")
+    word = (pair[..., 0] << 32) | pair[..., 1]
+    return ((word % span).astype("int64") + low).astype(as_dtype("int64" if dtype is None else dtype))
+
+
+def bernoulli(key: Tensor, shape: Shape = (), *, p: float = 0.5) -> Tensor:
+    """True with probability ``p``."""
+    return uniform(key, shape) < p
+
+
+def permutation(key: Tensor, n: int) -> Tensor:
+    """The numbers 0 to n - 1 in random order, int64. Decided on the host: the key must have a value."""
+    words = uniform(key, (n,), dtype=float64).numpy()
+    return asarray(np.argsort(words, kind="stable"), device=key.device)
+
+
+class Generator:
+    """Hands out keys (seed, 0), (seed, 1), ... Its place is a Buffer, so grad, checkpoint and stage need no case for randomness.
+
+    >>> g = Generator(3)
+    >>> g.key().tolist(), g.key().tolist()
+    ([3, 0], [3, 1])
+    """
+
+    def __init__(self, seed: int = 0, *, device: str | None = None) -> None:
+        self.state = Buffer(key(seed, device=device), name="a random generator")
+
+    def seed(self, seed: int) -> None:
+        """Start again from a seed."""
+        self.state.assign(key(seed, device=self.state.device))
+
+    def key(self) -> Tensor:
+        """A key never handed out before, and one step on."""
+        here = state()
+        if here.draws == "error":
+            raise StateError(
+                "vmap: a draw from a generator would be the same for every example; pass keys and map over them, "
+                "or say vmap(f, randomness='same') or vmap(f, randomness='different')"
+            )
+        found = self.state.copy()  # type: ignore[attr-defined]
+        self.state.assign(self.state + asarray(np.array([0, 1], np.uint32), device=self.state.device))
+        return found if here.draws != "different" else _each_different(found, here.top)
+
+
+def _each_different(found: Tensor, top: Any) -> Tensor:
+    """Under vmap(randomness="different"): a key for each example of every batch level that asked for it, outermost first."""
+    levels = []
+    while top is not None:
+        if top.batched and top.draws == "different":
+            levels.append(top)
+        top = top.below[2]
+    for level in reversed(levels):
+        with level.underneath():
+            numbers = arange(level.size, device=found.device)
+            keys = fold_in(found, numbers)
+        found = level.wrap(keys)
+    return found
+
+
+default_generator: list[Generator] = []
+
+
+def generator() -> Generator:
+    """The default generator, which ``manual_seed`` restarts. It lives on the reference backend: keys are moved where they are needed."""
+    if not default_generator:
+        default_generator.append(Generator(0, device="numpy"))
+    return default_generator[0]
+
+
+def manual_seed(seed: int) -> None:
+    """Restart the default generator."""
+    generator().seed(seed)

@@ -1,0 +1,34 @@
+"""Plugins: the marker for their hooks, and the roads from a name to what a plugin brings.
+
+Nothing is discovered before something is asked for.
+"""
+
+from __future__ import annotations
+
+from ..backend import API
+from .backends import available_backends, backend_index, default_backend
+from .components import component, components, create, load_ops, lookup
+from .hookspecs import hookimpl
+from .loader import PluginStatus, require, statuses
+from .names import PluginWarning
+from .probe import Outcome
+from .registrar import Registrar
+
+__all__ = [
+    "API",
+    "Outcome",
+    "PluginStatus",
+    "PluginWarning",
+    "Registrar",
+    "available_backends",
+    "backend_index",
+    "component",
+    "components",
+    "create",
+    "default_backend",
+    "hookimpl",
+    "load_ops",
+    "lookup",
+    "require",
+    "statuses",
+]

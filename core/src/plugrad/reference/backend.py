@@ -1,0 +1,47 @@
+"""The reference backend's class: values are ndarrays, movement ops are NumPy's own views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..backend import Backend, Kernel, Spec
+from . import contraction, elementwise, indexing, movement, random, reduction
+
+
+class NumpyBackend(Backend):
+    """Runs everything, on the host, in NumPy."""
+
+    name = "numpy"
+    dtypes = "any"
+    kernels: Mapping[str, Callable[..., Any] | Kernel | Sequence[Kernel]] = {
+        **elementwise.KERNELS,
+        **reduction.KERNELS,
+        **movement.KERNELS,
+        **indexing.KERNELS,
+        **contraction.KERNELS,
+        **random.KERNELS,
+    }
+    into: ClassVar[Mapping[str, Callable[..., Any]]] = {**elementwise.INTO, **indexing.INTO}
+
+    def from_host(self, array: np.ndarray, device: str) -> np.ndarray:
+        return np.array(array, copy=True, order="C")
+
+    def to_host(self, value: Any) -> np.ndarray:
+        view = np.asarray(value).view()
+        view.flags.writeable = False
+        return view
+
+    def spec(self, value: Any) -> Spec:
+        return Spec(value.shape, value.dtype)
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype, device: str) -> np.ndarray:
+        return np.empty(shape, dtype)
+
+    def borrow(self, array: np.ndarray, device: str) -> np.ndarray:
+        return np.asarray(array)
+
+    def from_dlpack(self, obj: Any, device: str) -> np.ndarray:
+        return np.from_dlpack(obj)

@@ -1,0 +1,45 @@
+"""Indexing by integer arrays, and updates of regions. NumPy checks every index before it writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .movement import slices
+
+
+def _gather(x: Any, i: Any, *, axis: int) -> Any:
+    return np.take(x, i, axis=axis)
+
+
+def _scatter_add(x: Any, i: Any, v: Any, *, axis: int) -> Any:
+    out = np.array(x, copy=True)
+    np.add.at(out, (slice(None),) * axis + (i,), v)
+    return out
+
+
+def _slice_update(x: Any, v: Any, *, start: Any, size: Any, step: Any) -> Any:
+    out = np.array(x, copy=True, order="C")
+    if all(size):
+        out[slices(start, size, step)] = v
+    return out
+
+
+def _slice_update_into(out: Any, x: Any, v: Any, *, start: Any, size: Any, step: Any) -> Any:
+    if type(out) is not np.ndarray or not out.flags.writeable:
+        return NotImplemented
+    if out is not x:
+        out[...] = x
+    if all(size):
+        out[slices(start, size, step)] = v
+    return None
+
+
+KERNELS: dict[str, Any] = {
+    "gather": _gather,
+    "scatter_add": _scatter_add,
+    "take_along": lambda x, i, *, axis: np.take_along_axis(x, i, axis=axis),
+    "slice_update": _slice_update,
+}
+INTO: dict[str, Any] = {"slice_update": _slice_update_into}

@@ -1,0 +1,45 @@
+"""Reductions. Low-precision floats accumulate in float32; results keep the operand's dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+_LOW = ("float16", "bfloat16")
+
+
+def _accumulated(f: Callable[..., Any]) -> Callable[..., Any]:
+    def kernel(x: Any, **attrs: Any) -> Any:
+        wide = np.float32 if x.dtype.name in _LOW else x.dtype
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(f(x, dtype=wide, **attrs)).astype(x.dtype, copy=False)
+
+    return kernel
+
+
+def _extremum(f: Callable[..., Any]) -> Callable[..., Any]:
+    def kernel(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+        with np.errstate(invalid="ignore"):
+            return f(x, axis=axis, keepdims=keepdims)
+
+    return kernel
+
+
+def _arg(f: Callable[..., Any]) -> Callable[..., Any]:
+    def kernel(x: Any, *, axis: int, keepdims: bool) -> Any:
+        return np.asarray(f(x, axis=axis, keepdims=keepdims), np.int64)
+
+    return kernel
+
+
+KERNELS: dict[str, Any] = {
+    "sum": _accumulated(np.sum),
+    "prod": _accumulated(np.prod),
+    "cumsum": _accumulated(np.cumsum),
+    "max": _extremum(np.max),
+    "min": _extremum(np.min),
+    "argmax": _arg(np.argmax),
+    "argmin": _arg(np.argmin),
+}

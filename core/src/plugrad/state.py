@@ -1,0 +1,136 @@
+"""What the running thread is doing: which graph ids it records, which interpreters are open, where writes are logged.
+
+``ACTIVE[0]`` counts the blocks, over all threads, that changed anything here. While it is zero, every thread is in the default
+state, and the hot path reads nothing thread-local.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import Any
+
+sequence = itertools.count(1)
+"""Numbers nodes and scopes in the order of their birth."""
+
+serial = itertools.count(1)
+"""Numbers interpreters, checkpoints and traces; a handle remembers the innermost one of its birth."""
+
+ACTIVE = [0]
+_lock = threading.Lock()
+
+
+class State:
+    """One thread's state. ``mask`` is the ids recordable here; ``scopes`` the open ids, oldest first; ``since`` the start of the youngest."""
+
+    __slots__ = ("capture", "device", "draws", "log", "mask", "observers", "scopes", "since", "stage", "top", "uid")
+
+    def __init__(self) -> None:
+        self.mask: int = 1
+        self.scopes: tuple[Scope, ...] = ()
+        self.since: int = 0
+        self.stage: Any = None
+        self.capture: Any = None
+        self.top: Any = None
+        self.uid: int = 0
+        self.log: Log | None = None
+        self.draws: str = "ok"
+        self.device: tuple[int, str] | None = None
+        self.observers: tuple[Any, ...] = ()
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.state = State()
+
+
+_local = _Local()
+
+
+def state() -> State:
+    """The running thread's state."""
+    return _local.state
+
+
+class within:
+    """Set fields of the thread's state for a block.
+
+    >>> with within(mask=0):
+    ...     state().mask
+    0
+    """
+
+    __slots__ = ("changes", "old")
+
+    def __init__(self, **changes: Any) -> None:
+        self.changes = changes
+
+    def __enter__(self) -> within:
+        here = _local.state
+        self.old = {name: getattr(here, name) for name in self.changes}
+        for name, value in self.changes.items():
+            setattr(here, name, value)
+        with _lock:
+            ACTIVE[0] += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        here = _local.state
+        for name, value in self.old.items():
+            setattr(here, name, value)
+        with _lock:
+            ACTIVE[0] -= 1
+
+
+_free_bits = [1 << i for i in range(61, 0, -1)]
+_more_bits = itertools.count(62)
+
+
+class Scope:
+    """A graph id, open while the function of a ``grad`` or ``vjp`` runs.
+
+    The id is (bit, start). The bit is given back at the end; a node carries the id only if its sequence number is at least start,
+    so a pullback may live on without limit, and a bit taken again is never mistaken for its former holder. Bit 0 belongs to
+    ``backward()`` and is never taken. More than 61 open scopes spill into Python's long integers.
+    """
+
+    __slots__ = ("_block", "bit", "start")
+
+    def __enter__(self) -> Scope:
+        with _lock:
+            self.bit = _free_bits.pop() if _free_bits else 1 << next(_more_bits)
+        here = _local.state
+        self.start = next(sequence)
+        self._block = within(mask=here.mask | self.bit, scopes=(*here.scopes, self), since=self.start)
+        self._block.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._block.__exit__()
+        del self._block  # it holds this scope: a cycle
+        with _lock:
+            _free_bits.append(self.bit)
+
+
+class Log:
+    """Handles older than the log, with what they held before their first write: an undo log for checkpoint and stage."""
+
+    __slots__ = ("handles", "parent", "uid")
+
+    def __init__(self, parent: Log | None, uid: int | None = None) -> None:
+        self.parent = parent
+        self.uid = next(serial) if uid is None else uid
+        self.handles: dict[int, tuple[Any, tuple[Any, ...]]] = {}
+
+    def note(self, handle: Any) -> None:
+        """Keep what the handle holds now, in this log and those around it, unless it was noted before or is younger than the log."""
+        log: Log | None = self
+        while log is not None:
+            if handle.born < log.uid:
+                log.handles.setdefault(id(handle), (handle, handle.content()))
+            log = log.parent
+
+    def undo(self) -> None:
+        """Put every noted handle back."""
+        for handle, content in self.handles.values():
+            handle.restore(content)

@@ -1,0 +1,163 @@
+"""One table, ``op.table[backend][dtype]``: at once dispatch, capability declaration, kit matrix and docs. Every cell is callable.
+
+Filled when an op, a backend or a third party's kernel is registered, so that nothing is decided per call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from . import backend as protocol
+from .backend import BACKENDS, Backend, Kernel
+from .dtypes import CODE, DTYPES, parse
+from .errors import DTypeError, PluginError
+from .op import OPS, Op
+
+Chain = list[list[Kernel]]
+
+_extra: dict[tuple[str, str], list[Kernel]] = {}
+"""Kernels of third parties by (op, backend)."""
+
+STATES = ("native", "composed", "fallback", "unsupported")
+
+
+def decline(*values: Any, **attrs: Any) -> Any:
+    """The cell of an op that a backend has no kernel for."""
+    return NotImplemented
+
+
+def _illegal(op: Op, code: int) -> Callable[..., Any]:
+    def refuse(*values: Any, **attrs: Any) -> Any:
+        raise illegal_dtype(op, code)
+
+    return refuse
+
+
+def illegal_dtype(op: Op, code: int) -> DTypeError:
+    """The error for a dtype that the op is not defined for."""
+    legal = ", ".join(DTYPES[c].name for c in sorted(op.codes))
+    return DTypeError(f"{op.name}: not defined for {DTYPES[code].name}; cast with .astype() to one of {legal}")
+
+
+def _not_stored(op: Op, code: int, backend: Backend) -> Callable[..., Any]:
+    def refuse(*values: Any, **attrs: Any) -> Any:
+        raise DTypeError(f"{op.name}: {backend.name} does not store {DTYPES[code].name}; it stores {backend.dtypes}. Cast with .astype()")
+
+    return refuse
+
+
+def add_backend(backend: Backend) -> int:
+    """Append a backend and fill its row of every op's table; returns its index."""
+    if protocol.index_of(backend.name) is not None:
+        raise PluginError(f"backend {backend.name!r} is loaded already; give the second one another name")
+    BACKENDS.append(backend)
+    for op in OPS.values():
+        _fill(op, len(BACKENDS) - 1)
+    return len(BACKENDS) - 1
+
+
+def add_kernel(op_name: str, backend_name: str, kernel: Kernel) -> None:
+    """Add a third party's kernel. PluginError when another distribution offers one of the same priority."""
+    known = _extra.setdefault((op_name, backend_name), [])
+    for other in known:
+        if other.priority == kernel.priority and other.provider != kernel.provider:
+            known_by, new_by = other.provider or "unknown", kernel.provider or "unknown"
+            raise PluginError(
+                f"{op_name} on {backend_name}: {known_by} and {new_by} both offer a kernel of priority {kernel.priority}; "
+                f"the one of {known_by} stays. Change the priority of one of them"
+            )
+    known.append(kernel)
+    index = protocol.index_of(backend_name)
+    if op_name in OPS and index is not None:
+        _fill(OPS[op_name], index)
+
+
+def register_op(op: Op) -> None:
+    """Fill a new op's table for the backends that are loaded."""
+    for index in range(len(BACKENDS)):
+        _fill(op, index)
+
+
+def state_of(op: Op, index: int, code: int) -> str:
+    """How a backend runs an op on a dtype: native, composed, fallback or unsupported."""
+    if code not in op.codes or code not in parse(BACKENDS[index].dtypes):
+        return "unsupported"
+    if op.chain[index][code] or op.run is not None:
+        return "native"
+    return "composed" if op.decompose is not None else "fallback"
+
+
+def _fill(op: Op, index: int) -> None:
+    backend = BACKENDS[index]
+    chain = _chain(op, backend)
+    stored = parse(backend.dtypes)
+    cells: list[Callable[..., Any]] = []
+    for code in range(len(DTYPES)):
+        if code not in op.codes:
+            cells.append(_illegal(op, code))
+        elif code not in stored:
+            cells.append(_not_stored(op, code, backend))
+        else:
+            cells.append(chain[code][0].fn if chain[code] else decline)
+    scalars = [bool(kernels) and kernels[0].scalars for kernels in chain]
+    for rows, row in ((op.table, cells), (op.chain, chain), (op.scalars, scalars)):
+        while len(rows) <= index:  # type: ignore[arg-type]
+            rows.append([])  # type: ignore[attr-defined]
+        rows[index] = row  # type: ignore[index]
+
+
+def _chain(op: Op, backend: Backend) -> Chain:
+    """Per dtype code, the kernels for it, the best first."""
+    kernels = _own_kernels(op, backend) + _extra.get((op.name, backend.name), [])
+    kernels.sort(key=lambda k: -k.priority)
+    stored = parse(backend.dtypes) & op.codes
+    rows: Chain = [[] for _ in DTYPES]
+    for kernel in kernels:
+        for code in stored if kernel.dtypes is None else stored & parse(kernel.dtypes):
+            rows[code].append(kernel)
+    return rows
+
+
+def _own_kernels(op: Op, backend: Backend) -> list[Kernel]:
+    entry = backend.kernels.get(op.name)
+    if entry is None:
+        into = backend.into.get(op.name)
+        if into is None or type(backend).empty is Backend.empty:
+            return []
+        return [Kernel(_allocating(op, backend, into))]
+    entries = entry if isinstance(entry, (list, tuple)) else [entry]
+    return [replace(k, provider=k.provider or backend.name) if isinstance(k, Kernel) else Kernel(k, provider=backend.name) for k in entries]
+
+
+def _allocating(op: Op, backend: Backend, into: Callable[..., Any]) -> Callable[..., Any]:
+    """The allocating form of a kernel that only writes into given memory."""
+
+    def kernel(*values: Any, **attrs: Any) -> Any:
+        spec = op.spec(*[_Shaped(*backend.spec(v)) for v in values], **attrs)
+        out = backend.empty(spec.shape, spec.dtype, "0")
+        return out if into(out, *values, **attrs) is None else NotImplemented
+
+    return kernel
+
+
+class _Shaped:
+    """A Spec with ``ndim``, as shape rules expect."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape, self.dtype = shape, dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+
+def code_of(dtype: Any) -> int:
+    """The code of a dtype object."""
+    return CODE[dtype]
+
+
+Op.registered = staticmethod(register_op)

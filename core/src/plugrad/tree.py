@@ -1,0 +1,202 @@
+"""pytrees: any nesting of tuples, named tuples, lists, dicts and registered classes, seen as a flat list of leaves.
+
+A leaf (a tensor) is visited once within one tree: tied weights are one leaf, so they get one gradient, the sum of both uses.
+Everything that is neither a leaf nor a registered container is static and travels with the structure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+Flatten = Callable[[Any], tuple[Iterable[Any], Any]]
+Unflatten = Callable[[Any, list[Any]], Any]
+
+
+class _Container(NamedTuple):
+    flatten: Flatten
+    unflatten: Unflatten
+    is_module: bool
+
+
+class _Leaf(NamedTuple):
+    """The position of a leaf in the flat list."""
+
+    index: int
+
+
+class _Static(NamedTuple):
+    value: Any
+
+
+class _Node(NamedTuple):
+    container: _Container
+    aux: Any
+    children: tuple[Any, ...]
+
+
+_containers: dict[type, _Container] = {}
+_leaf_types: tuple[type, ...] = ()
+
+
+def register(cls: type, flatten: Flatten, unflatten: Unflatten, *, is_module: bool = False) -> None:
+    """Make instances of ``cls`` and its subclasses containers: ``flatten(x) -> (children, aux)``, ``unflatten(aux, children) -> x``."""
+    _containers[cls] = _Container(flatten, unflatten, is_module)
+
+
+def register_leaf(cls: type) -> None:
+    """Make instances of ``cls`` leaves. They answer ``trained(in_module)``: is a gradient wanted?"""
+    global _leaf_types
+    _leaf_types = (*_leaf_types, cls)
+
+
+class TreeDef:
+    """The structure of a tree without its leaves. Calling it with new leaves builds the same tree around them."""
+
+    __slots__ = ("count", "root")
+
+    def __init__(self, root: Any, count: int) -> None:
+        self.root, self.count = root, count
+
+    def __call__(self, leaves: Iterable[Any]) -> Any:
+        leaves = list(leaves)
+        if len(leaves) != self.count:
+            raise ValueError(f"tree: the structure has {self.count} leaves, {len(leaves)} were given")
+        return _build(self.root, leaves)
+
+    def occurrences(self) -> list[int]:
+        """The position in the flat list of every leaf of the tree, in order; a leaf that occurs twice is listed twice."""
+        found: list[int] = []
+        _occurrences(self.root, found)
+        return found
+
+    def signature(self) -> Any:
+        """A value equal for equal structures, static parts included; hashable when they are."""
+        return _signature(self.root)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TreeDef) and self.signature() == other.signature()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def flatten(tree: Any, *, unique: bool = True) -> tuple[list[Any], list[bool], TreeDef]:
+    """Leaves, whether each is to be trained, and the structure. Without ``unique``, a leaf that occurs twice is two leaves.
+
+    >>> leaves, trained, rebuild = flatten({"a": (1, None)})
+    >>> leaves, rebuild([])
+    ([], {'a': (1, None)})
+    """
+    leaves: list[Any] = []
+    trained: list[bool] = []
+    root = _walk(tree, False, leaves, trained, {} if unique else None, set())
+    return leaves, trained, TreeDef(root, len(leaves))
+
+
+def leaves(tree: Any) -> list[Any]:
+    """The leaves of a tree, each once."""
+    return flatten(tree)[0]
+
+
+def leaves_like(structure: TreeDef, tree: Any) -> list[Any] | None:
+    """The leaves of a tree that has the same places for them, in the order of the structure's; None if the numbers differ.
+
+    The other tree may hold one leaf in several places, or different ones where the structure has one leaf twice: the last counts.
+    """
+    given = flatten(tree, unique=False)[0]
+    places = structure.occurrences()
+    if len(given) != len(places):
+        return None
+    found: list[Any] = [None] * structure.count
+    for place, leaf in zip(places, given, strict=True):
+        found[place] = leaf
+    return found
+
+
+def map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    """``f`` over the leaves of ``tree`` and of trees of the same structure; static parts come from the first."""
+    first, _, build = flatten(tree)
+    columns = [first]
+    for other in rest:
+        others = leaves_like(build, other)
+        if others is None:
+            raise ValueError(f"tree.map: the trees have {len(first)} and {len(leaves(other))} leaves; their structures must agree")
+        columns.append(others)
+    return build([f(*row) for row in zip(*columns, strict=True)])
+
+
+def _container_of(x: Any) -> _Container | None:
+    for cls in type(x).__mro__:
+        found = _containers.get(cls)
+        if found is not None:
+            return found
+    return None
+
+
+# Module level, not a closure: a recursive closure is a reference cycle that keeps every leaf until the collector comes.
+def _walk(x: Any, in_module: bool, leaves: list[Any], trained: list[bool], seen: dict[int, int] | None, path: set[int]) -> Any:
+    if isinstance(x, _leaf_types):
+        index = None if seen is None else seen.get(id(x))
+        if index is None:
+            index = len(leaves)
+            if seen is not None:
+                seen[id(x)] = index
+            leaves.append(x)
+            trained.append(x.trained(in_module))
+        return _Leaf(index)
+    container = _container_of(x)
+    if container is None:
+        return _Static(x)
+    if id(x) in path:
+        raise ValueError(f"tree: a {type(x).__name__} contains itself; break the cycle (keep a back reference outside the tree)")
+    path.add(id(x))
+    children, aux = container.flatten(x)
+    inside = in_module or container.is_module
+    node = _Node(container, aux, tuple([_walk(child, inside, leaves, trained, seen, path) for child in children]))
+    path.remove(id(x))
+    return node
+
+
+def _build(node: Any, leaves: list[Any]) -> Any:
+    if type(node) is _Leaf:
+        return leaves[node.index]
+    if type(node) is _Static:
+        return node.value
+    return node.container.unflatten(node.aux, [_build(child, leaves) for child in node.children])
+
+
+def _occurrences(node: Any, found: list[int]) -> None:
+    if type(node) is _Leaf:
+        found.append(node.index)
+    elif type(node) is _Node:
+        for child in node.children:
+            _occurrences(child, found)
+
+
+def _signature(node: Any) -> Any:
+    if type(node) is _Leaf:
+        return node.index
+    if type(node) is _Static:
+        return ("static", type(node.value), node.value)
+    return (node.container.unflatten, node.aux, tuple([_signature(child) for child in node.children]))
+
+
+def _flatten_tuple(x: tuple[Any, ...]) -> tuple[Iterable[Any], Any]:
+    return x, type(x)
+
+
+def _unflatten_tuple(cls: Any, children: list[Any]) -> Any:
+    return cls(*children) if hasattr(cls, "_fields") else tuple(children)
+
+
+def _unflatten_dict(keys: tuple[Any, ...], children: list[Any]) -> dict[Any, Any]:
+    return dict(zip(keys, children, strict=True))
+
+
+def _unflatten_list(_: None, children: list[Any]) -> list[Any]:
+    return children
+
+
+register(tuple, _flatten_tuple, _unflatten_tuple)
+register(list, lambda x: (x, None), _unflatten_list)
+register(dict, lambda x: (x.values(), tuple(x)), _unflatten_dict)

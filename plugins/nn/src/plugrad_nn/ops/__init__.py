@@ -1,0 +1,5 @@
+"""The operations that plugrad-nn owns, one module a family. Importing this module registers them under the prefix ``nn``."""
+
+from . import activation, convolution, linear, losses, pooling
+
+__all__ = ["activation", "convolution", "linear", "losses", "pooling"]

@@ -1,0 +1,22 @@
+"""Which instruction sets this processor has, and which one to use. Imports nothing, so that the probe can ask cheaply."""
+
+import os
+
+cdef extern from "plugrad/isa.h":
+    int pg_has_avx2()
+
+
+def supported() -> tuple[str, ...]:
+    """Names of the instruction sets that run here, the best one first."""
+    return ("avx2", "baseline") if pg_has_avx2() else ("baseline",)
+
+
+def chosen() -> str:
+    """The best one, or the one that ``PLUGRAD_CPU_ISA`` names; raises ValueError if that one does not run here."""
+    names = supported()
+    wanted = os.environ.get("PLUGRAD_CPU_ISA", "").strip().lower()
+    if wanted in ("", "auto"):
+        return names[0]
+    if wanted not in names:
+        raise ValueError(f"plugrad-cpu: PLUGRAD_CPU_ISA={wanted} does not run on this processor; use one of {', '.join(names)}")
+    return wanted

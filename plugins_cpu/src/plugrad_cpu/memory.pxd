@@ -1,0 +1,9 @@
+cdef class Storage:
+    cdef char* data
+    cdef size_t capacity
+    cdef int size_class
+    cdef object lender
+
+
+cdef Storage allocate(size_t bytes)
+cdef Storage borrow(void* data, object lender)

@@ -1,0 +1,69 @@
+"""The kernel tables compiled from C, and the choice between instruction sets, made once at import.
+
+A higher instruction set's table need not be complete: what it lacks is taken from the baseline.
+"""
+
+from libc.string cimport strcmp
+
+from . import cpuid
+from .view cimport PG_CODES, pg_short_name
+
+cdef extern from "plugrad/common.h":
+    ctypedef struct pg_entry:
+        const char* op
+        const char* dtype
+        pg_fn fn
+    ctypedef struct pg_family:
+        const char* name
+        const pg_entry* entries
+
+cdef extern from *:
+    """
+    extern const pg_family pg_families_baseline[];
+    extern const pg_family pg_families_avx2[];
+    """
+    const pg_family* pg_families_baseline
+    const pg_family* pg_families_avx2
+
+ISA = cpuid.chosen()
+cdef const pg_family* _chosen = pg_families_avx2 if ISA == "avx2" else pg_families_baseline
+
+
+cdef pg_fn _find_in(const pg_family* families, const char* family, const char* op, const char* dtype) noexcept:
+    cdef const pg_entry* entry
+    while families.name != NULL:
+        if strcmp(families.name, family) == 0:
+            entry = families.entries
+            while entry.op != NULL:
+                if strcmp(entry.op, op) == 0 and strcmp(entry.dtype, dtype) == 0:
+                    return entry.fn
+                entry += 1
+        families += 1
+    return NULL
+
+
+cdef pg_fn find(const char* family, const char* op, const char* dtype) noexcept:
+    """The kernel of an op for a dtype, or NULL."""
+    cdef pg_fn fn = _find_in(_chosen, family, op, dtype)
+    return fn if fn != NULL else _find_in(pg_families_baseline, family, op, dtype)
+
+
+cdef void load(const char* family, const char* op, pg_fn* by_code) noexcept:
+    """Fill a list indexed by dtype code."""
+    cdef int code
+    for code in range(PG_CODES):
+        by_code[code] = find(family, op, pg_short_name[code])
+
+
+def entries(isa: str) -> list[tuple[str, str, str]]:
+    """(family, op, dtype) of every kernel compiled for an instruction set."""
+    cdef const pg_family* family = pg_families_avx2 if isa == "avx2" else pg_families_baseline
+    cdef const pg_entry* entry
+    found = []
+    while family.name != NULL:
+        entry = family.entries
+        while entry.op != NULL:
+            found.append((family.name.decode(), entry.op.decode(), entry.dtype.decode()))
+            entry += 1
+        family += 1
+    return found

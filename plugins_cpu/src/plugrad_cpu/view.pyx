@@ -1,0 +1,320 @@
+"""``View``: a strided window on aligned memory, the value type of this backend. Knows no op.
+
+A view is read-only for everyone outside this package: ``numpy.asarray(view)`` shares its memory and refuses writes.
+Strides are in bytes. Fresh views are C-contiguous.
+"""
+
+cimport cython
+from cpython.buffer cimport (
+    PyBUF_ANY_CONTIGUOUS, PyBUF_C_CONTIGUOUS, PyBUF_F_CONTIGUOUS, PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDED_RO, PyBUF_STRIDES,
+    PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy
+
+import numpy as np
+
+from plugrad.errors import DTypeError, ShapeError
+
+from .memory cimport Storage, allocate, borrow
+
+
+cdef Py_ssize_t LARGEST = <Py_ssize_t>1 << 46          # bytes: about what an address can span
+
+cdef tuple DTYPES = tuple(
+    np.dtype(name) for name in ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
+)
+cdef dict CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
+cdef char[PG_CODES][2] FORMATS
+for _code, _dtype in enumerate(DTYPES):
+    FORMATS[_code][0] = ord(_dtype.char)
+    FORMATS[_code][1] = 0
+
+
+@cython.final
+@cython.freelist(256)
+cdef class View:
+    """Pointer, shape, strides and dtype over a shared block of memory."""
+
+    @property
+    def shape(self) -> tuple:
+        """Lengths of the axes."""
+        return dims_tuple(self.dims, self.ndim)
+
+    @property
+    def strides(self) -> tuple:
+        """Bytes from one element to the next along each axis; 0 for a broadcast one, negative for a flipped one."""
+        return dims_tuple(self.strides_, self.ndim)
+
+    @property
+    def dtype(self):
+        """The NumPy dtype."""
+        return DTYPES[self.code]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements seen, each counted once for every place it is seen at."""
+        return self.size * pg_itemsize[self.code]
+
+    @property
+    def address(self) -> int:
+        """Address of element 0."""
+        return <size_t>self.data
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in C order without gaps."""
+        return self.contiguous
+
+    def shares_memory(self, View other not None) -> bool:
+        """Whether both look at the same block."""
+        return self.owner is other.owner
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether any other view looks at the same block."""
+        return _holders(self.owner) > 1
+
+    def __repr__(self) -> str:
+        return f"View(shape={self.shape}, dtype={self.dtype.name}, strides={self.strides})"
+
+    def __reduce__(self):
+        return from_array, (np.array(self),)
+
+    def __getbuffer__(self, Py_buffer* buffer, int flags):
+        if flags & PyBUF_WRITABLE:
+            raise BufferError("View: the memory is read-only; copy it with numpy.array(view)")
+        if not self.contiguous and not _layout_allowed(self, flags):
+            raise BufferError(f"View: strides {self.strides} of shape {self.shape} do not fit the request; copy with numpy.array(view)")
+        buffer.buf = self.data
+        buffer.obj = self
+        buffer.len = self.size * pg_itemsize[self.code]
+        buffer.itemsize = pg_itemsize[self.code]
+        buffer.readonly = 1
+        buffer.ndim = self.ndim
+        buffer.format = FORMATS[self.code] if flags & PyBUF_FORMAT else NULL
+        buffer.shape = self.dims if flags & PyBUF_ND else NULL
+        buffer.strides = self.strides_ if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
+        buffer.suboffsets = NULL
+        buffer.internal = NULL
+
+
+cdef extern from "Python.h":
+    Py_ssize_t _holders "Py_REFCNT"(object o)
+
+
+cdef bint _layout_allowed(View x, int flags) noexcept:
+    """Whether a consumer that asked for ``flags`` may see a layout that is not C-contiguous."""
+    cdef Py_ssize_t expected = pg_itemsize[x.code]
+    cdef int i
+    if flags & PyBUF_STRIDES != PyBUF_STRIDES or flags & PyBUF_C_CONTIGUOUS == PyBUF_C_CONTIGUOUS:
+        return False
+    if flags & PyBUF_F_CONTIGUOUS != PyBUF_F_CONTIGUOUS and flags & PyBUF_ANY_CONTIGUOUS != PyBUF_ANY_CONTIGUOUS:
+        return True
+    for i in range(x.ndim):
+        if x.dims[i] != 1 and x.strides_[i] != expected:
+            return False
+        expected *= x.dims[i]
+    return True
+
+
+cdef tuple dims_tuple(const Py_ssize_t* dims, int ndim):
+    cdef list out = []
+    cdef int i
+    for i in range(ndim):
+        out.append(dims[i])
+    return tuple(out)
+
+
+cdef bint same_shape(View x, View y) noexcept:
+    return x.ndim == y.ndim and memcmp(x.dims, y.dims, x.ndim * sizeof(Py_ssize_t)) == 0
+
+
+cdef int code_of(object dtype) except -1:
+    code = CODES.get(dtype)
+    if code is None:
+        code = CODES.get(np.dtype(dtype))
+    if code is None:
+        raise DTypeError(f"plugrad-cpu: dtype {dtype} is not stored; use one of {', '.join(d.name for d in DTYPES)}")
+    return code
+
+
+cdef int read_dims(object shape, Py_ssize_t* dims) except -1:
+    """Lengths of a shape into ``dims``; the number of axes is returned."""
+    cdef Py_ssize_t ndim = len(shape), i
+    if ndim > PG_MAX_DIMS:
+        raise ShapeError(f"plugrad-cpu: shape {tuple(shape)} has {ndim} axes; reshape to at most {PG_MAX_DIMS}")
+    for i in range(ndim):
+        dims[i] = shape[i]
+        if dims[i] < 0:
+            raise ShapeError(f"plugrad-cpu: shape {tuple(shape)} has a negative length; lengths are 0 or more")
+    return <int>ndim
+
+
+cdef Py_ssize_t _count(const Py_ssize_t* dims, int ndim, int itemsize) except -1:
+    """The number of elements, checked against what an address can span."""
+    cdef Py_ssize_t n = 1, spread = itemsize
+    cdef int i
+    for i in range(ndim):
+        n *= dims[i]
+        if dims[i] > 1:
+            if spread > LARGEST // dims[i]:
+                raise ShapeError(f"plugrad-cpu: shape {dims_tuple(dims, ndim)} is too big; use smaller arrays")
+            spread *= dims[i]
+    return n
+
+
+cdef View fresh(int ndim, const Py_ssize_t* dims, int code):
+    """A new C-contiguous view on uninitialised memory."""
+    cdef View x = View.__new__(View)
+    cdef Py_ssize_t step = pg_itemsize[code]
+    cdef int i
+    x.size = _count(dims, ndim, pg_itemsize[code])
+    x.owner = allocate(<size_t>(x.size * step))
+    x.data = x.owner.data
+    x.ndim = ndim
+    x.code = code
+    x.contiguous = True
+    for i in range(ndim - 1, -1, -1):
+        x.dims[i] = dims[i]
+        x.strides_[i] = step
+        step *= dims[i] if dims[i] > 0 else 1
+    return x
+
+
+cdef View fresh_like(View x, int code):
+    """A new view of the shape of ``x``, for a result computed from it element by element.
+
+    A layout without gaps that is not C order (a transposed array) is kept when the item size is: such loops are then flat.
+    """
+    cdef View y
+    if x.contiguous or pg_itemsize[code] != pg_itemsize[x.code] or not _is_dense(x):
+        return fresh(x.ndim, x.dims, code)
+    y = alias(x, x.ndim)
+    memcpy(y.dims, x.dims, x.ndim * sizeof(Py_ssize_t))
+    memcpy(y.strides_, x.strides_, x.ndim * sizeof(Py_ssize_t))
+    y.owner = allocate(<size_t>(x.size * pg_itemsize[code]))
+    y.data = y.owner.data
+    y.size = x.size
+    y.code = code
+    return y
+
+
+cdef bint _is_dense(View x) noexcept:
+    """Whether the strides are those of a contiguous array with its axes permuted."""
+    cdef Py_ssize_t expected = pg_itemsize[x.code]
+    cdef int i, found, placed = 0
+    while placed < x.ndim:
+        found = -1
+        for i in range(x.ndim):
+            if x.strides_[i] == expected and x.dims[i] > 1:
+                found = i
+                break
+        if found < 0:
+            break
+        expected *= x.dims[found]
+        placed += 1
+    return expected == x.size * pg_itemsize[x.code]
+
+
+cdef View alias(View x, int ndim):
+    """A view of the same memory, dtype and first element; the caller fills in dims and strides, then calls ``settle``."""
+    cdef View y = View.__new__(View)
+    y.owner = x.owner
+    y.data = x.data
+    y.code = x.code
+    y.ndim = ndim
+    return y
+
+
+cdef int settle(View x) except -1:
+    """Work out size and contiguity from dims and strides."""
+    cdef Py_ssize_t expected = pg_itemsize[x.code]
+    cdef int i
+    x.size = _count(x.dims, x.ndim, pg_itemsize[x.code])
+    x.contiguous = True
+    if x.size == 0:
+        return 0
+    for i in range(x.ndim - 1, -1, -1):
+        if x.dims[i] != 1:
+            if x.strides_[i] != expected:
+                x.contiguous = False
+                break
+            expected *= x.dims[i]
+    return 0
+
+
+cdef View scalar(object value, int code):
+    """A 0-d view holding a Python scalar; raises OverflowError where an integer does not fit."""
+    cdef View x = fresh(0, NULL, code)
+    if code == PG_F4:
+        (<float*>x.data)[0] = value
+    elif code == PG_F8:
+        (<double*>x.data)[0] = value
+    elif code == PG_B1:
+        (<uint8_t*>x.data)[0] = 1 if value else 0
+    elif code == PG_I1:
+        (<int8_t*>x.data)[0] = value
+    elif code == PG_I2:
+        (<int16_t*>x.data)[0] = value
+    elif code == PG_I4:
+        (<int32_t*>x.data)[0] = value
+    elif code == PG_I8:
+        (<int64_t*>x.data)[0] = value
+    elif code == PG_U1:
+        (<uint8_t*>x.data)[0] = value
+    elif code == PG_U2:
+        (<uint16_t*>x.data)[0] = value
+    elif code == PG_U4:
+        (<uint32_t*>x.data)[0] = value
+    else:
+        (<uint64_t*>x.data)[0] = value
+    return x
+
+
+def empty(shape, dtype) -> View:
+    """A view on uninitialised memory."""
+    cdef Py_ssize_t dims[PG_MAX_DIMS]
+    cdef int ndim = read_dims(shape, dims)
+    return fresh(ndim, dims, code_of(dtype))
+
+
+def from_array(array) -> View:
+    """A copy of a NumPy array, in C order."""
+    cdef Py_buffer source
+    array = _native(np.asarray(array, order="C"))
+    cdef View x = empty(array.shape, array.dtype)
+    PyObject_GetBuffer(array, &source, PyBUF_STRIDED_RO)
+    try:
+        memcpy(x.data, source.buf, x.size * pg_itemsize[x.code])
+    finally:
+        PyBuffer_Release(&source)
+    return x
+
+
+def over_array(array) -> View | None:
+    """A view on the array's own memory, or None where its byte order, alignment or rank does not allow it."""
+    cdef Py_buffer source
+    cdef View x
+    cdef int i, ndim = array.ndim
+    if array.dtype not in CODES or not array.flags.aligned or ndim > PG_MAX_DIMS:
+        return None
+    x = View.__new__(View)
+    x.code = code_of(array.dtype)
+    x.ndim = ndim
+    PyObject_GetBuffer(array, &source, PyBUF_STRIDED_RO)
+    try:
+        for i in range(ndim):
+            x.dims[i] = source.shape[i]
+            x.strides_[i] = source.strides[i]
+        x.owner = borrow(source.buf, array)
+    finally:
+        PyBuffer_Release(&source)
+    x.data = x.owner.data
+    settle(x)
+    return x
+
+
+cdef object _native(object array):
+    """The array in this machine's byte order."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

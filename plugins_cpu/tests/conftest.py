@@ -1,0 +1,113 @@
+"""What the tests share: the backend, kernels called on NumPy arrays with their layout kept, and arrays of every layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plugrad_cpu import view
+from plugrad_cpu.backend import CpuBackend
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def backend() -> CpuBackend:
+    """The backend."""
+    return CpuBackend()
+
+
+@pytest.fixture(scope="session")
+def call(backend: CpuBackend) -> Call:
+    """``call(op, *arrays, **attrs)``: the kernel on views that keep the arrays' strides; arrays out."""
+
+    def run(op: str, *arrays: Any, **attrs: Any) -> Any:
+        values = [view.over_array(a) if isinstance(a, np.ndarray) else a for a in arrays]
+        before = [np.array(a) if isinstance(a, np.ndarray) else a for a in arrays]
+        result = backend.kernels[op].fn(*values, **attrs)
+        for array, copy in zip(arrays, before, strict=True):
+            if isinstance(array, np.ndarray):
+                np.testing.assert_array_equal(array, copy, err_msg=f"{op} wrote to an operand")
+        return tuple(map(np.asarray, result)) if isinstance(result, tuple) else np.asarray(result)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def into(backend: CpuBackend) -> Call:
+    """``into(op, k, *arrays, **attrs)``: the in-place form with operand k as the result; its new content."""
+
+    def run(op: str, k: int, *arrays: Any, **attrs: Any) -> Any:
+        values = [view.over_array(np.array(a, order="K")) for a in arrays]
+        assert backend.into[op](values[k], *values, **attrs) is None
+        return np.asarray(values[k])
+
+    return run
+
+
+def laid_out(array: np.ndarray, layout: str) -> np.ndarray:
+    """The same elements under another layout."""
+    if layout == "contiguous" or array.ndim == 0:
+        return array
+    if layout == "transposed":
+        return np.asfortranarray(array)
+    if layout == "swapped":
+        return np.ascontiguousarray(np.moveaxis(array, 0, -1)).transpose(-1, *range(array.ndim - 1))
+    if layout == "sliced":
+        wide = np.zeros(tuple(2 * n + 3 for n in array.shape), array.dtype)
+        wide[tuple(slice(1, 1 + 2 * n, 2) for n in array.shape)] = array
+        return wide[tuple(slice(1, 1 + 2 * n, 2) for n in array.shape)]
+    if layout == "flipped":
+        return np.ascontiguousarray(np.flip(array))[(slice(None, None, -1),) * array.ndim]
+    raise ValueError(layout)
+
+
+LAYOUTS = ("contiguous", "transposed", "swapped", "sliced", "flipped")
+INTS = tuple(np.dtype(t) for t in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"))
+FLOATS = (np.dtype("f4"), np.dtype("f8"))
+STORED = (np.dtype("?"), *INTS, *FLOATS)
+
+
+def sample(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype, low: int = -9, high: int = 9) -> np.ndarray:
+    """Small values of a dtype, signs and repetitions included."""
+    if dtype.kind == "b":
+        return np.asarray(rng.random(shape) < 0.5)
+    if dtype.kind == "f":
+        return np.asarray(rng.normal(size=shape) * 3).astype(dtype)
+    return rng.integers(0 if dtype.kind == "u" else low, high, size=shape).astype(dtype)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A seeded generator."""
+    return np.random.default_rng(20240607)
+
+
+class Kit:
+    """The helpers above, for tests: ``kit.laid_out``, ``kit.LAYOUTS``, ``kit.sample``."""
+
+    laid_out = staticmethod(laid_out)
+    sample = staticmethod(sample)
+    LAYOUTS, INTS, FLOATS, STORED = LAYOUTS, INTS, FLOATS, STORED
+
+
+@pytest.fixture(scope="session")
+def kit() -> type[Kit]:
+    """The helpers of this file."""
+    return Kit
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """``layout``, ``stored``, ``number`` and ``floating`` arguments run over all layouts and dtypes."""
+    lists: dict[str, tuple[Any, ...]] = {
+        "layout": LAYOUTS,
+        "stored": STORED,
+        "number": (*INTS, *FLOATS),
+        "floating": FLOATS,
+    }
+    for name, values in lists.items():
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, values, ids=str)

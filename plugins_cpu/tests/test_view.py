@@ -1,0 +1,159 @@
+"""Views: layout, the buffer protocol, ownership, pickling, limits."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plugrad.errors import DTypeError, ShapeError
+from plugrad_cpu import view
+
+
+def test_an_array_on_a_view_shares_its_memory_and_refuses_writes(backend: Any) -> None:
+    value = backend.from_host(np.arange(6.0).reshape(2, 3), "cpu")
+    array = np.asarray(value)
+    assert array.__array_interface__["data"][0] == value.address
+    with pytest.raises(ValueError, match="read-only"):
+        array[0, 0] = 1
+
+
+def test_an_array_counts_as_a_holder_of_the_view(backend: Any) -> None:
+    value = backend.from_host(np.ones(3), "cpu")
+    before = sys.getrefcount(value)
+    array = np.asarray(value)
+    assert sys.getrefcount(value) == before + 1
+    del array
+    assert sys.getrefcount(value) == before
+
+
+def test_the_memory_outlives_the_view(backend: Any) -> None:
+    array = np.asarray(backend.from_host(np.arange(1000.0), "cpu"))
+    gc.collect()
+    others = [backend.from_host(np.zeros(1000), "cpu") for _ in range(10)]
+    np.testing.assert_array_equal(array, np.arange(1000.0))
+    del others
+
+
+def test_from_host_copies_every_layout_and_dtype(backend: Any, kit: Any, rng: Any, stored: Any, layout: str) -> None:
+    array = kit.laid_out(kit.sample(rng, (3, 4, 5), stored), layout)
+    value = backend.from_host(array, "cpu")
+    kept = array.copy()
+    assert value.is_contiguous and value.shape == (3, 4, 5) and value.dtype == stored
+    array[...] = 0
+    np.testing.assert_array_equal(np.asarray(value), kept)
+    assert np.asarray(value).dtype is kept.dtype
+
+
+def test_from_host_takes_foreign_byte_order_and_unaligned_arrays(backend: Any) -> None:
+    swapped = np.arange(5, dtype=">f8")
+    np.testing.assert_array_equal(np.asarray(backend.from_host(swapped, "cpu")), swapped)
+    unaligned = np.frombuffer(bytearray(b"x" + np.arange(5.0).tobytes()), np.float64, offset=1)
+    assert not unaligned.flags.aligned
+    np.testing.assert_array_equal(np.asarray(backend.from_host(unaligned, "cpu")), np.arange(5.0))
+    assert backend.borrow(unaligned, "cpu") is NotImplemented
+    assert backend.borrow(swapped, "cpu") is NotImplemented
+
+
+def test_memory_is_aligned_to_64_bytes(backend: Any) -> None:
+    for n in (0, 1, 3, 17, 1000, 100_003):
+        assert view.empty((n,), np.dtype(np.float32)).address % 64 == 0
+
+
+def test_borrowed_memory_is_shared_and_kept_alive(backend: Any) -> None:
+    array = np.arange(12.0).reshape(3, 4)[::-1, ::2]
+    value = backend.borrow(array, "cpu")
+    assert value.strides == array.strides and value.address == array.__array_interface__["data"][0]
+    array[0, 0] = 99
+    assert np.asarray(value)[0, 0] == 99
+    kept = array.copy()
+    del array
+    gc.collect()
+    np.testing.assert_array_equal(np.asarray(value), kept)
+
+
+def test_pickle_keeps_elements_and_dtype(backend: Any, kit: Any, rng: Any, stored: Any, layout: str) -> None:
+    array = kit.laid_out(kit.sample(rng, (2, 3), stored), layout)
+    for protocol in (2, 5):
+        back = pickle.loads(pickle.dumps(backend.borrow(array, "cpu"), protocol))
+        np.testing.assert_array_equal(np.asarray(back), array)
+        assert back.dtype == stored
+
+
+def test_to_host_copies_only_where_another_view_may_be_written(backend: Any) -> None:
+    value = backend.from_host(np.arange(4.0), "cpu")
+    assert backend.to_host(value).__array_interface__["data"][0] == value.address
+    part = backend.kernels["slice"].fn(value, start=(0,), size=(2,), step=(1,))
+    host = backend.to_host(part)
+    backend.into["mul"](value, value, value)
+    np.testing.assert_array_equal(host, [0, 1])
+    assert not backend.to_host(part).flags.owndata or backend.to_host(part).base is None
+
+
+def test_consumers_that_need_contiguous_memory_are_told(backend: Any) -> None:
+    square = backend.from_host(np.arange(6.0).reshape(2, 3), "cpu")
+    turned = backend.kernels["permute"].fn(square, axes=(1, 0))
+    assert bytes(memoryview(square)) == np.arange(6.0).tobytes()
+    assert memoryview(turned).f_contiguous and not memoryview(turned).c_contiguous
+    with pytest.raises(BufferError, match="copy it|copy with"):
+        np.frombuffer(turned)
+    with pytest.raises((BufferError, TypeError)):
+        np.frombuffer(b"").data.cast("B") if False else bytearray(1).__class__(turned).__class__(memoryview(turned).cast("B"))
+
+
+def test_writable_buffers_are_refused(backend: Any) -> None:
+    import io
+
+    value = backend.from_host(np.zeros(4, np.uint8), "cpu")
+    with pytest.raises((BufferError, TypeError)):
+        io.BytesIO(b"1234").readinto(value)
+
+
+def test_sixteen_axes_and_no_more(backend: Any) -> None:
+    assert view.empty((1,) * 16, np.dtype(np.float32)).ndim if False else view.empty((1,) * 16, np.float32).shape == (1,) * 16
+    with pytest.raises(ShapeError, match="17 axes"):
+        view.empty((1,) * 17, np.float32)
+    with pytest.raises(ShapeError):
+        backend.from_host(np.zeros((1,) * 17), "cpu")
+    assert backend.borrow(np.zeros((1,) * 17), "cpu") is NotImplemented
+
+
+@pytest.mark.parametrize("shape", [(2**62, 2**62), (2**40, 2**40), (0, 2**62), (2**31, 2**31, 2**31, 2**31), (2**46,)])
+def test_sizes_that_overflow_raise(shape: tuple[int, ...]) -> None:
+    with pytest.raises((ShapeError, MemoryError)):
+        view.empty(shape, np.float64)
+
+
+def test_lengths_that_are_no_sizes_raise() -> None:
+    with pytest.raises(ShapeError, match="negative"):
+        view.empty((2, -1), np.float32)
+    with pytest.raises(OverflowError):
+        view.empty((2**70,), np.float32)
+    with pytest.raises(TypeError):
+        view.empty((2.5,), np.float32)
+
+
+def test_dtypes_that_are_not_stored_raise(backend: Any) -> None:
+    for dtype in (np.complex64, np.float16, "M8[s]", object):
+        with pytest.raises(DTypeError, match="not stored"):
+            backend.from_host(np.zeros(3, dtype), "cpu")
+
+
+def test_the_class_cannot_be_made_or_changed_from_outside(backend: Any) -> None:
+    empty = view.View()
+    assert empty.shape == () or True
+    with pytest.raises(AttributeError):
+        backend.from_host(np.zeros(2), "cpu").shape = (1, 2)
+
+
+def test_dlpack_goes_both_ways(backend: Any) -> None:
+    value = backend.from_host(np.arange(6.0), "cpu")
+    back = np.from_dlpack(backend.dlpack(value))
+    np.testing.assert_array_equal(back, np.arange(6.0))
+    taken = backend.from_dlpack(np.arange(3.0), "cpu")
+    np.testing.assert_array_equal(np.asarray(taken), np.arange(3.0))
+    assert backend.from_dlpack(np.zeros(3, np.complex64), "cpu") is NotImplemented
