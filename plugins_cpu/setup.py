@@ -1,4 +1,4 @@
-"""Builds the extension modules: one for each .pyx; the C kernels, once per instruction set, are linked into ``tables``."""
+"""Builds the extension modules: one for each .pyx; ``tables`` also holds the C kernels of every instruction set."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""Shared fixtures of the core's tests. Everything here runs on the NumPy reference backend."""
+"""Shared fixtures of the core's tests. Everything here runs on the NumPy reference backend, whatever plugins are installed."""
+
+import os
+
+os.environ["PLUGRAD_PLUGINS"] = "none"
 
 import numpy as np
 import pytest

@@ -35,7 +35,9 @@ def test_setitem_is_right_under_grad_vmap_and_stage():
     np.testing.assert_allclose(pg.vmap(f)(ws).numpy(), [reference(w), reference(w * 2)])
     np.testing.assert_allclose(pg.vmap(pg.grad(f))(ws)[0].numpy(), numeric, rtol=1e-6)
     np.testing.assert_allclose(pg.stage(f, pg.asarray(w))(pg.asarray(w)).item(), reference(w))
-    np.testing.assert_allclose(pg.jvp(f, (pg.asarray(w),), (pg.asarray(np.ones(3)),))[1].item(), np.sum(numeric), rtol=1e-6)
+    np.testing.assert_allclose(
+        pg.jvp(f, (pg.asarray(w),), (pg.asarray(np.ones(3)),))[1].item(), np.sum(numeric), rtol=1e-6
+    )
     np.testing.assert_allclose(np.diag(pg.hessian(f)(pg.asarray(w)).numpy()), (np.array(numeric) / w), rtol=1e-6)
 
 

@@ -12,7 +12,11 @@ X, Y = pg.asarray(R.normal(size=(5, 4)), device="numpy"), pg.asarray(R.normal(si
 
 def params():
     r = np.random.default_rng(4)
-    return {"w1": pg.asarray(r.normal(size=(4, 6))), "b1": pg.asarray(r.normal(size=6)), "w2": pg.asarray(r.normal(size=(6, 2)))}
+    return {
+        "w1": pg.asarray(r.normal(size=(4, 6))),
+        "b1": pg.asarray(r.normal(size=6)),
+        "w2": pg.asarray(r.normal(size=(6, 2))),
+    }
 
 
 def mlp(p, x):
@@ -101,7 +105,9 @@ def test_backward_equals_grad(net):
     wanted = flat(pg.grad(f)(p))
     leaves = pg.tree.map(lambda t: t.detach().requires_grad_(), p)
     f(leaves).backward()
-    np.testing.assert_allclose(np.concatenate([t.grad.numpy().ravel() for t in pg.tree.leaves(leaves)]), wanted, rtol=1e-14)
+    np.testing.assert_allclose(
+        np.concatenate([t.grad.numpy().ravel() for t in pg.tree.leaves(leaves)]), wanted, rtol=1e-14
+    )
 
 
 def test_vmap_of_grad_is_a_loop_of_grads():
@@ -163,7 +169,9 @@ def test_vmap_of_hessian_and_nested_vmap():
     xs = pg.asarray(R.normal(size=(3, 4)))
     found = pg.vmap(pg.hessian(lambda x: pg.sum(pg.sin(x) * x[::-1])))(xs)
     for i in range(3):
-        np.testing.assert_allclose(found[i].numpy(), pg.hessian(lambda x: pg.sum(pg.sin(x) * x[::-1]))(xs[i]).numpy(), rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(
+            found[i].numpy(), pg.hessian(lambda x: pg.sum(pg.sin(x) * x[::-1]))(xs[i]).numpy(), rtol=1e-12, atol=1e-14
+        )
     a, b = pg.asarray(R.normal(size=(3,))), pg.asarray(R.normal(size=(4,)))
     table = pg.vmap(lambda x: pg.vmap(lambda y: x * y + pg.sin(y))(b))(a)
     np.testing.assert_allclose(table.numpy(), np.outer(a.numpy(), b.numpy()) + np.sin(b.numpy()), rtol=1e-14)
@@ -174,7 +182,9 @@ def test_vmap_axes():
     f = pg.vmap(lambda v: v * 2, in_axes=1, out_axes=2)
     np.testing.assert_array_equal(f(x).numpy(), np.moveaxis(x.numpy() * 2, 1, 2))
     tree = {"a": x, "b": pg.asarray(R.normal(size=(3,)))}
-    got = pg.vmap(lambda t: {"s": pg.sum(t["a"]) + t["b"], "c": t["b"]}, in_axes=({"a": 1, "b": 0},), out_axes={"s": 0, "c": 0})(tree)
+    got = pg.vmap(
+        lambda t: {"s": pg.sum(t["a"]) + t["b"], "c": t["b"]}, in_axes=({"a": 1, "b": 0},), out_axes={"s": 0, "c": 0}
+    )(tree)
     np.testing.assert_allclose(got["s"].numpy(), x.numpy().sum((0, 2)) + tree["b"].numpy(), rtol=1e-13)
     assert pg.vmap(lambda v, w: w, in_axes=(0, None))(x, pg.asarray(1.0)).shape == (2,)
 

@@ -70,9 +70,17 @@ SAMPLES = {
     "std": (lambda x: pg.std(x, axis=0), lambda x: np.std(x, 0), [A]),
     "cumulative_sum": (lambda x: pg.cumulative_sum(x, axis=1), lambda x: np.cumsum(x, 1), [A]),
     "reshape": (lambda x: pg.reshape(x, (2, -1)), lambda x: np.reshape(x, (2, -1)), [A]),
-    "permute_dims": (lambda x: pg.permute_dims(x, (2, 0, 1)), lambda x: np.transpose(x, (2, 0, 1)), [R.normal(size=(2, 3, 4))]),
+    "permute_dims": (
+        lambda x: pg.permute_dims(x, (2, 0, 1)),
+        lambda x: np.transpose(x, (2, 0, 1)),
+        [R.normal(size=(2, 3, 4))],
+    ),
     "broadcast_to": (lambda x: pg.broadcast_to(x, (2, 3, 4)), lambda x: np.broadcast_to(x, (2, 3, 4)), [COL]),
-    "moveaxis": (lambda x: pg.moveaxis(x, (0, 2), (1, 0)), lambda x: np.moveaxis(x, (0, 2), (1, 0)), [R.normal(size=(2, 3, 4))]),
+    "moveaxis": (
+        lambda x: pg.moveaxis(x, (0, 2), (1, 0)),
+        lambda x: np.moveaxis(x, (0, 2), (1, 0)),
+        [R.normal(size=(2, 3, 4))],
+    ),
     "expand_squeeze": (lambda x: pg.squeeze(pg.expand_dims(x, 1), 1), lambda x: x, [A]),
     "flip": (lambda x: pg.flip(x, axis=1), lambda x: np.flip(x, 1), [A]),
     "concat": (lambda x, y: pg.concat([x, y], axis=1), lambda x, y: np.concatenate([x, y], 1), [A, COL]),
@@ -95,13 +103,21 @@ SAMPLES = {
     "index_split": (lambda x: x[[0, 1], :, [1, 2]], lambda x: x[[0, 1], :, [1, 2]], [R.normal(size=(2, 3, 4))]),
     "index_adjacent": (lambda x: x[:, [0, 1], [1, 2]], lambda x: x[:, [0, 1], [1, 2]], [R.normal(size=(2, 3, 4))]),
     "take": (lambda x: pg.take(x, I, axis=1), lambda x: np.take(x, I, 1), [A]),
-    "take_0": (lambda x: pg.take(x, np.array([[0, 2], [1, 1]]), axis=0), lambda x: np.take(x, [[0, 2], [1, 1]], 0), [A]),
+    "take_0": (
+        lambda x: pg.take(x, np.array([[0, 2], [1, 1]]), axis=0),
+        lambda x: np.take(x, [[0, 2], [1, 1]], 0),
+        [A],
+    ),
     "take_along_axis": (lambda x: pg.take_along_axis(x, np.array([[0, 1], [2, 2], [-1, 0]]), axis=1), along, [A]),
     "matmul": (pg.matmul, np.matmul, [A, R.normal(size=(4, 2))]),
     "matmul_batch": (pg.matmul, np.matmul, [R.normal(size=(2, 1, 3, 4)), R.normal(size=(5, 4, 2))]),
     "matmul_vector": (pg.matmul, np.matmul, [ROW, R.normal(size=(2, 4, 3))]),
     "matmul_dot": (pg.matmul, np.matmul, [ROW, R.normal(size=(4,))]),
-    "tensordot": (lambda x, y: pg.tensordot(x, y, axes=([1], [0])), lambda x, y: np.tensordot(x, y, ([1], [0])), [A, R.normal(size=(4, 2, 2))]),
+    "tensordot": (
+        lambda x, y: pg.tensordot(x, y, axes=([1], [0])),
+        lambda x, y: np.tensordot(x, y, ([1], [0])),
+        [A, R.normal(size=(4, 2, 2))],
+    ),
     "outer": (pg.outer, np.outer, [ROW, R.normal(size=(2,))]),
     "transposes": (lambda x: x.T @ x + x.mT @ x, lambda x: 2 * x.T @ x, [A]),
     "astype": (lambda x: x.astype("float64") * 2, lambda x: x * 2, [A]),
@@ -145,7 +161,9 @@ def test_vmap(name):
 def test_vmap_of_gradient(name):
     f, _, args = SAMPLES[name]
     w = np.cos(np.arange(np.size(SAMPLES[name][1](*args)))).reshape(np.shape(SAMPLES[name][1](*args)))
-    check_vmap(pg.grad(lambda *xs: pg.sum(f(*xs) * pg.asarray(w)), tuple(range(len(args)))), *[pg.asarray(a) for a in args])
+    check_vmap(
+        pg.grad(lambda *xs: pg.sum(f(*xs) * pg.asarray(w)), tuple(range(len(args)))), *[pg.asarray(a) for a in args]
+    )
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -174,7 +192,9 @@ def test_comparisons(name):
     np.testing.assert_array_equal(got.numpy(), getattr(np, name)(x, y))
 
 
-@pytest.mark.parametrize("name", ["bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift"])
+@pytest.mark.parametrize(
+    "name", ["bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift"]
+)
 def test_bits(name):
     x, y = np.array([5, 3, -8]), np.array([1, 2, 3])
     np.testing.assert_array_equal(getattr(pg, name)(pg.asarray(x), pg.asarray(y)).numpy(), getattr(np, name)(x, y))

@@ -106,7 +106,9 @@ def test_second_order(wanted):
     net = Net()
     hessian = pg.hessian(lambda x: loss(net, x))(pg.asarray(X))
     check(net, wanted)
-    np.testing.assert_allclose(np.tensordot(hessian.detach().numpy(), v.numpy(), 2), product.detach().numpy(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        np.tensordot(hessian.detach().numpy(), v.numpy(), 2), product.detach().numpy(), rtol=1e-10, atol=1e-12
+    )
     net = Net()
     pg.jacrev(net)(pg.asarray(X))
     check(net, wanted)
@@ -268,7 +270,9 @@ def test_draws_under_vmap():
     assert np.array_equal(same[0], same[1])
     different = pg.vmap(f, randomness="different")(x).numpy()
     assert len(np.unique(different)) == 12
-    nested = pg.vmap(pg.vmap(lambda v: pg.random.uniform(g.key()) * v, randomness="different"), randomness="different")(x)
+    nested = pg.vmap(pg.vmap(lambda v: pg.random.uniform(g.key()) * v, randomness="different"), randomness="different")(
+        x
+    )
     assert len(np.unique(nested.numpy())) == 12
     keys = pg.random.split(pg.random.key(0), 3)
     mapped = pg.vmap(lambda k: pg.random.uniform(k, (4,)))(keys).numpy()

@@ -1,4 +1,4 @@
-"""What the tests share: the backend, kernels called on NumPy arrays with their layout kept, and arrays of every layout."""
+"""What the tests share: the backend, kernels called on NumPy arrays with their layout kept, arrays of every layout."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ FLOATS = (np.dtype("f4"), np.dtype("f8"))
 STORED = (np.dtype("?"), *INTS, *FLOATS)
 
 
-def sample(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype, low: int = -9, high: int = 9) -> np.ndarray:
+def sample(
+    rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype, low: int = -9, high: int = 9
+) -> np.ndarray:
     """Small values of a dtype, signs and repetitions included."""
     if dtype.kind == "b":
         return np.asarray(rng.random(shape) < 0.5)

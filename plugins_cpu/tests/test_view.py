@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import pickle
 import sys
 from typing import Any
@@ -91,7 +92,6 @@ def test_to_host_copies_only_where_another_view_may_be_written(backend: Any) -> 
     host = backend.to_host(part)
     backend.into["mul"](value, value, value)
     np.testing.assert_array_equal(host, [0, 1])
-    assert not backend.to_host(part).flags.owndata or backend.to_host(part).base is None
 
 
 def test_consumers_that_need_contiguous_memory_are_told(backend: Any) -> None:
@@ -99,22 +99,18 @@ def test_consumers_that_need_contiguous_memory_are_told(backend: Any) -> None:
     turned = backend.kernels["permute"].fn(square, axes=(1, 0))
     assert bytes(memoryview(square)) == np.arange(6.0).tobytes()
     assert memoryview(turned).f_contiguous and not memoryview(turned).c_contiguous
-    with pytest.raises(BufferError, match="copy it|copy with"):
+    with pytest.raises(BufferError, match="copy it with numpy"):
         np.frombuffer(turned)
-    with pytest.raises((BufferError, TypeError)):
-        np.frombuffer(b"").data.cast("B") if False else bytearray(1).__class__(turned).__class__(memoryview(turned).cast("B"))
 
 
 def test_writable_buffers_are_refused(backend: Any) -> None:
-    import io
-
     value = backend.from_host(np.zeros(4, np.uint8), "cpu")
     with pytest.raises((BufferError, TypeError)):
         io.BytesIO(b"1234").readinto(value)
 
 
 def test_sixteen_axes_and_no_more(backend: Any) -> None:
-    assert view.empty((1,) * 16, np.dtype(np.float32)).ndim if False else view.empty((1,) * 16, np.float32).shape == (1,) * 16
+    assert view.empty((1,) * 16, np.float32).shape == (1,) * 16
     with pytest.raises(ShapeError, match="17 axes"):
         view.empty((1,) * 17, np.float32)
     with pytest.raises(ShapeError):
@@ -143,9 +139,9 @@ def test_dtypes_that_are_not_stored_raise(backend: Any) -> None:
             backend.from_host(np.zeros(3, dtype), "cpu")
 
 
-def test_the_class_cannot_be_made_or_changed_from_outside(backend: Any) -> None:
+def test_a_view_made_from_nothing_is_empty_and_none_can_be_changed(backend: Any) -> None:
     empty = view.View()
-    assert empty.shape == () or True
+    assert np.asarray(empty).tolist() == [] and np.asarray(backend.kernels["copy"].fn(empty)).shape == (0,)
     with pytest.raises(AttributeError):
         backend.from_host(np.zeros(2), "cpu").shape = (1, 2)
 

@@ -70,3 +70,10 @@ def test_every_error_is_listed() -> None:
     classes = {name for name, value in vars(errors).items() if getattr(value, "__module__", "") == "plugrad.errors"}
     assert classes
     assert sorted(classes - WORDS) == []
+
+
+def test_our_own_packages_are_installed_from_dist() -> None:
+    """Nothing is on an index yet, so an instruction without dist/ could install something else of the same name."""
+    lines = [line for text in TEXT.values() for line in text.splitlines() if re.search("pip install.*plugrad", line)]
+    assert lines
+    assert [line for line in lines if "--no-index" not in line or "--find-links dist" not in line] == []

@@ -24,7 +24,9 @@ class _Rerun:
     def __init__(self, rule: Callable[[Any, tuple[Tensor, ...]], list[Tensor | None]]) -> None:
         self.rule = rule
 
-    def vjp_rule(self, g: Any, y: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]) -> list[Tensor | None]:
+    def vjp_rule(
+        self, g: Any, y: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]
+    ) -> list[Tensor | None]:
         return self.rule(g if isinstance(g, tuple) else (g,), xs)
 
 
@@ -82,7 +84,14 @@ def _first_run(f: F, leaves: list[Tensor], build: tree.TreeDef, ids: int, here: 
 
 
 def _rule(
-    f: F, build: tree.TreeDef, count: int, buffers: dict[int, Buffer], places: list[Any], log: Log, first: Any, draws: str
+    f: F,
+    build: tree.TreeDef,
+    count: int,
+    buffers: dict[int, Buffer],
+    places: list[Any],
+    log: Log,
+    first: Any,
+    draws: str,
 ) -> Any:
     def rule(gs: tuple[Tensor | None, ...], xs: tuple[Tensor, ...]) -> list[Tensor | None]:
         again = Log(None)

@@ -12,8 +12,8 @@ from .errors import PluginError, ShapeError
 from .interpreters import Stage
 from .op import Op
 from .state import Scope, state
-from .tape import backprop, leaf, plain
 from .table import decline
+from .tape import backprop, leaf, plain
 from .tensor import Tensor
 from .transforms import as_leaves, vmap
 
@@ -65,7 +65,11 @@ class _Function(Op):
                 found = self.decompose(*[level.new(Spec(x.shape, x.dtype), x.be, x.dev) for x in xs])
             finally:
                 level.log.undo()
-        return tuple([Spec(t.shape, t.dtype) for t in found]) if isinstance(found, tuple) else Spec(found.shape, found.dtype)
+        return (
+            tuple([Spec(t.shape, t.dtype) for t in found])
+            if isinstance(found, tuple)
+            else Spec(found.shape, found.dtype)
+        )
 
 
 class _VjpFunction(_Function):
@@ -153,10 +157,14 @@ class _Call:
         self.results = len(outputs)
         return (*outputs, *kept)
 
-    def backward(self, xs: tuple[Tensor, ...], residuals: tuple[Tensor, ...], gs: tuple[Tensor, ...]) -> list[Tensor | None]:
+    def backward(
+        self, xs: tuple[Tensor, ...], residuals: tuple[Tensor, ...], gs: tuple[Tensor, ...]
+    ) -> list[Tensor | None]:
         found = self._backward(self._build_residuals(residuals), self.build_y(gs))
         if not isinstance(found, tuple) or len(found) != self.count:
-            raise ShapeError(f"custom_vjp({self.name}): the backward rule must return a tuple of {self.count} cotangents, one an argument")
+            raise ShapeError(
+                f"custom_vjp({self.name}): the backward rule must return a tuple of {self.count} cotangents, one an argument"
+            )
         return _spread(self.name, self.build(xs), found)
 
 
@@ -167,10 +175,14 @@ def _spread(name: str, args: tuple[Any, ...], cotangents: tuple[Any, ...]) -> li
         leaves = as_leaves(arg)[0]
         found = [None] * len(leaves) if c is None else as_leaves(c)[0]
         if len(found) != len(leaves):
-            raise ShapeError(f"{name}: a cotangent with {len(found)} tensors for an argument with {len(leaves)}; return the argument's structure")
+            raise ShapeError(
+                f"{name}: a cotangent with {len(found)} tensors for an argument with {len(leaves)}; return the argument's structure"
+            )
         for x, g in zip(leaves, found, strict=True):
             if g is not None and g.shape != x.shape:
-                raise ShapeError(f"{name}: a cotangent of shape {g.shape} for an argument of shape {x.shape}; they must agree")
+                raise ShapeError(
+                    f"{name}: a cotangent of shape {g.shape} for an argument of shape {x.shape}; they must agree"
+                )
             by_leaf[id(x)] = g
     return [by_leaf.get(id(x)) for x in as_leaves(args)[0]]
 
@@ -202,7 +214,7 @@ class _JvpFunction(_Function):
         axes = tuple([0 if b else None for b in batched])
 
         def rule(xs: tuple[Tensor, ...], ts: tuple[Tensor, ...]) -> Any:
-            return vmap(self.rule, (axes, 0), randomness="same")(xs, ts)
+            return vmap(self.rule, (axes, axes), randomness="same")(xs, ts)
 
         return _JvpFunction(self.name, vmap(self.f, axes, randomness="same"), rule)(*xs)
 

@@ -43,6 +43,10 @@ def bind1(op: Op, x: Any) -> Any:
 
 def bind2(op: Op, x: Any, y: Any) -> Any:
     """An elementwise op of two operands."""
+    if type(y) is float or type(y) is int:
+        if not isinstance(x, Tensor):
+            return bind(op, (x, y), {})
+        y = lift(op.name, y, x)
     if type(x) is not Tensor or type(y) is not Tensor or ACTIVE[0] or x.mask or y.mask:
         return bind(op, (x, y), {})
     be, dt, shape = x.be, x.dt, x.shape
@@ -65,17 +69,20 @@ _DEFAULT = {bool: B1, int: I8, float: F4, complex: C8}
 
 def lift(name: str, scalar: Any, like: Tensor) -> Tensor:
     """A Python scalar as a cached 0-d tensor of the dtype it takes beside ``like`` (weak scalars), on its device."""
-    dt = like.dt
-    if not scalar_fits(scalar, dt):
-        kind = next(t for t in _SCALARS if isinstance(scalar, t))
-        dt = promote(name, dt, _DEFAULT[kind])
-    key = (like.be, like.dev, dt, type(scalar), repr(scalar))
+    # 0.0 and -0.0 are equal, NaN is not even equal to itself: these go by their text
+    key = (like.be, like.dev, like.dt, type(scalar), scalar if scalar and scalar == scalar else repr(scalar))
     found = _lifted.get(key)
     if found is None:
+        dt = like.dt
+        if not scalar_fits(scalar, dt):
+            kind = next(t for t in _SCALARS if isinstance(scalar, t))
+            dt = promote(name, dt, _DEFAULT[kind])
         try:
             array = np.asarray(scalar, DTYPES[dt])
         except OverflowError as error:
-            raise DTypeError(f"{name}: {scalar!r} does not fit {DTYPES[dt].name}; cast the tensor with .astype() first") from error
+            raise DTypeError(
+                f"{name}: {scalar!r} does not fit {DTYPES[dt].name}; cast the tensor with .astype() first"
+            ) from error
         if len(_lifted) > 4096:
             _lifted.clear()
         found = _lifted[key] = Tensor(BACKENDS[like.be].from_host(array, like.dev), like.be, dt, (), like.dev, LENT)
@@ -103,8 +110,10 @@ def _lift_all(op: Op, xs: tuple[Any, ...]) -> tuple[Tensor, ...]:
 def _promote(op: Op, xs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Cast the operands that share a dtype to their common one. Casts are ops: differentiated, fused and counted like any other."""
     together = op.together if op.together is not None else range(len(xs)) if op.elementwise else ()
+    if not together:
+        return xs
     codes = [xs[i].dt for i in together]
-    if not codes or all(c == codes[0] for c in codes):
+    if codes.count(codes[0]) == len(codes):
         return xs
     code = codes[0]
     for other in codes[1:]:
@@ -126,7 +135,9 @@ def bind(op: Op, xs: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         first = xs[0]
         for x in xs:
             if x.be != first.be or x.dev != first.dev:
-                raise DeviceError(f"{op.name}: operands on {first.device!r} and {x.device!r}; move one of them with .to({first.device!r})")
+                raise DeviceError(
+                    f"{op.name}: operands on {first.device!r} and {x.device!r}; move one of them with .to({first.device!r})"
+                )
     if xs:
         key = xs[op.key]
         be, dt, dev = key.be, key.dt, key.dev
@@ -199,7 +210,9 @@ def _decomposed(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], rec: int)
     return record(op, xs, attrs, out, rec)
 
 
-def _run(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], spec: Any, be: int, dt: int, dev: str, here: State | None) -> Any:
+def _run(
+    op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], spec: Any, be: int, dt: int, dev: str, here: State | None
+) -> Any:
     """The kernel, at level 0: the best one, then the next providers; NotImplemented asks for the decomposition; else through the host."""
     if op.run is not None:
         return op.run(*xs, **attrs)
@@ -266,13 +279,21 @@ def record(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], out: Any, rec:
     outs = out if many else (out,)
     kept = tuple([o.clone(None, 0) if op.save_output else o.ghost(None, 0) for o in outs])
     node = Node(op, attrs, tuple(inputs), kept, rec)
-    results = []
-    for i, o in enumerate(outs):
-        if o.node is not None or o.tr is not None or type(o) is not Tensor or any(o is x for x in xs):
-            o = o.clone(None, 0)
+    results = tuple([_own_handle(o, xs) for o in outs])
+    for i, o in enumerate(results):
         o.node, o.mask, o.ix = node, rec, i
-        results.append(o)
-    return tuple(results) if many else results[0]
+    return results if many else results[0]
+
+
+def _own_handle(o: Tensor, xs: tuple[Tensor, ...]) -> Tensor:
+    """A result may be one of the operands, or a handle that something else refers to; the tape needs one of its own."""
+    if o.node is None and o.tr is None and type(o) is Tensor:
+        for x in xs:
+            if o is x:
+                break
+        else:
+            return o
+    return o.clone(None, 0)
 
 
 # -- writing in place
@@ -284,7 +305,9 @@ def overwrite(op: Op, x: Tensor, rest: tuple[Any, ...], attrs: dict[str, Any]) -
     if not _reuse(op, x, rest, attrs):
         new = bind(op, (x, *rest), attrs)
         if new.shape != x.shape:
-            raise ValueError(f"{op.name}: writing in place needs a result of the target's shape {x.shape}, got {new.shape}")
+            raise ValueError(
+                f"{op.name}: writing in place needs a result of the target's shape {x.shape}, got {new.shape}"
+            )
         x.rebind(new if new.dt == x.dt else _same_kind(op, new, x))
     return x
 
@@ -292,7 +315,9 @@ def overwrite(op: Op, x: Tensor, rest: tuple[Any, ...], attrs: dict[str, Any]) -
 def _same_kind(op: Op, new: Tensor, x: Tensor) -> Tensor:
     order = "biufc"
     if order.index(KIND[new.dt]) > max(order.index(KIND[x.dt]), order.index("u") if KIND[x.dt] in "iu" else 0):
-        raise DTypeError(f"{op.name}: a {new.dtype} result cannot be written into a {x.dtype} tensor; write x = x {op.name} y instead")
+        raise DTypeError(
+            f"{op.name}: a {new.dtype} result cannot be written into a {x.dtype} tensor; write x = x {op.name} y instead"
+        )
     return new.astype(x.dtype)
 
 

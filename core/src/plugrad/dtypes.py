@@ -125,7 +125,9 @@ def _promoted(a: int, b: int) -> int:
     return -1
 
 
-PROMOTE: tuple[tuple[int, ...], ...] = tuple(tuple(_promoted(a, b) for b in range(len(_TABLE))) for a in range(len(_TABLE)))
+PROMOTE: tuple[tuple[int, ...], ...] = tuple(
+    tuple(_promoted(a, b) for b in range(len(_TABLE))) for a in range(len(_TABLE))
+)
 _strict = False
 
 

@@ -38,7 +38,12 @@ class FallbackReport(tuple[FallbackCount, ...]):
         rows = [("op", "dtype", "backend", "calls", "MB moved", "seconds")]
         rows += [(c.op, c.dtype, c.backend, str(c.calls), f"{c.bytes / 1e6:.1f}", f"{c.seconds:.3f}") for c in self]
         widths = [max(len(row[i]) for row in rows) for i in range(6)]
-        return "\n".join("  ".join(cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))) for row in rows)
+        return "\n".join(
+            "  ".join(
+                cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in rows
+        )
 
 
 _counts: dict[tuple[str, str, str], list[float]] = {}
@@ -69,7 +74,9 @@ def through_host(op: Any, values: list[Any], attrs: dict[str, Any], spec: Any, b
     """Copy the operands to the host, run the reference kernel, copy the result back."""
     backend, dtype = BACKENDS[be], DTYPES[dt].name
     if be == 0:
-        raise FallbackError(f"{op.name}: the reference backend has no kernel for {dtype}, and the op has no decomposition for these operands")
+        raise FallbackError(
+            f"{op.name}: the reference backend has no kernel for {dtype}, and the op has no decomposition for these operands"
+        )
     if os.environ.get("PLUGRAD_FALLBACK") == "error":
         raise FallbackError(
             f"{op.name}: {backend.name} has no kernel for {dtype}, the op has no decomposition, and PLUGRAD_FALLBACK=error forbids "

@@ -105,7 +105,7 @@ class Module:
 
     def to(self: M, device: str) -> M:
         """Move every tensor of the tree to a device, in place: the handles stay the same. Returns the module."""
-        moved = [(t, t.detach().to(device)) for _, t in self.named_tensors()]  # type: ignore[attr-defined]
+        moved = [(t, t.detach().to(device)) for _, t in self.named_tensors()]
         for t, new in moved:
             t.val, t.be, t.dev, t.base, t.grad = new.val, new.be, new.dev, new.base, None
         return self
@@ -117,7 +117,9 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Assign every tensor from ``state`` (tensors or arrays). Names all missing, unexpected and mis-shaped keys before changing anything."""
         own = dict(self.named_tensors())
-        problems = [f"missing {k!r}" for k in own if k not in state] + [f"unexpected {k!r}" for k in state if k not in own]
+        problems = [f"missing {k!r}" for k in own if k not in state] + [
+            f"unexpected {k!r}" for k in state if k not in own
+        ]
         for k, t in own.items():
             shape = tuple(getattr(state.get(k), "shape", t.shape))
             if shape != t.shape:
@@ -131,7 +133,7 @@ class Module:
         for k, t in own.items():
             value = state[k]
             if isinstance(value, Tensor):
-                value = value.detach().to(t.device)  # type: ignore[attr-defined]
+                value = value.detach().to(t.device)
             ready.append((t, t.adopt(value)))
         for t, value in ready:
             t.assign(value)
@@ -144,7 +146,11 @@ class Module:
                     rows.append("  " + f"({path}): {child!r}".replace("\n", "\n  "))
             elif isinstance(value, Tensor):
                 rows.append(f"  {name}: {type(value).__name__} {value.shape} {value.dtype}")
-        return f"{type(self).__name__}({self.extra_repr()})" if not rows else f"{type(self).__name__}({self.extra_repr()}\n" + "\n".join(rows) + "\n)"
+        return (
+            f"{type(self).__name__}({self.extra_repr()})"
+            if not rows
+            else f"{type(self).__name__}({self.extra_repr()}\n" + "\n".join(rows) + "\n)"
+        )
 
     def extra_repr(self) -> str:
         """What ``repr`` shows between the parentheses: the configuration."""
@@ -191,7 +197,7 @@ def _unflatten_module(aux: Any, children: list[Any]) -> Module:
     m = object.__new__(cls)
     m.__dict__.update(zip(names, children, strict=True))
     object.__setattr__(m, "_sealed", True)
-    return m  # type: ignore[no-any-return]
+    return m
 
 
 tree.register(Module, _flatten_module, _unflatten_module, is_module=True)

@@ -42,7 +42,9 @@ def broadcast_shapes(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         for i, d in enumerate(shape, rank - len(shape)):
             if d != 1 and out[i] not in (1, d):
                 listed = ", ".join(map(str, shapes))
-                raise ShapeError(f"{name}: shapes {listed} do not broadcast; sizes must agree or be 1, counted from the last axis")
+                raise ShapeError(
+                    f"{name}: shapes {listed} do not broadcast; sizes must agree or be 1, counted from the last axis"
+                )
             if d != 1:
                 out[i] = d
     return tuple(out)
@@ -106,7 +108,9 @@ class Op:
         if not self.name:
             raise PluginError(f"{type(self).__name__}: an op needs a name, such as 'nn.softmax'")
         if self.name in OPS:
-            raise PluginError(f"Op {self.name!r} is defined already, by {OPS[self.name]!r}; choose another name or prefix")
+            raise PluginError(
+                f"Op {self.name!r} is defined already, by {OPS[self.name]!r}; choose another name or prefix"
+            )
         if self.partials is not None:
             self.elementwise = True
         if self.saves is None and (self.linear and not self.multilinear):
@@ -138,7 +142,9 @@ class Op:
 
     # -- derived rules
 
-    def vjp_rule(self, g: Any, y: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]) -> list[Tensor | None]:
+    def vjp_rule(
+        self, g: Any, y: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]
+    ) -> list[Tensor | None]:
         """Cotangents of the operands, each of its operand's shape and dtype."""
         found: Cotangents
         if self.partials is not None:
@@ -152,14 +158,19 @@ class Op:
             found = self.vjp(g, y, xs, need, **attrs)
         return [None if c is None or not n else self._fit(c, x) for c, x, n in zip(found, xs, need, strict=True)]
 
-    def _vjp_residual(self, g: Any, y: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]) -> Cotangents:
+    def _vjp_residual(
+        self, g: Any, y: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]
+    ) -> Cotangents:
         """The declared rule for the results, the decomposition's for the residual outputs; both are summed."""
         results = tuple([None if i in self.residuals else c for i, c in enumerate(g)])
         residual = tuple([c if i in self.residuals else None for i, c in enumerate(g)])
         found = self.vjp_by_decompose(residual, xs, need, attrs)
         if all(c is None for c in results):
             return found
-        first = [None if c is None else self._fit(c, x) for c, x in zip(self.vjp(results, y, xs, need, **attrs), xs, strict=True)]
+        first = [
+            None if c is None else self._fit(c, x)
+            for c, x in zip(self.vjp(results, y, xs, need, **attrs), xs, strict=True)
+        ]
         return [b if a is None else a if b is None else a + b for a, b in zip(first, found, strict=True)]
 
     def _fit(self, c: Tensor, x: Tensor) -> Tensor:
@@ -174,7 +185,10 @@ class Op:
         if self.linear:
             if all(t is None for i, t in enumerate(ts) if i in self.linear):
                 return None
-            return self(*[_or_zero(t, x) if i in self.linear else x for i, (t, x) in enumerate(zip(ts, xs, strict=True))], **attrs)
+            return self(
+                *[_or_zero(t, x) if i in self.linear else x for i, (t, x) in enumerate(zip(ts, xs, strict=True))],
+                **attrs,
+            )
         if self.multilinear:
             terms = [self(*xs[:i], t, *xs[i + 1 :], **attrs) for i in self.multilinear if (t := ts[i]) is not None]
         elif self.partials is not None:
@@ -201,7 +215,9 @@ class Op:
         result = backprop(pairs, nodes, scope.bit, scope.start)
         return tuple(result) if many else result[0]
 
-    def vjp_by_decompose(self, gs: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]) -> list[Tensor | None]:
+    def vjp_by_decompose(
+        self, gs: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]
+    ) -> list[Tensor | None]:
         """Cotangents by running and differentiating the decomposition, for those that a fused backward does not take."""
         with Scope() as scope:
             inputs = [leaf(x, scope) if n else x for x, n in zip(xs, need, strict=True)]
@@ -243,7 +259,9 @@ def loop(op: Op, size: int, xs: tuple[Tensor, ...], batched: tuple[bool, ...], a
     """The batching rule of last resort: one call an example."""
     rows = [op(*[x[i] if b else x for x, b in zip(xs, batched, strict=True)], **attrs) for i in range(size)]
     if type(rows[0]) is tuple:
-        return tuple([OPS["concat"](*[r[k].reshape((1, *r[k].shape)) for r in rows], axis=0) for k in range(len(rows[0]))])
+        return tuple(
+            [OPS["concat"](*[r[k].reshape((1, *r[k].shape)) for r in rows], axis=0) for k in range(len(rows[0]))]
+        )
     return OPS["concat"](*[r.reshape((1, *r.shape)) for r in rows], axis=0)
 
 

@@ -96,7 +96,9 @@ def check_view_write(t: Tensor, references: int, assignment: bool) -> None:
         return
     if references <= TEMPORARY:
         if assignment:
-            raise ViewWriteError("setitem: this writes into a temporary view, which nobody could see; write x[0, 1] = v instead of x[0][1] = v")
+            raise ViewWriteError(
+                "setitem: this writes into a temporary view, which nobody could see; write x[0, 1] = v instead of x[0][1] = v"
+            )
         return
     if _count_base(t) <= _lone_count(t.be):
         return

@@ -43,7 +43,9 @@ def illegal_dtype(op: Op, code: int) -> DTypeError:
 
 def _not_stored(op: Op, code: int, backend: Backend) -> Callable[..., Any]:
     def refuse(*values: Any, **attrs: Any) -> Any:
-        raise DTypeError(f"{op.name}: {backend.name} does not store {DTYPES[code].name}; it stores {backend.dtypes}. Cast with .astype()")
+        raise DTypeError(
+            f"{op.name}: {backend.name} does not store {DTYPES[code].name}; it stores {backend.dtypes}. Cast with .astype()"
+        )
 
     return refuse
 
@@ -52,10 +54,12 @@ def add_backend(backend: Backend) -> int:
     """Append a backend and fill its row of every op's table; returns its index."""
     if protocol.index_of(backend.name) is not None:
         raise PluginError(f"backend {backend.name!r} is loaded already; give the second one another name")
+    index = len(BACKENDS)
+    rows = [(op, _row(op, backend)) for op in OPS.values()]  # all or nothing: a bad declaration raises here
+    for op, row in rows:
+        _put(op, index, row)
     BACKENDS.append(backend)
-    for op in OPS.values():
-        _fill(op, len(BACKENDS) - 1)
-    return len(BACKENDS) - 1
+    return index
 
 
 def add_kernel(op_name: str, backend_name: str, kernel: Kernel) -> None:
@@ -71,13 +75,13 @@ def add_kernel(op_name: str, backend_name: str, kernel: Kernel) -> None:
     known.append(kernel)
     index = protocol.index_of(backend_name)
     if op_name in OPS and index is not None:
-        _fill(OPS[op_name], index)
+        _put(OPS[op_name], index, _row(OPS[op_name], BACKENDS[index]))
 
 
 def register_op(op: Op) -> None:
     """Fill a new op's table for the backends that are loaded."""
-    for index in range(len(BACKENDS)):
-        _fill(op, index)
+    for index, backend in enumerate(BACKENDS):
+        _put(op, index, _row(op, backend))
 
 
 def state_of(op: Op, index: int, code: int) -> str:
@@ -89,8 +93,11 @@ def state_of(op: Op, index: int, code: int) -> str:
     return "composed" if op.decompose is not None else "fallback"
 
 
-def _fill(op: Op, index: int) -> None:
-    backend = BACKENDS[index]
+Row = tuple[list[Callable[..., Any]], Chain, list[bool]]
+
+
+def _row(op: Op, backend: Backend) -> Row:
+    """A backend's cells, chains and scalar flags for an op, by dtype code."""
     chain = _chain(op, backend)
     stored = parse(backend.dtypes)
     cells: list[Callable[..., Any]] = []
@@ -101,11 +108,16 @@ def _fill(op: Op, index: int) -> None:
             cells.append(_not_stored(op, code, backend))
         else:
             cells.append(chain[code][0].fn if chain[code] else decline)
-    scalars = [bool(kernels) and kernels[0].scalars for kernels in chain]
-    for rows, row in ((op.table, cells), (op.chain, chain), (op.scalars, scalars)):
-        while len(rows) <= index:  # type: ignore[arg-type]
-            rows.append([])  # type: ignore[attr-defined]
-        rows[index] = row  # type: ignore[index]
+    return cells, chain, [bool(kernels) and kernels[0].scalars for kernels in chain]
+
+
+def _put(op: Op, index: int, row: Row) -> None:
+    """Whole rows are replaced, so that a dispatch in another thread sees the old one or the new one."""
+    tables: tuple[list[Any], ...] = (op.table, op.chain, op.scalars)
+    for rows, part in zip(tables, row, strict=True):
+        while len(rows) <= index:
+            rows.append([])
+        rows[index] = part
 
 
 def _chain(op: Op, backend: Backend) -> Chain:
@@ -127,8 +139,11 @@ def _own_kernels(op: Op, backend: Backend) -> list[Kernel]:
         if into is None or type(backend).empty is Backend.empty:
             return []
         return [Kernel(_allocating(op, backend, into))]
-    entries = entry if isinstance(entry, (list, tuple)) else [entry]
-    return [replace(k, provider=k.provider or backend.name) if isinstance(k, Kernel) else Kernel(k, provider=backend.name) for k in entries]
+    entries: Any = entry if isinstance(entry, (list, tuple)) else [entry]
+    return [
+        replace(k, provider=k.provider or backend.name) if isinstance(k, Kernel) else Kernel(k, provider=backend.name)
+        for k in entries
+    ]
 
 
 def _allocating(op: Op, backend: Backend, into: Callable[..., Any]) -> Callable[..., Any]:

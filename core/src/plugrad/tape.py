@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import RecordingError
 from .state import ACTIVE, Scope, State, state, within
-from .tensor import Node, Tensor
+from .tensor import Node, Tensor, install
 
 
 def no_grad() -> within:
@@ -26,9 +26,9 @@ def no_grad() -> within:
 def live(t: Tensor, here: State) -> int:
     """The ids recordable here that ``t`` carries. A bit counts only if the node is younger than the scope that holds the bit now."""
     mask = t.mask & here.mask
-    if mask and t.node.seq < here.since:  # type: ignore[union-attr]
+    if mask and t.node is not None and t.node.seq < here.since:
         for scope in reversed(here.scopes):
-            if scope.start <= t.node.seq:  # type: ignore[union-attr]
+            if scope.start <= t.node.seq:
                 break
             mask &= ~scope.bit
     return mask
@@ -45,7 +45,9 @@ class _Identity:
     name = "leaf"
 
     @staticmethod
-    def vjp_rule(g: Tensor, y: Tensor, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]) -> list[Tensor | None]:
+    def vjp_rule(
+        g: Tensor, y: Tensor, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]
+    ) -> list[Tensor | None]:
         return [g]
 
 
@@ -149,7 +151,9 @@ class _Walk:
         if len(outputs) == 1:
             found = node.op.vjp_rule(cotangents.pop(0), outputs[0], inputs, need, node.attrs)
         else:
-            found = node.op.vjp_rule(tuple([cotangents.get(i) for i in range(len(outputs))]), outputs, inputs, need, node.attrs)
+            found = node.op.vjp_rule(
+                tuple([cotangents.get(i) for i in range(len(outputs))]), outputs, inputs, need, node.attrs
+            )
         found = list(found)
         for i, t in enumerate(inputs):
             g, found[i] = found[i], None
@@ -173,7 +177,9 @@ def backward(
         )
     if gradient is None:
         if y.shape != ():
-            raise RecordingError(f"backward: the output has shape {y.shape}; pass gradient= of that shape, or reduce it to a scalar first")
+            raise RecordingError(
+                f"backward: the output has shape {y.shape}; pass gradient= of that shape, or reduce it to a scalar first"
+            )
         gradient = y.ones_like()
     elif gradient.shape != y.shape:
         raise RecordingError(f"backward: gradient has shape {gradient.shape}, the output {y.shape}; they must agree")
@@ -184,7 +190,7 @@ def backward(
                 t.grad = g if t.grad is None else t.grad + g
 
 
-Tensor.backward = backward  # type: ignore[attr-defined]
+install(backward=backward)
 
 
 class Capture:

@@ -16,6 +16,7 @@ from . import tree
 from .backend import BACKENDS
 from .dtypes import DTYPES, KIND
 from .errors import DTypeError, LeakedTracerError, RecordingError, StateError
+from .methods import InstalledMethods
 from .state import ACTIVE, State, sequence, state
 
 
@@ -41,7 +42,7 @@ class Node:
         self.seq = next(sequence)
 
 
-class Tensor:
+class Tensor(InstalledMethods):
     """An n-dimensional array on some device. Make one with ``plugrad.asarray``, ``zeros``, ``random.normal`` and the like.
 
     Slots: ``val`` the backend's value, or a lower level's handle under an interpreter ``tr``; ``be, dt, dev`` backend index, dtype code,
@@ -49,25 +50,43 @@ class Tensor:
     under forward mode; ``born`` the serial number of the interpreter it was made under.
     """
 
-    __slots__ = ("__weakref__", "aux", "base", "be", "born", "dev", "dt", "grad", "ix", "mask", "node", "shape", "tr", "val")
+    __slots__ = (
+        "__weakref__",
+        "aux",
+        "base",
+        "be",
+        "born",
+        "dev",
+        "dt",
+        "grad",
+        "ix",
+        "mask",
+        "node",
+        "shape",
+        "tr",
+        "val",
+    )
     __array_priority__ = 1000
     __hash__ = object.__hash__
 
-    # Installed by the ops (floor 7); declared here so that floors below may call them.
-    astype: Callable[..., Tensor]
-    reshape: Callable[..., Tensor]
-    broadcast_to: Callable[..., Tensor]
-    sum: Callable[..., Tensor]
-    conj: Callable[..., Tensor]
-    zeros_like: Callable[..., Tensor]
-    ones_like: Callable[..., Tensor]
+    # Installed by ops.creation: an array, number or list as a tensor.
     _convert: Callable[..., Tensor]
 
     def __init__(
-        self, val: Any, be: int, dt: int, shape: tuple[int, ...], dev: str, base: Any = None, tr: Any = None, aux: Tensor | None = None
+        self,
+        val: Any,
+        be: int,
+        dt: int,
+        shape: tuple[int, ...],
+        dev: str,
+        base: Any = None,
+        tr: Any = None,
+        aux: Tensor | None = None,
     ) -> None:
         self.val, self.be, self.dt, self.shape, self.dev, self.base = val, be, dt, shape, dev, base
-        self.tr, self.aux, self.node, self.ix, self.mask, self.grad = tr, aux, None, 0, 0, None
+        self.tr, self.aux, self.ix, self.mask = tr, aux, 0, 0
+        self.node: Node | None = None
+        self.grad: Tensor | None = None
         self.born = state().uid if ACTIVE[0] else 0
 
     # -- what it is
@@ -139,7 +158,9 @@ class Tensor:
         """The value as a read-only NumPy array, waiting for the device. Recorded tensors must be detached first."""
         t = self.concrete("numpy")
         if t.mask & (state().mask if ACTIVE[0] else 1):
-            raise RecordingError(f"numpy: this {self.describe()} is recorded for differentiation; call .detach().numpy()")
+            raise RecordingError(
+                f"numpy: this {self.describe()} is recorded for differentiation; call .detach().numpy()"
+            )
         return BACKENDS[t.be].to_host(t.val)
 
     def concrete(self, what: str) -> Tensor:
@@ -170,7 +191,9 @@ class Tensor:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
-            raise ValueError("asarray: a NumPy array of a tensor's memory cannot be guaranteed without a copy; leave out copy=False")
+            raise ValueError(
+                "asarray: a NumPy array of a tensor's memory cannot be guaranteed without a copy; leave out copy=False"
+            )
         return np.array(self.numpy(), dtype=dtype)
 
     def __bool__(self) -> bool:
@@ -218,11 +241,10 @@ class Tensor:
         return {"requires_grad": self.is_leaf}
 
     def __copy__(self) -> Tensor:
-        return self.detach()
+        return _rebuild(*self.__reduce__()[1])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        cls, array, device, extras = self.__reduce__()[1]
-        memo[id(self)] = copied = _rebuild(cls, array, device, extras)
+        memo[id(self)] = copied = self.__copy__()
         return copied
 
     # -- the tape
@@ -230,9 +252,13 @@ class Tensor:
     def requires_grad_(self, on: bool = True) -> Tensor:
         """Make this handle a leaf of the tape of ``backward()``; ``x.grad`` will hold its gradient. Returns the handle."""
         if self.tr is not None:
-            raise RecordingError("requires_grad_: this tensor is inside a transformation; use plugrad.grad over the function instead")
+            raise RecordingError(
+                "requires_grad_: this tensor is inside a transformation; use plugrad.grad over the function instead"
+            )
         if on and KIND[self.dt] not in "fc":
-            raise DTypeError(f"requires_grad_: a {self.dtype} tensor has no derivative; cast it to a floating dtype first")
+            raise DTypeError(
+                f"requires_grad_: a {self.dtype} tensor has no derivative; cast it to a floating dtype first"
+            )
         if on and not self.is_leaf and self.node is not None:
             raise RecordingError("requires_grad_: this tensor is the result of recorded ops; call .detach() first")
         self.node = Node(None, {}, (), weakref.ref(self), 1) if on else None
@@ -243,11 +269,35 @@ class Tensor:
 
     def content(self) -> tuple[Any, ...]:
         """Everything that a write replaces."""
-        return self.val, self.be, self.dt, self.shape, self.dev, self.base, self.tr, self.aux, self.node, self.ix, self.mask
+        return (
+            self.val,
+            self.be,
+            self.dt,
+            self.shape,
+            self.dev,
+            self.base,
+            self.tr,
+            self.aux,
+            self.node,
+            self.ix,
+            self.mask,
+        )
 
     def restore(self, content: tuple[Any, ...]) -> None:
         """Put a former content back."""
-        self.val, self.be, self.dt, self.shape, self.dev, self.base, self.tr, self.aux, self.node, self.ix, self.mask = content
+        (
+            self.val,
+            self.be,
+            self.dt,
+            self.shape,
+            self.dev,
+            self.base,
+            self.tr,
+            self.aux,
+            self.node,
+            self.ix,
+            self.mask,
+        ) = content
 
     def rebind(self, new: Tensor) -> None:
         """The write behind ``x[i] = v`` and ``x += v``: from now on this handle means the value of ``new``."""
@@ -292,9 +342,13 @@ class Tensor:
         """``value`` as an unrecorded tensor of this handle's shape, dtype and device."""
         new = value if isinstance(value, Tensor) else Tensor._convert(value, device=self.device)
         if new.shape != self.shape:
-            raise ValueError(f"assign: the value has shape {new.shape}, the {type(self).__name__.lower()} {self.shape}; shapes must agree")
+            raise ValueError(
+                f"assign: the value has shape {new.shape}, the {type(self).__name__.lower()} {self.shape}; shapes must agree"
+            )
         if new.be != self.be or new.dev != self.dev:
-            raise ValueError(f"assign: the value is on {new.device}, the {type(self).__name__.lower()} on {self.device}; move it with .to()")
+            raise ValueError(
+                f"assign: the value is on {new.device}, the {type(self).__name__.lower()} on {self.device}; move it with .to()"
+            )
         if new.dt != self.dt:
             new = new.astype(self.dtype)
         return new.detach()
@@ -322,7 +376,9 @@ class Parameter(Tensor):
     def __init__(self, value: Any, *, device: str | None = None, dtype: Any = None) -> None:
         t = Tensor._convert(value, dtype=dtype, device=device, copy=True)
         if KIND[t.dt] not in "fc":
-            raise DTypeError(f"Parameter: a {t.dtype} value has no derivative; give floating-point numbers, or use a Buffer")
+            raise DTypeError(
+                f"Parameter: a {t.dtype} value has no derivative; give floating-point numbers, or use a Buffer"
+            )
         self._take(t)
 
     @classmethod
@@ -397,6 +453,12 @@ class Buffer(Tensor):
             new = self.lower(new)
         self.rebind(self.adopt(new))
         return self
+
+
+def install(**methods: Any) -> None:
+    """Give Tensor operators, methods and properties; the one deliberate way round the circle of tensors and ops."""
+    for name, method in methods.items():
+        setattr(Tensor, name, method)
 
 
 HANDLES = frozenset({Tensor, Parameter, Buffer})

@@ -53,7 +53,10 @@ def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
     with Scope() as scope:
         inputs = [
             # a Module in functional use is off the user's tape, or every loss that is kept would hold it whole
-            [leaf(t, scope, drop=1 if isinstance(t, Parameter) else 0) if trained else t for t, trained in zip(leaves, mask, strict=True)]
+            [
+                leaf(t, scope, drop=1 if isinstance(t, Parameter) else 0) if trained else t
+                for t, trained in zip(leaves, mask, strict=True)
+            ]
             for leaves, mask, _ in flat
         ]
         result = f(*[build(ts) for ts, (_, _, build) in zip(inputs, flat, strict=True)])
@@ -81,11 +84,15 @@ def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
 def _seeds(ends: list[Tensor], cotangent: Any) -> list[tuple[Tensor, Tensor]]:
     given = tree.flatten(_tensor(cotangent), unique=False)[0]
     if len(given) != len(ends):
-        raise ShapeError(f"pullback: {len(given)} cotangents for {len(ends)} outputs; give a tree of the output's structure")
+        raise ShapeError(
+            f"pullback: {len(given)} cotangents for {len(ends)} outputs; give a tree of the output's structure"
+        )
     seeds = []
     for y, g in zip(ends, given, strict=True):
         if g.shape != y.shape:
-            raise ShapeError(f"pullback: a cotangent of shape {g.shape} for an output of shape {y.shape}; they must agree")
+            raise ShapeError(
+                f"pullback: a cotangent of shape {g.shape} for an output of shape {y.shape}; they must agree"
+            )
         seeds.append((y, creation.to(g, y.device).astype(y.dtype)))
     return seeds
 
@@ -106,7 +113,9 @@ def value_and_grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fal
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         for n in numbers:
             if not -len(args) <= n < len(args):
-                raise ShapeError(f"{_named(f, 'grad')}: argnums {n} is out of range for {len(args)} positional arguments")
+                raise ShapeError(
+                    f"{_named(f, 'grad')}: argnums {n} is out of range for {len(args)} positional arguments"
+                )
             if not any(as_leaves(args[n])[1]):
                 raise DTypeError(
                     f"{_named(f, 'grad')}: argument {n} holds nothing to differentiate; give floating-point tensors, or a Module with Parameters"
@@ -121,7 +130,9 @@ def value_and_grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fal
         y, pullback, *aux = vjp(partial, *[args[n] for n in numbers], has_aux=has_aux)
         if not isinstance(y, Tensor) or y.shape != () or KIND[y.dt] != "f":
             got = y.describe() if isinstance(y, Tensor) else type(y).__name__
-            raise ShapeError(f"{_named(f, 'grad')}: the function returned a {got}; grad needs a real floating scalar, reduce it with .sum() or .mean()")
+            raise ShapeError(
+                f"{_named(f, 'grad')}: the function returned a {got}; grad needs a real floating scalar, reduce it with .sum() or .mean()"
+            )
         grads = pullback(y.ones_like())
         return ((y, *aux) if has_aux else y), grads if isinstance(argnums, tuple) else grads[0]
 
@@ -178,7 +189,9 @@ def _dual(level: JVP, x: Tensor, t: Tensor | None) -> Tensor:
     return x if t is None else level.wrap(x, t)
 
 
-def _directions(leaves: list[Tensor], trained: list[bool], structure: tree.TreeDef, tangent: Any) -> list[Tensor | None]:
+def _directions(
+    leaves: list[Tensor], trained: list[bool], structure: tree.TreeDef, tangent: Any
+) -> list[Tensor | None]:
     tangent = _tensor(tangent)
     given = tree.leaves(tangent)
     placed = tree.leaves_like(structure, tangent)
@@ -188,7 +201,9 @@ def _directions(leaves: list[Tensor], trained: list[bool], structure: tree.TreeD
         rest = iter(given)
         found = [next(rest) if w else None for w in trained]
     else:
-        raise ShapeError(f"jvp: a tangent with {len(given)} tensors for a primal with {sum(trained)} differentiable ones; their structures must agree")
+        raise ShapeError(
+            f"jvp: a tangent with {len(given)} tensors for a primal with {sum(trained)} differentiable ones; their structures must agree"
+        )
     out: list[Tensor | None] = []
     for x, t in zip(leaves, found, strict=True):
         if t is not None and t.shape != x.shape:
@@ -269,7 +284,9 @@ def _batch_size(f: F, args: list[list[Tensor]], axes: list[list[int | None]]) ->
     if not sizes:
         raise ShapeError(f"{_named(f, 'vmap')}: no argument is mapped; give at least one an axis in in_axes")
     if len(sizes) > 1:
-        raise ShapeError(f"{_named(f, 'vmap')}: batch sizes differ: {'; '.join(f'{n} from {where}' for n, where in sizes.items())}")
+        raise ShapeError(
+            f"{_named(f, 'vmap')}: batch sizes differ: {'; '.join(f'{n} from {where}' for n, where in sizes.items())}"
+        )
     return next(iter(sizes))
 
 
@@ -320,7 +337,7 @@ def jacfwd(f: F, argnums: int = 0) -> F:
         x = _one_tensor("jacfwd", args[argnums])
 
         def along(t: Tensor) -> Tensor:
-            return jvp(lambda v: f(*_put(args, argnums, v)), (x,), (t,))[1]  # type: ignore[no-any-return]
+            return jvp(lambda v: f(*_put(args, argnums, v)), (x,), (t,))[1]
 
         columns = vmap(along, randomness="same")(_basis(x))
         y_shape = columns.shape[1:]
@@ -377,7 +394,9 @@ class Staged:
     def __call__(self, *args: Any) -> Any:
         leaves, _, structure = as_leaves(args)
         if len(leaves) != len(self.graph.inputs) or structure != self._arguments:
-            raise ShapeError("stage: the arguments have another structure than those the function was staged with; stage it again")
+            raise ShapeError(
+                "stage: the arguments have another structure than those the function was staged with; stage it again"
+            )
         return self._build(self.graph(*leaves))
 
     def __str__(self) -> str:
@@ -394,7 +413,9 @@ def stage(f: F, *args: Any) -> Staged:
     >>> twice(plugrad.asarray([4.0])).tolist(), [e.op.name for e in twice.graph.equations]
     ([8.0], ['add'])
     """
-    args = tuple([creation.asarray(a) if isinstance(a, (float, complex)) or hasattr(a, "__array__") else a for a in args])
+    args = tuple(
+        [creation.asarray(a) if isinstance(a, (float, complex)) or hasattr(a, "__array__") else a for a in args]
+    )
     leaves, _, structure = as_leaves(args)
     with Stage() as level:
         try:

@@ -20,9 +20,9 @@ class _Container(NamedTuple):
 
 
 class _Leaf(NamedTuple):
-    """The position of a leaf in the flat list."""
+    """A leaf, by its position in the flat list."""
 
-    index: int
+    place: int
 
 
 class _Static(NamedTuple):
@@ -36,7 +36,7 @@ class _Node(NamedTuple):
 
 
 _containers: dict[type, _Container] = {}
-_leaf_types: tuple[type, ...] = ()
+_leaf_types: tuple[Any, ...] = ()
 
 
 def register(cls: type, flatten: Flatten, unflatten: Unflatten, *, is_module: bool = False) -> None:
@@ -120,7 +120,9 @@ def map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     for other in rest:
         others = leaves_like(build, other)
         if others is None:
-            raise ValueError(f"tree.map: the trees have {len(first)} and {len(leaves(other))} leaves; their structures must agree")
+            raise ValueError(
+                f"tree.map: the trees have {len(first)} and {len(leaves(other))} leaves; their structures must agree"
+            )
         columns.append(others)
     return build([f(*row) for row in zip(*columns, strict=True)])
 
@@ -134,7 +136,9 @@ def _container_of(x: Any) -> _Container | None:
 
 
 # Module level, not a closure: a recursive closure is a reference cycle that keeps every leaf until the collector comes.
-def _walk(x: Any, in_module: bool, leaves: list[Any], trained: list[bool], seen: dict[int, int] | None, path: set[int]) -> Any:
+def _walk(
+    x: Any, in_module: bool, leaves: list[Any], trained: list[bool], seen: dict[int, int] | None, path: set[int]
+) -> Any:
     if isinstance(x, _leaf_types):
         index = None if seen is None else seen.get(id(x))
         if index is None:
@@ -148,7 +152,9 @@ def _walk(x: Any, in_module: bool, leaves: list[Any], trained: list[bool], seen:
     if container is None:
         return _Static(x)
     if id(x) in path:
-        raise ValueError(f"tree: a {type(x).__name__} contains itself; break the cycle (keep a back reference outside the tree)")
+        raise ValueError(
+            f"tree: a {type(x).__name__} contains itself; break the cycle (keep a back reference outside the tree)"
+        )
     path.add(id(x))
     children, aux = container.flatten(x)
     inside = in_module or container.is_module
@@ -159,7 +165,7 @@ def _walk(x: Any, in_module: bool, leaves: list[Any], trained: list[bool], seen:
 
 def _build(node: Any, leaves: list[Any]) -> Any:
     if type(node) is _Leaf:
-        return leaves[node.index]
+        return leaves[node.place]
     if type(node) is _Static:
         return node.value
     return node.container.unflatten(node.aux, [_build(child, leaves) for child in node.children])
@@ -167,7 +173,7 @@ def _build(node: Any, leaves: list[Any]) -> Any:
 
 def _occurrences(node: Any, found: list[int]) -> None:
     if type(node) is _Leaf:
-        found.append(node.index)
+        found.append(node.place)
     elif type(node) is _Node:
         for child in node.children:
             _occurrences(child, found)
@@ -175,7 +181,7 @@ def _occurrences(node: Any, found: list[int]) -> None:
 
 def _signature(node: Any) -> Any:
     if type(node) is _Leaf:
-        return node.index
+        return node.place
     if type(node) is _Static:
         return ("static", type(node.value), node.value)
     return (node.container.unflatten, node.aux, tuple([_signature(child) for child in node.children]))

@@ -206,7 +206,8 @@ def test_warnings_as_errors_leave_discovery_whole(site: Any) -> None:
     used = site.python(
         """
         import warnings
-        from plugrad.plugins import PluginWarning, backend_index
+        from plugrad.errors import PluginWarning
+        from plugrad.plugins import backend_index
         warnings.simplefilter("error")
         try:
             backend_index("numpy")

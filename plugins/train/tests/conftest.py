@@ -12,21 +12,20 @@ import plugrad as pg
 
 
 class Net(pg.Module):
-    """Two layers on (n, 4) with dropout from the default generator between them, and a Buffer that counts training
-    steps."""
+    """Two layers on (n, 4) with dropout between them, and a Buffer that counts training steps."""
 
-    def __init__(self, seed: int = 0, hidden: int = 8, drop: float = 0.25) -> None:
+    def __init__(self, seed: int = 0, hidden: int = 8, drop: float = 0.25, generator=None) -> None:
         rng = np.random.default_rng(seed)
         self.first = Layer(rng, 4, hidden)
         self.second = Layer(rng, hidden, 3)
         self.seen = pg.Buffer(np.zeros((), np.float32))
-        self.drop = drop
+        self.drop, self.generator = drop, generator
 
     def forward(self, x):
         hidden = pg.tanh(self.first(x))
         if self.training:
             self.seen.assign(self.seen + 1.0)
-            draws = pg.random.uniform(pg.random.generator().key(), hidden.shape)
+            draws = pg.random.uniform((self.generator or pg.random.generator()).key(), hidden.shape)
             hidden = pg.where(draws >= self.drop, hidden * (1.0 / (1.0 - self.drop)), pg.zeros_like(hidden))
         return self.second(hidden)
 

@@ -200,9 +200,16 @@ def test_a_bar_on_a_terminal(train, monkeypatch, capsys):
 def test_the_bar_is_closed_on_an_error(train, monkeypatch):
     tqdm = pytest.importorskip("tqdm", reason="tqdm is not installed").tqdm
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with pytest.raises(RuntimeError):
-        train(progress=True, loss=lambda o, y: (_ for _ in ()).throw(RuntimeError("mine")))
-    assert not list(tqdm._instances)
+    bars = []
+
+    class Fail(Callback):
+        def on_step_end(self, run):
+            bars.extend(tqdm._instances)
+            raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        train(progress=True, callbacks=[Fail()])
+    assert len(bars) == 1 and bars[0].disable  # what close() leaves
 
 
 def test_a_terminal_without_tqdm(train, monkeypatch, capsys):

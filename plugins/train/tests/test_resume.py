@@ -24,8 +24,8 @@ def numbers(history):
 def run(make):
     """A run from scratch; returns its history, model, optimizer and loader."""
 
-    def run(epochs, seed=5, **config):
-        model = make.Net(seed=3)
+    def run(epochs, seed=5, generator=None, **config):
+        model = make.Net(seed=3, generator=generator)
         optimizer, data = make.Momentum(model.parameters()), make.Batches(seed=config.pop("order", 0))
         pg.manual_seed(1234)  # whatever went on in this process before
         history = fit(model, optimizer, make.cross_entropy, data, epochs=epochs, seed=seed, progress=False, **config)
@@ -103,6 +103,20 @@ def test_callbacks_go_on(run, make, tmp_path):
         assert numbers(again) == numbers(history)
 
 
+def test_a_generator_of_the_models_own(run, tmp_path):
+    def own():
+        return pg.random.Generator(17)
+
+    straight, model, *_ = run(3, generator=own())
+    run(1, generator=own(), checkpoint=tmp_path / "a")
+    resumed, again, *_ = run(3, generator=own(), checkpoint=tmp_path / "a", resume=True)
+    assert numbers(resumed) == numbers(straight) and bits(again) == bits(model)
+    with pytest.raises(
+        CheckpointError, match=r"differ in their random generators \(model.generator\); build the model as it was"
+    ):
+        run(3, checkpoint=tmp_path / "a", resume=True)
+
+
 # -- what does not fit changes nothing
 
 
@@ -115,7 +129,7 @@ def test_not_written_by_fit(run, make, tmp_path):
     model = make.Net(seed=3)
     checkpoint.save(tmp_path / "a", model, make.Momentum(model.parameters()), epoch=1)
     with pytest.raises(
-        CheckpointError, match=r"^fit: .* lacks callbacks, data, generator, history, step; resume from a file that fit"
+        CheckpointError, match=r"^fit: .* lacks callbacks, data, generators, history, step; resume from a file that fit"
     ):
         run(2, checkpoint=tmp_path / "a", resume=True)
 

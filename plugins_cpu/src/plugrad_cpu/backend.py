@@ -75,7 +75,7 @@ def _last_axis_bwd(g: Spec, x: Spec, w: Spec, *rest: Spec, **attrs: Any) -> bool
 
 
 class CpuBackend(Backend):
-    """Native kernels for one device, ``cpu``. Values are ``view.View``; ``numpy.asarray(value)`` shares their memory."""
+    """Native kernels for the device ``cpu``. Values are ``view.View``; ``numpy.asarray(value)`` shares their memory."""
 
     name = "cpu"
     dtypes = STORED

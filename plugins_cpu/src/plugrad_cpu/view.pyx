@@ -9,6 +9,7 @@ from cpython.buffer cimport (
     PyBUF_ANY_CONTIGUOUS, PyBUF_C_CONTIGUOUS, PyBUF_F_CONTIGUOUS, PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDED_RO, PyBUF_STRIDES,
     PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
+from cpython.object cimport PyObject
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
@@ -34,7 +35,12 @@ for _code, _dtype in enumerate(DTYPES):
 @cython.final
 @cython.freelist(256)
 cdef class View:
-    """Pointer, shape, strides and dtype over a shared block of memory."""
+    """Pointer, shape, strides and dtype over a shared block of memory. Made without any, it is an empty row of bools."""
+
+    def __cinit__(self):
+        self.data = <char*>self.dims
+        self.ndim = 1
+        self.contiguous = True
 
     @property
     def shape(self) -> tuple:
@@ -73,7 +79,7 @@ cdef class View:
     @property
     def is_shared(self) -> bool:
         """Whether any other view looks at the same block."""
-        return _holders(self.owner) > 1
+        return _holders(<PyObject*>self.owner) > 1
 
     def __repr__(self) -> str:
         return f"View(shape={self.shape}, dtype={self.dtype.name}, strides={self.strides})"
@@ -85,7 +91,7 @@ cdef class View:
         if flags & PyBUF_WRITABLE:
             raise BufferError("View: the memory is read-only; copy it with numpy.array(view)")
         if not self.contiguous and not _layout_allowed(self, flags):
-            raise BufferError(f"View: strides {self.strides} of shape {self.shape} do not fit the request; copy with numpy.array(view)")
+            raise BufferError(f"View: strides {self.strides} of shape {self.shape} do not fit the request; copy it with numpy.array(view)")
         buffer.buf = self.data
         buffer.obj = self
         buffer.len = self.size * pg_itemsize[self.code]
@@ -100,7 +106,7 @@ cdef class View:
 
 
 cdef extern from "Python.h":
-    Py_ssize_t _holders "Py_REFCNT"(object o)
+    Py_ssize_t _holders "Py_REFCNT"(PyObject* o)
 
 
 cdef bint _layout_allowed(View x, int flags) noexcept:

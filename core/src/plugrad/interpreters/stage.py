@@ -58,7 +58,7 @@ class Stage(Interpreter):
 
     def var(self, t: Tensor) -> Var:
         """The graph's variable for a value: of this level, or a constant from outside."""
-        return t.val if t.tr is self else self._constant(t)  # type: ignore[no-any-return]
+        return t.val if t.tr is self else self._constant(t)
 
     def lifted(self, t: Tensor) -> Tensor:
         """A value from outside as one of this level, so that nodes recorded from here on refer to the graph's variable."""
@@ -123,22 +123,24 @@ class Graph:
                 continue
             seen[key] = outputs
             kept.append(Equation(op, attrs, inputs, outputs))
-        outputs = [renamed.get(v, v) for v in self.outputs]
+        results = [renamed.get(v, v) for v in self.outputs]
         state = [(handle, renamed.get(v, v)) for handle, v in self.state]
-        used = set(outputs) | {v for _, v in state}
+        used = set(results) | {v for _, v in state}
         needed = []
         for equation in reversed(kept):
             if not used.isdisjoint(equation.outputs):
                 needed.append(equation)
                 used.update(equation.inputs)
         constants = [(handle, v) for handle, v in self.constants if v in used]
-        return Graph(self.inputs, needed[::-1], outputs, constants, state)
+        return Graph(self.inputs, needed[::-1], results, constants, state)
 
     def __call__(self, *xs: Tensor) -> tuple[Tensor, ...]:
         env: dict[Var, Tensor] = {}
         for v, x in zip(self.inputs, xs, strict=True):
             if (x.shape, x.dtype) != (v.spec.shape, v.spec.dtype):
-                raise ValueError(f"stage: an input is a {x.describe()}, the graph was staged for {v.spec.dtype} {v.spec.shape}; stage it again")
+                raise ValueError(
+                    f"stage: an input is a {x.describe()}, the graph was staged for {v.spec.dtype} {v.spec.shape}; stage it again"
+                )
             env[v] = x
         for handle, v in self.constants:
             env[v] = handle.clone(handle.node, handle.mask, handle.ix)
@@ -157,8 +159,8 @@ class Graph:
         lines += [f"  {name(v)} = captured" for _, v in self.constants]
         for op, attrs, inputs, outputs in self.equations:
             shown = "".join(f", {k}={v}" for k, v in attrs.items())
-            lines.append(f"  {', '.join(map(name, outputs))} = {op.name}({', '.join(f'%{v.id}' for v in inputs)}{shown})")
+            lines.append(
+                f"  {', '.join(map(name, outputs))} = {op.name}({', '.join(f'%{v.id}' for v in inputs)}{shown})"
+            )
         lines += [f"  write {handle.describe()} = %{v.id}" for handle, v in self.state]
         return "\n".join([*lines, f"  return {', '.join(f'%{v.id}' for v in self.outputs)}"])
-
-

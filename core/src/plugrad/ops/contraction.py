@@ -8,8 +8,8 @@ from typing import Any
 from ..backend import Spec
 from ..dispatch import bind
 from ..errors import ShapeError
-from ..op import Op, pad_rank, broadcast_shapes, unbroadcast
-from ..tensor import Tensor
+from ..op import Op, broadcast_shapes, pad_rank, unbroadcast
+from ..tensor import Tensor, install
 from .movement import matrix_transpose, permute_dims, reshape
 from .reduction import normal_axes
 
@@ -22,7 +22,9 @@ class _Matmul(Op):
 
     def spec(self, a: Any, b: Any) -> Any:
         if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
-            raise ShapeError(f"matmul: {a.shape} @ {b.shape}: the last axis of the first must equal the last but one of the second")
+            raise ShapeError(
+                f"matmul: {a.shape} @ {b.shape}: the last axis of the first must equal the last but one of the second"
+            )
         return Spec((*broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), a.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any) -> Any:
@@ -57,7 +59,9 @@ def matmul(a: Any, b: Any) -> Tensor:
     left = reshape(a, (1, a.shape[0])) if row else a
     right = reshape(b, (b.shape[0], 1)) if column else b
     if left.shape[-1] != right.shape[-2]:
-        raise ShapeError(f"matmul: {a.shape} @ {b.shape}: {left.shape[-1]} columns of the first meet {right.shape[-2]} rows of the second; they must agree")
+        raise ShapeError(
+            f"matmul: {a.shape} @ {b.shape}: {left.shape[-1]} columns of the first meet {right.shape[-2]} rows of the second; they must agree"
+        )
     out = bind(MATMUL, (left, right), {})
     if row:
         out = reshape(out, (*out.shape[:-2], out.shape[-1]))
@@ -103,5 +107,4 @@ def _rmatmul(self: Tensor, other: Any) -> Tensor:
     return matmul(other, self)
 
 
-Tensor.__matmul__ = matmul  # type: ignore[attr-defined]
-Tensor.__rmatmul__ = _rmatmul  # type: ignore[attr-defined]
+install(__matmul__=matmul, __rmatmul__=_rmatmul)

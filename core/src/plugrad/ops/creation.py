@@ -16,7 +16,7 @@ from ..errors import DeviceError, ShapeError
 from ..op import Op
 from ..plugins import backend_index, default_backend
 from ..state import state, within
-from ..tensor import FOREIGN, LENT, Tensor
+from ..tensor import FOREIGN, LENT, Tensor, install
 from .movement import broadcast_to, reshape, stack
 
 _default: list[Place] = []
@@ -35,7 +35,9 @@ def place(device: str | None) -> Place:
     index = backend_index(name)
     known = BACKENDS[index].devices()
     if ordinal not in known:
-        raise DeviceError(f"device: {device!r} does not exist; {name} has {', '.join(f'{name}:{k}' for k in known) or 'no devices'}")
+        raise DeviceError(
+            f"device: {device!r} does not exist; {name} has {', '.join(f'{name}:{k}' for k in known) or 'no devices'}"
+        )
     return Place(index, ordinal)
 
 
@@ -62,6 +64,10 @@ def device(name: str) -> within:
     return within(device=place(name))
 
 
+def _from_host(array: np.ndarray, where: Place) -> Tensor:
+    return Tensor(BACKENDS[where.be].from_host(array, where.dev), where.be, CODE[array.dtype], array.shape, where.dev)
+
+
 # -- ops
 
 
@@ -70,6 +76,10 @@ class _Full(Op):
 
     def spec(self, *, shape: tuple[int, ...], dtype: Any, value: Any, device: Any) -> Any:
         return Spec(shape, dtype)
+
+    def decompose(self, *, shape: tuple[int, ...], dtype: Any, value: Any, device: Place) -> Tensor:
+        """One element from the host, repeated."""
+        return broadcast_to(_from_host(np.asarray(value, dtype), device), shape)
 
 
 class _Iota(Op):
@@ -80,6 +90,9 @@ class _Iota(Op):
 
     def spec(self, *, size: int, dtype: Any, device: Any) -> Any:
         return Spec((size,), dtype)
+
+    def decompose(self, *, size: int, dtype: Any, device: Place) -> Tensor:
+        return _from_host(np.arange(size).astype(dtype), device)
 
 
 class _ToDevice(Op):
@@ -140,7 +153,9 @@ def asarray(obj: Any, *, dtype: Any = None, device: str | None = None, copy: boo
     if not copy:
         value = backend.borrow(array, where.dev)
         if value is not NotImplemented:
-            return Tensor(value, where.be, dt, array.shape, where.dev, None if own else FOREIGN if copy is None else LENT)
+            return Tensor(
+                value, where.be, dt, array.shape, where.dev, None if own else FOREIGN if copy is None else LENT
+            )
         if copy is False:
             raise ValueError(f"asarray: {backend.name} cannot borrow this memory, and copy=False was asked")
     return Tensor(backend.from_host(array, where.dev), where.be, dt, array.shape, where.dev)
@@ -152,7 +167,7 @@ def _again(x: Tensor, dtype: Any, device: str | None, copy: bool | None) -> Tens
         out = out.astype(dtype)
     if out is not x and copy is False:
         raise ValueError("asarray: another dtype or device needs a copy, and copy=False was asked")
-    return out.copy() if copy and out is x else out  # type: ignore[attr-defined]
+    return out.copy() if copy and out is x else out
 
 
 def _from_python(obj: Any, dtype: Any = None) -> np.ndarray:
@@ -163,7 +178,9 @@ def _from_python(obj: Any, dtype: Any = None) -> np.ndarray:
     if hasattr(obj, "__array__") and not isinstance(obj, float):
         return array
     if array.dtype == object:
-        raise ShapeError(f"asarray: cannot make a tensor of {type(obj).__name__}; rows must have equal lengths and hold numbers")
+        raise ShapeError(
+            f"asarray: cannot make a tensor of {type(obj).__name__}; rows must have equal lengths and hold numbers"
+        )
     if _holds_array(obj) or dtype is not None:
         return array
     kind = array.dtype.kind
@@ -239,15 +256,21 @@ def empty(shape: int | Sequence[int], *, dtype: Any = None, device: str | None =
 def _like(x: Tensor, shape: tuple[int, ...] | None, value: Any, dtype: Any, device: str | None) -> Tensor:
     where = place(device) if device is not None else Place(x.be, x.dev)
     chosen = x.dtype if dtype is None else as_dtype(dtype)
-    return bind(FULL, (), {"shape": x.shape if shape is None else shape, "dtype": chosen, "value": value, "device": where})
+    return bind(
+        FULL, (), {"shape": x.shape if shape is None else shape, "dtype": chosen, "value": value, "device": where}
+    )
 
 
-def zeros_like(x: Tensor, shape: tuple[int, ...] | None = None, *, dtype: Any = None, device: str | None = None) -> Tensor:
+def zeros_like(
+    x: Tensor, shape: tuple[int, ...] | None = None, *, dtype: Any = None, device: str | None = None
+) -> Tensor:
     """Zeros with the shape (unless given), dtype and device of ``x``."""
     return _like(x, shape, 0, dtype, device)
 
 
-def ones_like(x: Tensor, shape: tuple[int, ...] | None = None, *, dtype: Any = None, device: str | None = None) -> Tensor:
+def ones_like(
+    x: Tensor, shape: tuple[int, ...] | None = None, *, dtype: Any = None, device: str | None = None
+) -> Tensor:
     """Ones with the shape (unless given), dtype and device of ``x``."""
     return _like(x, shape, 1, dtype, device)
 
@@ -262,7 +285,9 @@ def empty_like(x: Tensor, *, dtype: Any = None, device: str | None = None) -> Te
     return _like(x, None, 0, dtype, device)
 
 
-def arange(start: float, stop: float | None = None, step: float = 1, *, dtype: Any = None, device: str | None = None) -> Tensor:
+def arange(
+    start: float, stop: float | None = None, step: float = 1, *, dtype: Any = None, device: str | None = None
+) -> Tensor:
     """``start, start + step, ...`` up to but without ``stop``; int64 for integers, else float32.
 
     >>> arange(1, 7, 2).tolist()
@@ -282,7 +307,9 @@ def arange(start: float, stop: float | None = None, step: float = 1, *, dtype: A
     return bind(IOTA, (), {"size": n, "dtype": chosen, "device": place(device)})
 
 
-def linspace(start: float, stop: float, num: int, *, dtype: Any = None, device: str | None = None, endpoint: bool = True) -> Tensor:
+def linspace(
+    start: float, stop: float, num: int, *, dtype: Any = None, device: str | None = None, endpoint: bool = True
+) -> Tensor:
     """``num`` evenly spaced values from ``start`` to ``stop``, float32 by default."""
     values = np.linspace(start, stop, num, endpoint=endpoint)
     return asarray(values.astype(as_dtype(DTYPES[F4] if dtype is None else dtype)), device=device, copy=True)
@@ -295,6 +322,4 @@ def eye(rows: int, columns: int | None = None, *, k: int = 0, dtype: Any = None,
     return (row + k == arange(columns, device=device)).astype(DTYPES[F4] if dtype is None else dtype)
 
 
-Tensor._convert = staticmethod(asarray)  # type: ignore[method-assign,assignment]
-for _function in (to, zeros_like, ones_like):
-    setattr(Tensor, _function.__name__, _function)
+install(_convert=staticmethod(asarray), to=to, zeros_like=zeros_like, ones_like=ones_like)

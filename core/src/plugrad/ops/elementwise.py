@@ -11,7 +11,7 @@ from ..dtypes import CODE, DTYPES, F4, KIND, as_dtype, bool_
 from ..errors import DTypeError
 from ..op import ONE, Op, elementwise
 from ..ownership import check_view_write
-from ..tensor import Tensor
+from ..tensor import Tensor, install
 
 # -- one operand
 
@@ -19,7 +19,9 @@ NEG = elementwise("neg", dtypes="numeric", linear=(0,), vjp=lambda g, y, xs, nee
 EXP = elementwise("exp", dtypes="inexact", partials=(lambda y, x: y,), saves=())
 EXPM1 = elementwise("expm1", dtypes="inexact", partials=(lambda y, x: y + 1,), saves=(), decompose=lambda x: exp(x) - 1)
 LOG = elementwise("log", dtypes="inexact", partials=(lambda y, x: 1 / x,), save_output=False)
-LOG1P = elementwise("log1p", dtypes="inexact", partials=(lambda y, x: 1 / (x + 1),), save_output=False, decompose=lambda x: log(x + 1))
+LOG1P = elementwise(
+    "log1p", dtypes="inexact", partials=(lambda y, x: 1 / (x + 1),), save_output=False, decompose=lambda x: log(x + 1)
+)
 SQRT = elementwise("sqrt", dtypes="inexact", partials=(lambda y, x: 0.5 / y,), saves=())
 SIN = elementwise("sin", dtypes="inexact", partials=(lambda y, x: cos(x),), save_output=False)
 COS = elementwise("cos", dtypes="inexact", partials=(lambda y, x: -sin(x),), save_output=False)
@@ -35,7 +37,9 @@ def _tanh(x: Tensor) -> Tensor:
 
 
 TANH = elementwise("tanh", dtypes="float", partials=(lambda y, x: 1 - y * y,), saves=(), decompose=_tanh)
-ERF = elementwise("erf", dtypes="float", partials=(lambda y, x: exp(-(x * x)) * (2 / math.sqrt(math.pi)),), save_output=False)
+ERF = elementwise(
+    "erf", dtypes="float", partials=(lambda y, x: exp(-(x * x)) * (2 / math.sqrt(math.pi)),), save_output=False
+)
 
 
 class _Real(Op):
@@ -67,7 +71,13 @@ ABS = _Real("abs", elementwise=True, dtypes="numeric", vjp=_abs_vjp)
 # -- two operands
 
 ADD = elementwise("add", dtypes="arithmetic", linear=(0, 1), vjp=lambda g, y, xs, need: (g, g))
-SUB = elementwise("sub", dtypes="numeric", linear=(0, 1), vjp=lambda g, y, xs, need: (g, -g if need[1] else None), decompose=lambda x, y: x + (-y))
+SUB = elementwise(
+    "sub",
+    dtypes="numeric",
+    linear=(0, 1),
+    vjp=lambda g, y, xs, need: (g, -g if need[1] else None),
+    decompose=lambda x, y: x + (-y),
+)
 MUL = elementwise(
     "mul",
     dtypes="arithmetic",
@@ -427,11 +437,19 @@ def where(condition: Any, x: Any, y: Any) -> Tensor:
     [1.0, 6.0]
     """
     like = next((t for t in (x, y, condition) if isinstance(t, Tensor)), None)
-    condition = condition if isinstance(condition, Tensor) else Tensor._convert(condition, device=like.device if like is not None else None)
+    condition = (
+        condition
+        if isinstance(condition, Tensor)
+        else Tensor._convert(condition, device=like.device if like is not None else None)
+    )
     if condition.dtype != bool_:
         raise DTypeError(f"where: the condition is {condition.dtype}; it must be bool, such as x > 0")
     if not isinstance(x, Tensor):
-        x = lift("where", x, y) if isinstance(y, Tensor) and isinstance(x, (bool, int, float, complex)) else Tensor._convert(x, device=condition.device)
+        x = (
+            lift("where", x, y)
+            if isinstance(y, Tensor) and isinstance(x, (bool, int, float, complex))
+            else Tensor._convert(x, device=condition.device)
+        )
     return bind(WHERE, (condition, x, y), {})
 
 
@@ -482,16 +500,19 @@ _IN_PLACE = {"add": ADD, "sub": SUB, "mul": MUL, "truediv": DIV, "floordiv": FLO
 
 def _operator(function: Any) -> Any:
     def forward(self: Tensor, other: Any) -> Any:
-        return function(self, other) if _known(other) else NotImplemented
+        return function(self, other) if type(other) in _DIRECT or _known(other) else NotImplemented
 
     return forward
 
 
 def _reflected(function: Any) -> Any:
     def backward(self: Tensor, other: Any) -> Any:
-        return function(other, self) if _known(other) else NotImplemented
+        return function(other, self) if type(other) in _DIRECT or _known(other) else NotImplemented
 
     return backward
+
+
+_DIRECT = frozenset({Tensor, float, int, bool})
 
 
 def _known(other: Any) -> bool:
@@ -509,18 +530,36 @@ def _augmented(op: Op) -> Any:
     return write
 
 
-def _install() -> None:
+def _operators() -> dict[str, Any]:
+    methods: dict[str, Any] = {}
     for name, function in _BINARY.items():
-        setattr(Tensor, f"__{name}__", _operator(function))
-        setattr(Tensor, f"__r{name}__", _reflected(function))
+        methods[f"__{name}__"] = _operator(function)
+        methods[f"__r{name}__"] = _reflected(function)
     for name, op in _IN_PLACE.items():
-        setattr(Tensor, f"__i{name}__", _augmented(op))
-    for name, function in {"eq": equal, "ne": not_equal, "lt": less, "le": less_equal, "gt": greater, "ge": greater_equal}.items():
-        setattr(Tensor, f"__{name}__", _operator(function))
-    for name, function in {"neg": negative, "pos": positive, "abs": abs, "invert": bitwise_invert}.items():
-        setattr(Tensor, f"__{name}__", function)
-    for function in (exp, log, sqrt, square, sin, cos, tanh, abs, clip, astype, conj, real, imag):
-        setattr(Tensor, function.__name__, function)
+        methods[f"__i{name}__"] = _augmented(op)
+    for name, function in _COMPARISONS.items():
+        methods[f"__{name}__"] = _operator(function)
+    return methods
 
 
-_install()
+_COMPARISONS = {"eq": equal, "ne": not_equal, "lt": less, "le": less_equal, "gt": greater, "ge": greater_equal}
+install(
+    **_operators(),
+    __neg__=negative,
+    __pos__=positive,
+    __abs__=abs,
+    __invert__=bitwise_invert,
+    exp=exp,
+    log=log,
+    sqrt=sqrt,
+    square=square,
+    sin=sin,
+    cos=cos,
+    tanh=tanh,
+    abs=abs,
+    clip=clip,
+    astype=astype,
+    conj=conj,
+    real=real,
+    imag=imag,
+)

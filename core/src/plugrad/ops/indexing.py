@@ -15,7 +15,7 @@ from ..dtypes import KIND, bool_, int64
 from ..errors import DTypeError, ShapeError
 from ..op import OPS, Op, broadcast_shapes, unbroadcast
 from ..ownership import check_view_write
-from ..tensor import Tensor
+from ..tensor import Tensor, install
 from .elementwise import where
 from .movement import SLICE, broadcast_to, copy, expand_dims, moveaxis, reshape
 from .reduction import normal_axes
@@ -71,7 +71,9 @@ class _ScatterAdd(Op):
     def spec(self, x: Any, i: Any, v: Any, *, axis: int) -> Any:
         wanted = (*x.shape[:axis], *i.shape, *x.shape[axis + 1 :])
         if v.shape != wanted:
-            raise ShapeError(f"scatter_add: values of shape {v.shape} for positions {i.shape} along axis {axis} of {x.shape}; they must have shape {wanted}")
+            raise ShapeError(
+                f"scatter_add: values of shape {v.shape} for positions {i.shape} along axis {axis} of {x.shape}; they must have shape {wanted}"
+            )
         return Spec(x.shape, x.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: int) -> Any:
@@ -111,7 +113,9 @@ class _TakeAlong(Op):
 
     def _flat(self, x_shape: tuple[int, ...], i: Tensor, axis: int) -> tuple[tuple[int, ...], Tensor, tuple[int, ...]]:
         """The operand's broadcast shape, positions in it once ``axis`` is last and all is flattened, and their shape."""
-        rest = broadcast_shapes("take_along_axis", x_shape[:axis] + x_shape[axis + 1 :], i.shape[:axis] + i.shape[axis + 1 :])
+        rest = broadcast_shapes(
+            "take_along_axis", x_shape[:axis] + x_shape[axis + 1 :], i.shape[:axis] + i.shape[axis + 1 :]
+        )
         n = x_shape[axis]
         at = moveaxis(broadcast_to(i, (*rest[:axis], i.shape[axis], *rest[axis:])), axis, -1)
         flat = _offset(reshape(at, (math.prod(rest), i.shape[axis])), math.prod(rest), n)
@@ -233,11 +237,15 @@ class Region(NamedTuple):
 
 
 def _is_array(i: Any) -> bool:
-    return isinstance(i, (Tensor, np.ndarray, list)) and not (isinstance(i, Tensor) and i.ndim == 0 and KIND[i.dt] in "iu" and i.tr is None)
+    return isinstance(i, (Tensor, np.ndarray, list)) and not (
+        isinstance(i, Tensor) and i.ndim == 0 and KIND[i.dt] in "iu" and i.tr is None
+    )
 
 
 def _is_mask(i: Any) -> bool:
-    return (isinstance(i, Tensor) and i.dtype == bool_) or (isinstance(i, (np.ndarray, list)) and np.asarray(i).dtype == bool)
+    return (isinstance(i, Tensor) and i.dtype == bool_) or (
+        isinstance(i, (np.ndarray, list)) and np.asarray(i).dtype == bool
+    )
 
 
 def _expand(x: Tensor, index: Any) -> list[Any]:
@@ -250,7 +258,9 @@ def _expand(x: Tensor, index: Any) -> list[Any]:
             mask = i.numpy() if isinstance(i, Tensor) else np.asarray(i)
             at = sum(1 for j in given if j is not None and j is not Ellipsis)
             if Ellipsis not in [j for j in given if j is Ellipsis] and mask.shape != x.shape[at : at + mask.ndim]:
-                raise IndexError(f"getitem: a mask of shape {mask.shape} does not fit axes {at} to {at + mask.ndim - 1} of shape {x.shape}")
+                raise IndexError(
+                    f"getitem: a mask of shape {mask.shape} does not fit axes {at} to {at + mask.ndim - 1} of shape {x.shape}"
+                )
             given.extend(np.nonzero(mask))
         else:
             given.append(i)
@@ -294,7 +304,9 @@ def _position(i: Any, d: int, axis: int, x: Tensor) -> int:
     try:
         at = operator.index(i)
     except TypeError:
-        raise IndexError(f"getitem: {i!r} is not an index; use integers, slices, None, '...' or integer and bool arrays") from None
+        raise IndexError(
+            f"getitem: {i!r} is not an index; use integers, slices, None, '...' or integer and bool arrays"
+        ) from None
     if not -d <= at < d:
         raise IndexError(f"getitem: index {at} is out of range for axis {axis} of shape {x.shape}; use {-d} to {d - 1}")
     return at % d
@@ -334,7 +346,9 @@ def _check_range(i: Tensor, n: int) -> None:
     if i.tr is None and i.size:
         host = i.detach().numpy()
         if host.min() < -n or host.max() >= n:
-            raise IndexError(f"getitem: positions {host.min()} to {host.max()} are out of range for an axis of size {n}")
+            raise IndexError(
+                f"getitem: positions {host.min()} to {host.max()} are out of range for an axis of size {n}"
+            )
 
 
 def setitem(x: Tensor, index: Any, value: Any) -> None:
@@ -349,7 +363,9 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
             return
     r = region(x, index)
     if r.arrays:
-        raise IndexError("setitem: integer arrays cannot be assigned to; use where() with a mask, or build the tensor with take() and concat()")
+        raise IndexError(
+            "setitem: integer arrays cannot be assigned to; use where() with a mask, or build the tensor with take() and concat()"
+        )
     if broadcast_shapes("setitem", value.shape, r.shape) != r.shape:
         raise ShapeError(f"setitem: a value of shape {value.shape} does not broadcast to the region's shape {r.shape}")
     overwrite(SLICE_UPDATE, x, (reshape(broadcast_to(value, r.shape), r.size),), r.attrs)
@@ -361,7 +377,9 @@ def _value(x: Tensor, value: Any) -> Tensor:
     elif not isinstance(value, Tensor):
         value = Tensor._convert(value, device=x.device)
     if "biufc".index(KIND[value.dt]) > max("biufc".index(KIND[x.dt]), 2 if KIND[x.dt] == "i" else 0):
-        raise DTypeError(f"setitem: a {value.dtype} value cannot be written into a {x.dtype} tensor; cast one of them with .astype()")
+        raise DTypeError(
+            f"setitem: a {value.dtype} value cannot be written into a {x.dtype} tensor; cast one of them with .astype()"
+        )
     return value.astype(x.dtype)
 
 
@@ -372,6 +390,4 @@ def _iterate(x: Tensor) -> Any:
     return (x[i] for i in range(x.shape[0]))
 
 
-Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
-Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
-Tensor.__iter__ = _iterate  # type: ignore[attr-defined]
+install(__getitem__=getitem, __setitem__=setitem, __iter__=_iterate)

@@ -11,7 +11,7 @@ from ..dispatch import bind
 from ..dtypes import DTYPES, promote
 from ..errors import ShapeError
 from ..op import Op, broadcast_shapes, unbroadcast
-from ..tensor import Tensor
+from ..tensor import Tensor, install
 from .elementwise import where
 from .reduction import normal_axes
 
@@ -58,7 +58,9 @@ class _BroadcastTo(Op):
 
     def spec(self, x: Any, *, shape: tuple[int, ...]) -> Any:
         if len(shape) < x.ndim or broadcast_shapes("broadcast_to", x.shape, shape) != shape:
-            raise ShapeError(f"broadcast_to: {x.shape} does not broadcast to {shape}; sizes must agree or be 1, counted from the last axis")
+            raise ShapeError(
+                f"broadcast_to: {x.shape} does not broadcast to {shape}; sizes must agree or be 1, counted from the last axis"
+            )
         return Spec(shape, x.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, shape: tuple[int, ...]) -> Any:
@@ -77,7 +79,9 @@ class _Pad(Op):
     linear = (0,)
 
     def spec(self, x: Any, *, low: tuple[int, ...], high: tuple[int, ...], interior: tuple[int, ...]) -> Any:
-        shape = tuple([lo + hi + d + max(d - 1, 0) * gap for d, lo, hi, gap in zip(x.shape, low, high, interior, strict=True)])
+        shape = tuple(
+            [lo + hi + d + max(d - 1, 0) * gap for d, lo, hi, gap in zip(x.shape, low, high, interior, strict=True)]
+        )
         return Spec(shape, x.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, low: Any, high: Any, interior: Any) -> Any:
@@ -123,7 +127,9 @@ class _Concat(Op):
     def spec(self, *xs: Any, axis: int) -> Any:
         first = xs[0].shape
         for x in xs:
-            if x.ndim != len(first) or any(d != e for i, (d, e) in enumerate(zip(x.shape, first, strict=True)) if i != axis):
+            if x.ndim != len(first) or any(
+                d != e for i, (d, e) in enumerate(zip(x.shape, first, strict=True)) if i != axis
+            ):
                 shapes = ", ".join(str(x.shape) for x in xs)
                 raise ShapeError(f"concat: shapes {shapes} differ outside axis {axis}; they must agree there")
         return Spec((*first[:axis], sum(x.shape[axis] for x in xs), *first[axis + 1 :]), xs[0].dtype)
@@ -152,7 +158,15 @@ class _Copy(Op):
         return (g,)
 
 
-RESHAPE, PERMUTE, BROADCAST_TO, PAD, SLICE, CONCAT, COPY = _Reshape(), _Permute(), _BroadcastTo(), _Pad(), _Slice(), _Concat(), _Copy()
+RESHAPE, PERMUTE, BROADCAST_TO, PAD, SLICE, CONCAT, COPY = (
+    _Reshape(),
+    _Permute(),
+    _BroadcastTo(),
+    _Pad(),
+    _Slice(),
+    _Concat(),
+    _Copy(),
+)
 
 
 def _shape(name: str, shape: Any) -> tuple[int, ...]:
@@ -246,7 +260,9 @@ def flip(x: Tensor, *, axis: int | tuple[int, ...] | None = None) -> Tensor:
     """Elements in reverse order along axes (all by default); a view."""
     axes = normal_axes("flip", x.ndim, axis)
     start = tuple([d - 1 if i in axes and d else 0 for i, d in enumerate(x.shape)])
-    return bind(SLICE, (x,), {"start": start, "size": x.shape, "step": tuple([-1 if i in axes else 1 for i in range(x.ndim)])})
+    return bind(
+        SLICE, (x,), {"start": start, "size": x.shape, "step": tuple([-1 if i in axes else 1 for i in range(x.ndim)])}
+    )
 
 
 def concat(xs: Sequence[Tensor], *, axis: int | None = 0) -> Tensor:
@@ -281,7 +297,9 @@ def split(x: Tensor, sections: int | Sequence[int], *, axis: int = 0) -> list[Te
     n = x.shape[a]
     if isinstance(sections, int):
         if sections <= 0 or n % sections:
-            raise ShapeError(f"split: axis {a} of shape {x.shape} does not divide into {sections} equal sections; give their sizes")
+            raise ShapeError(
+                f"split: axis {a} of shape {x.shape} does not divide into {sections} equal sections; give their sizes"
+            )
         sections = [n // sections] * sections
     if sum(sections) != n:
         raise ShapeError(f"split: sizes {list(sections)} do not add up to {n}, the size of axis {a} of shape {x.shape}")
@@ -299,7 +317,9 @@ def pad(x: Tensor, widths: Sequence[tuple[int, int]], *, value: float = 0) -> Te
     [0.0, 1.0, 0.0, 0.0]
     """
     if len(widths) != x.ndim or any(len(w) != 2 or min(w) < 0 for w in widths):
-        raise ShapeError(f"pad: shape {x.shape} needs one (before, after) pair of non-negative widths an axis, got {list(widths)}")
+        raise ShapeError(
+            f"pad: shape {x.shape} needs one (before, after) pair of non-negative widths an axis, got {list(widths)}"
+        )
     attrs = {"low": tuple([w[0] for w in widths]), "high": tuple([w[1] for w in widths]), "interior": (0,) * x.ndim}
     padded = bind(PAD, (x,), attrs)
     if value == 0:
@@ -318,7 +338,16 @@ def _transpose(x: Tensor) -> Tensor:
     return bind(PERMUTE, (x,), {"axes": tuple(range(x.ndim))[::-1]})
 
 
-for _function in (reshape, permute_dims, broadcast_to, moveaxis, expand_dims, squeeze, flip, copy, split):
-    setattr(Tensor, _function.__name__, _function)
-Tensor.T = property(_transpose)  # type: ignore[attr-defined]
-Tensor.mT = property(matrix_transpose)  # type: ignore[attr-defined]
+install(
+    T=property(_transpose),
+    mT=property(matrix_transpose),
+    reshape=reshape,
+    permute_dims=permute_dims,
+    broadcast_to=broadcast_to,
+    moveaxis=moveaxis,
+    expand_dims=expand_dims,
+    squeeze=squeeze,
+    flip=flip,
+    copy=copy,
+    split=split,
+)

@@ -35,7 +35,9 @@ class _RandomBits(Op):
 
     def spec(self, key: Any, *, shape: tuple[int, ...]) -> Any:
         if key.ndim < 1 or key.shape[-1] != 2:
-            raise ShapeError(f"random_bits: a key of shape {key.shape}; keys have shape (..., 2), make one with random.key(seed)")
+            raise ShapeError(
+                f"random_bits: a key of shape {key.shape}; keys have shape (..., 2), make one with random.key(seed)"
+            )
         return Spec((*key.shape[:-1], *shape), uint32)
 
     def batch(self, size: int, xs: Any, batched: Any, *, shape: tuple[int, ...]) -> Any:
@@ -60,7 +62,9 @@ def key(seed: int, stream: int = 0, *, device: str | None = None) -> Tensor:
 def bits(key: Tensor, shape: Shape = ()) -> Tensor:
     """Uniform 32-bit words, uint32, of shape ``key.shape[:-1] + shape``."""
     if not isinstance(key, Tensor) or key.dtype != uint32:
-        raise DTypeError("random: the first argument must be a key, a uint32 tensor of shape (..., 2); make one with random.key(seed)")
+        raise DTypeError(
+            "random: the first argument must be a key, a uint32 tensor of shape (..., 2); make one with random.key(seed)"
+        )
     return bind(RANDOM_BITS, (key,), {"shape": _sizes("random", shape)})
 
 
@@ -158,7 +162,7 @@ class Generator:
                 "vmap: a draw from a generator would be the same for every example; pass keys and map over them, "
                 "or say vmap(f, randomness='same') or vmap(f, randomness='different')"
             )
-        found = self.state.copy()  # type: ignore[attr-defined]
+        found = self.state.copy()
         self.state.assign(self.state + asarray(np.array([0, 1], np.uint32), device=self.state.device))
         return found if here.draws != "different" else _each_different(found, here.top)
 

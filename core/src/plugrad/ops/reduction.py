@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import functools
+import operator
 from typing import Any
 
 from ..backend import Spec
@@ -10,7 +12,7 @@ from ..dispatch import bind
 from ..dtypes import B1, DTYPES, F4, I8, KIND, as_dtype, int64
 from ..errors import DTypeError, ShapeError
 from ..op import OPS, Op
-from ..tensor import Tensor
+from ..tensor import Tensor, install
 from . import elementwise as ew
 
 Axis = int | tuple[int, ...] | None
@@ -23,16 +25,22 @@ def normal_axes(name: str, ndim: int, axis: Axis) -> tuple[int, ...]:
     (0, 2)
     """
     given = tuple(range(ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    try:
+        return _normal_axes(name, ndim, given)
+    except TypeError:
+        raise ShapeError(f"{name}: axis {axis!r} must be an integer, a tuple of integers or None") from None
+
+
+@functools.lru_cache(4096)
+def _normal_axes(name: str, ndim: int, given: tuple[Any, ...]) -> tuple[int, ...]:
     out = []
     for a in given:
-        if not isinstance(a, int) and not hasattr(a, "__index__"):
-            raise ShapeError(f"{name}: axis {axis!r} must be an integer, a tuple of integers or None")
-        a = a.__index__()
+        a = operator.index(a)
         if not -ndim <= a < ndim:
             raise ShapeError(f"{name}: axis {a} is out of range for {ndim} dimensions; use {-ndim} to {ndim - 1}")
         out.append(a % ndim)
     if len(set(out)) != len(out):
-        raise ShapeError(f"{name}: axis {axis!r} names the same axis twice")
+        raise ShapeError(f"{name}: axis {given!r} names the same axis twice")
     return tuple(sorted(out))
 
 
@@ -40,14 +48,22 @@ def _shifted(axis: Any) -> Any:
     return tuple([a + 1 for a in axis]) if isinstance(axis, tuple) else axis + 1
 
 
+@functools.lru_cache(4096)
+def reduced_shape(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
+    """What is left of a shape once axes are reduced."""
+    return tuple([1 if i in axes else d for i, d in enumerate(shape) if keepdims or i not in axes])
+
+
 class _Reduction(Op):
     """Shape rule and batching of every reduction."""
 
     def spec(self, x: Any, *, axis: Any, keepdims: bool) -> Any:
         axes = axis if isinstance(axis, tuple) else (axis,)
-        shape = tuple([1 if i in axes else d for i, d in enumerate(x.shape) if keepdims or i not in axes])
+        shape = reduced_shape(x.shape, axes, keepdims)
         if not self.empty_ok and 0 not in shape and builtins.any(x.shape[a] == 0 for a in axes):
-            raise ShapeError(f"{self.name}: no elements to reduce over axis {axis} of shape {x.shape}; the result has no identity")
+            raise ShapeError(
+                f"{self.name}: no elements to reduce over axis {axis} of shape {x.shape}; the result has no identity"
+            )
         return Spec(shape, int64 if self.name in ("argmax", "argmin") else x.dtype)
 
     empty_ok = False
@@ -83,7 +99,9 @@ class _Prod(_Reduction):
         order = (*rest, *axis)
         flat = x.permute_dims(order).reshape((*[x.shape[i] for i in rest], -1))
         others = _exclusive_products(flat)
-        back = others.reshape(tuple([x.shape[i] for i in order])).permute_dims(tuple([order.index(i) for i in range(x.ndim)]))
+        back = others.reshape(tuple([x.shape[i] for i in order])).permute_dims(
+            tuple([order.index(i) for i in range(x.ndim)])
+        )
         return (restore_axes(g, x.shape, axis) * back.conj(),)
 
 
@@ -241,7 +259,7 @@ def _bool_reduction(name: str, op: Op, x: Tensor, axis: Axis, keepdims: bool, id
     axes = normal_axes(name, x.ndim, axis)
     truth = _truth(x)
     if builtins.any(x.shape[a] == 0 for a in axes):
-        shape = tuple([1 if i in axes else d for i, d in enumerate(x.shape) if keepdims or i not in axes])
+        shape = reduced_shape(x.shape, axes, bool(keepdims))
         return Tensor._convert(identity, device=x.device).broadcast_to(shape)
     return bind(op, (truth,), {"axis": axes, "keepdims": bool(keepdims)})
 
@@ -277,5 +295,17 @@ def cumulative_sum(x: Tensor, axis: int | None = None, *, dtype: Any = None) -> 
     return bind(CUMSUM, (x,), {"axis": a})
 
 
-for _function in (sum, prod, max, min, mean, var, std, any, all, argmax, argmin, cumulative_sum):
-    setattr(Tensor, _function.__name__, _function)
+install(
+    sum=sum,
+    prod=prod,
+    max=max,
+    min=min,
+    mean=mean,
+    var=var,
+    std=std,
+    any=any,
+    all=all,
+    argmax=argmax,
+    argmin=argmin,
+    cumulative_sum=cumulative_sum,
+)

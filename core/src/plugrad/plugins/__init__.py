@@ -10,7 +10,6 @@ from .backends import available_backends, backend_index, default_backend
 from .components import component, components, create, load_ops, lookup
 from .hookspecs import hookimpl
 from .loader import PluginStatus, require, statuses
-from .names import PluginWarning
 from .probe import Outcome
 from .registrar import Registrar
 
@@ -18,7 +17,6 @@ __all__ = [
     "API",
     "Outcome",
     "PluginStatus",
-    "PluginWarning",
     "Registrar",
     "available_backends",
     "backend_index",

@@ -7,10 +7,10 @@ import warnings
 
 from .. import dispatch
 from ..backend import Backend, index_of
-from ..errors import BackendUnavailableError, PluginError
+from ..errors import BackendUnavailableError, PluginError, PluginWarning
 from ..fallback import user_level
 from . import loader
-from .names import BROKEN, PluginWarning, cause, suggest
+from .names import BROKEN, cause, suggest
 from .probe import AVAILABLE, Outcome, Probe
 from .registrar import Entry
 

@@ -19,10 +19,10 @@ from types import FunctionType
 import pluggy
 
 from .. import dispatch
-from ..errors import PluginError
+from ..errors import PluginError, PluginWarning
 from ..fallback import user_level
 from . import hookspecs
-from .names import BROKEN, PluginWarning, cause, suggest
+from .names import BROKEN, cause, suggest
 from .registrar import Entry, IncompatibleError, Provider, Registrar, check_api
 
 GROUP = hookspecs.PROJECT

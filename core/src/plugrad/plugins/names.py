@@ -20,10 +20,6 @@ BROKEN = (Exception, SystemExit)
 """What foreign code may raise while it is imported or asked: a plugin that calls ``sys.exit`` must not end the host."""
 
 
-class PluginWarning(UserWarning):
-    """A plugin is broken or in conflict with another one, and was left out; the message names it and the cause."""
-
-
 def check(what: str, name: object, pattern: re.Pattern[str], example: str) -> str:
     """``name`` if it is a string of this form; raises PluginError that shows ``example``."""
     if not isinstance(name, str) or not pattern.fullmatch(name):

@@ -23,7 +23,9 @@ def _slice(x: Any, *, start: Any, size: Any, step: Any) -> Any:
 def _pad(x: Any, *, low: Any, high: Any, interior: Any) -> Any:
     shape = [lo + hi + d + max(d - 1, 0) * gap for d, lo, hi, gap in zip(x.shape, low, high, interior, strict=True)]
     out = np.zeros(shape, x.dtype)
-    at = tuple([slice(lo, lo + d + max(d - 1, 0) * gap, gap + 1) for d, lo, gap in zip(x.shape, low, interior, strict=True)])
+    at = tuple(
+        [slice(lo, lo + d + max(d - 1, 0) * gap, gap + 1) for d, lo, gap in zip(x.shape, low, interior, strict=True)]
+    )
     out[at] = x
     return out
 

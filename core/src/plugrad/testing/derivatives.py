@@ -76,7 +76,9 @@ def check_derivatives(f: F, *primals: Any, order: int = 2, difference: float = 1
     cotangent = _directions([y], 2)[0]
     pulled = pullback(cotangent)
     forward = sum([_dot(g, t).item() for g, t in zip(_flat_outputs(cotangent), _flat_outputs(dy), strict=True)])
-    reverse = sum([_dot(g, t).item() for g, t in zip(_flat_outputs(list(pulled)), _flat_outputs(tangents), strict=True)])
+    reverse = sum(
+        [_dot(g, t).item() for g, t in zip(_flat_outputs(list(pulled)), _flat_outputs(tangents), strict=True)]
+    )
     _close("<g, Jt> and <J*g, t>", reverse, forward, agreement)
     if order > 1:
         fixed = tree.map(lambda t: t.detach(), cotangent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from typing import Any
 
 import plugrad
@@ -78,7 +78,7 @@ def fit(
     _check(optimizer, epochs, callbacks, checkpoint, resume)
     measured = named(metrics)
     path = None if checkpoint is None else os.fspath(checkpoint)
-    run = Run(model, optimizer, epochs, len(data) if hasattr(data, "__len__") else None, path)
+    run = Run(model, optimizer, epochs, len(data) if isinstance(data, Sized) else None, path)
     watchers = [*callbacks, Progress()] if progress else list(callbacks)
     if not (resume and resuming.restore(run, data, watchers, must_exist=resume is True)) and seed is not None:
         plugrad.manual_seed(seed)

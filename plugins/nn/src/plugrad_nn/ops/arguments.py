@@ -42,7 +42,9 @@ def paddings(name: str, value: Any) -> Padding:
     """An integer, a pair (height, width), or ((top, bottom), (left, right))."""
     if isinstance(value, (tuple, list)) and any(isinstance(v, (tuple, list)) for v in value):
         if len(value) != 2:
-            raise ShapeError(f"{name}: padding is {value!r}; give an integer, (height, width) or ((top, bottom), (left, right))")
+            raise ShapeError(
+                f"{name}: padding is {value!r}; give an integer, (height, width) or ((top, bottom), (left, right))"
+            )
         return pair(name, "padding", value[0], 0), pair(name, "padding", value[1], 0)
     high, wide = pair(name, "padding", value, 0)
     return (high, high), (wide, wide)
@@ -55,9 +57,11 @@ def one_of(name: str, what: str, value: Any, known: tuple[str, ...]) -> str:
     return str(value)
 
 
-def floating(name: str, what: str, x: Any, like: Tensor | None = None) -> Tensor:
+def floating(name: str, what: str, x: Any, like: Any = None) -> Tensor:
     """``x`` as a tensor of a floating dtype, beside ``like``; DTypeError for any other dtype."""
-    t = x if isinstance(x, Tensor) else asarray(x, device=None if like is None else like.device)
+    t = x if isinstance(x, Tensor) else asarray(x, device=like.device if isinstance(like, Tensor) else None)
     if t.dtype.kind in "biuc":
-        raise DTypeError(f"{name}: {what} is {t.dtype} of shape {t.shape}; cast it first, such as {what}.astype('float32')")
+        raise DTypeError(
+            f"{name}: {what} is {t.dtype} of shape {t.shape}; cast it first, such as {what}.astype('float32')"
+        )
     return t

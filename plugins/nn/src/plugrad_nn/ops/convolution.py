@@ -1,114 +1,305 @@
-"""Two-dimensional convolution (cross-correlation, as in every deep-learning library) and its two adjoints.
+"""Two-dimensional convolution (cross-correlation, as everywhere in deep learning) and its two adjoints.
 
 The three operations form a closed family: each is linear in both operands, and the derivatives of each are the other two, so gradients
-of any order stay whole. The decomposition gathers the windows into columns and multiplies once (im2col).
+of any order stay whole. The decompositions gather the windows into columns and multiply once (im2col: Chellapilla, Puri, Simard 2006).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from plugrad import Op, Spec, Tensor, concat, matmul, moveaxis
+from plugrad import OPS, Op, Spec, Tensor, matmul, matrix_transpose, permute_dims, reshape, split
 from plugrad.errors import ShapeError
 
-from .arguments import LAYOUTS, Padding, Pair, floating, integer, one_of, pair, paddings
-from .batching import filled, folded
+from .arguments import LAYOUTS, Padding, Pair, floating, integer, one_of, paddings, pair
+from .batching import folded, merged, unmerged
 from .windows import Windows, crop_spatial, pad_spatial, put, spatial, take, windows
 
-NONE: Padding = ((0, 0), (0, 0))
+_CONCAT = OPS["concat"]
 
 
-def _to_nchw(x: Tensor, layout: str) -> Tensor:
-    return x if layout == "NCHW" else x.permute_dims((0, 3, 1, 2))
-
-
-def _from_nchw(x: Tensor, layout: str) -> Tensor:
-    return x if layout == "NCHW" else x.permute_dims((0, 2, 3, 1))
-
-
-def _image(layout: str, n: int, channels: int, size: Pair) -> tuple[int, int, int, int]:
-    return (n, channels, *size) if layout == "NCHW" else (n, *size, channels)
-
-
-def _channels(x: Any, layout: str) -> int:
-    return int(x.shape[1 if layout == "NCHW" else 3])
+def _channel_axis(layout: str) -> int:
+    return 1 if layout == "NCHW" else 3
 
 
 def _size(x: Any, layout: str) -> Pair:
+    """Height and width."""
     a = spatial(layout)
     return x.shape[a], x.shape[a + 1]
 
 
+def _image(layout: str, n: int, channels: int, size: Pair) -> tuple[int, ...]:
+    """The shape of images in a layout."""
+    return (n, channels, *size) if layout == "NCHW" else (n, *size, channels)
+
+
+def _nchw(x: Tensor, layout: str) -> Tensor:
+    return x if layout == "NCHW" else permute_dims(x, (0, 3, 1, 2))
+
+
+def _from_nchw(x: Tensor, layout: str) -> Tensor:
+    return x if layout == "NCHW" else permute_dims(x, (0, 2, 3, 1))
+
+
+def _cnhw(x: Tensor, layout: str) -> Tensor:
+    """Channels first, then examples: one product over all examples then needs no sum."""
+    return permute_dims(x, (1, 0, 2, 3) if layout == "NCHW" else (3, 0, 1, 2))
+
+
 def _columns(x: Tensor, w: Windows, axis: int) -> Tensor:
-    """The windows along a new order of channels: (..., channels, H, W) -> (..., kh * kw * channels, oh, ow), ``axis`` being the channels'."""
-    parts = take(x, w, axis + 1 if axis == x.ndim - 3 else x.ndim - 2)
-    return parts[0] if len(parts) == 1 else concat(parts, axis=axis)
+    """The elements of each window as channels: ``axis`` grows kh * kw times, the last two axes become those of the windows."""
+    parts = take(x, w, x.ndim - 2)
+    return parts[0] if len(parts) == 1 else _CONCAT(*parts, axis=axis)
 
 
 def _matrix(w: Tensor, groups: int) -> Tensor:
-    """Weights (out, in / groups, kh, kw) -> (groups, out / groups, kh * kw * in / groups), in the order of the columns."""
+    """Weights (out, in / groups, kh, kw) as (groups, out / groups, kh * kw * in / groups), in the order of the columns."""
     o, c, kh, kw = w.shape
-    return w.permute_dims((0, 2, 3, 1)).reshape((groups, o // groups, kh * kw * c))
+    return reshape(permute_dims(w, (0, 2, 3, 1)), (groups, o // groups, kh * kw * c))
 
 
-def _into_channels(x: Tensor, size: int, batched: bool, layout: str) -> Tensor:
-    """A batch of images as one image with more channels: (B, N, C, H, W) -> (N, B * C, H, W)."""
-    at = 1 if layout == "NCHW" else 3
-    x = moveaxis(filled(size, x, batched), 0, at)
-    return x.reshape((*x.shape[:at], x.shape[at] * x.shape[at + 1], *x.shape[at + 2 :]))
+class _Bilinear(Op):
+    """What the three have in common."""
 
-
-def _out_of_channels(x: Tensor, size: int, layout: str) -> Tensor:
-    at = 1 if layout == "NCHW" else 3
-    return moveaxis(x.reshape((*x.shape[:at], size, x.shape[at] // size, *x.shape[at + 1 :])), at, 0)
-
-
-def _into_outputs(w: Tensor) -> Tensor:
-    """A batch of weights as one with more outputs: (B, O, ...) -> (B * O, ...)."""
-    return w.reshape((w.shape[0] * w.shape[1], *w.shape[2:]))
-
-
-class _Conv2d(Op):
-    r"""y[n, o, i, j] = sum over c, u, v of x[n, c, i * stride + u * dilation, j * stride + v * dilation] * w[o, c, u, v], x padded with zeros."""
-
-    name = "nn.conv2d"
     dtypes = "float"
     together = (0, 1)
     multilinear = (0, 1)
 
+
+class _Conv2d(_Bilinear):
+    """y[n, o, i, j] = sum over c, u, v of x[n, c, i * stride + u * dilation, j * stride + v * dilation] * w[o, c, u, v], x padded with zeros."""
+
+    name = "nn.conv2d"
+
     def spec(self, x: Any, w: Any, *, stride: Pair, padding: Padding, dilation: Pair, groups: int, layout: str) -> Spec:
         if x.ndim != 4 or w.ndim != 4:
-            raise ShapeError(f"{self.name}: input {x.shape} and weight {w.shape} need 4 axes each: {layout}, and (out, in / groups, kh, kw)")
-        c, o = _channels(x, layout), w.shape[0]
-        if w.shape[1] * groups != c or o % groups:
+            wanted = f"{layout} and (out, in / groups, kh, kw)"
             raise ShapeError(
-                f"{self.name}: input {x.shape} ({layout}) has {c} channels, weight {w.shape} with groups={groups} takes {w.shape[1] * groups} "
-                f"and gives {o}; the weight's shape must be (out, {c} / groups, kh, kw), both out and {c} divisible by groups"
+                f"{self.name}: input of shape {x.shape} and weight of shape {w.shape}; they need 4 axes each, {wanted}"
             )
-        found = windows(self.name, x.shape, spatial(layout), (w.shape[2], w.shape[3]), stride, padding, dilation)
-        return Spec(_image(layout, x.shape[0], o, found.out), x.dtype)
+        c, o, taken = x.shape[_channel_axis(layout)], w.shape[0], w.shape[1] * groups
+        if taken != c:
+            raise ShapeError(
+                f"{self.name}: input of shape {x.shape} ({layout}) has {c} channels, but weight of shape {w.shape} with groups={groups} "
+                f"takes {taken}; give the weight {c} / groups input channels, or another layout"
+            )
+        if o % groups:
+            raise ShapeError(
+                f"{self.name}: {o} output channels of weight {w.shape} do not divide into groups={groups}; use a multiple of groups"
+            )
+        w_ = windows(self.name, x.shape, spatial(layout), (w.shape[2], w.shape[3]), stride, padding, dilation)
+        return Spec(_image(layout, x.shape[0], o, w_.out), x.dtype)
 
-    def decompose(self, x: Tensor, w: Tensor, *, stride: Pair, padding: Padding, dilation: Pair, groups: int, layout: str) -> Tensor:
+    def decompose(
+        self, x: Tensor, w: Tensor, *, stride: Pair, padding: Padding, dilation: Pair, groups: int, layout: str
+    ) -> Tensor:
         found = windows(self.name, x.shape, spatial(layout), (w.shape[2], w.shape[3]), stride, padding, dilation)
-        x = pad_spatial(_to_nchw(x, layout), padding, 2)
+        x = pad_spatial(_nchw(x, layout), padding, 2)
         n, c, h, wide = x.shape
-        columns = _columns(x.reshape((n, groups, c // groups, h, wide)), found, 2)
+        columns = _columns(reshape(x, (n, groups, c // groups, h, wide)), found, 2)
         oh, ow = found.out
-        y = matmul(_matrix(w, groups), columns.reshape((n, groups, columns.shape[2], oh * ow)))
-        return _from_nchw(y.reshape((n, w.shape[0], oh, ow)), layout)
+        y = matmul(_matrix(w, groups), reshape(columns, (n, groups, columns.shape[2], oh * ow)))
+        return _from_nchw(reshape(y, (n, w.shape[0], oh, ow)), layout)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, **attrs: Any) -> Any:
         x, w = xs
         gx = CONV2D_INPUT_BWD(g, w, size=_size(x, attrs["layout"]), **attrs) if need[0] else None
-        gw = CONV2D_WEIGHT_BWD(g, x, kernel=w.shape[2:], **attrs) if need[1] else None
+        gw = CONV2D_WEIGHT_BWD(g, x, kernel=(w.shape[2], w.shape[3]), **attrs) if need[1] else None
         return gx, gw
 
     def batch(self, size: int, xs: Any, batched: Any, **attrs: Any) -> Tensor:
         x, w = xs
         if not batched[1]:
-            return folded(self, size, xs, batched, attrs) if False else _fold_first(self, size, x, w, attrs)
-        layout, groups = attrs["layout"], attrs["groups"]
-        if not batched[0] and groups == 1:
-            return _out_of_channels(self(x, _into_outputs(w), **attrs), size, layout)
-        x = _into_channels(x, size, batched[0], layout)
-        return _out_of_channels(self(x, _into_outputs(w), **{**attrs, "groups": size * groups}), size, layout)
+            return folded(self, size, (x,), (True,), attrs, w)
+        at = _channel_axis(attrs["layout"])
+        many = merged(size, w, True, 0)
+        if not batched[0] and attrs["groups"] == 1:
+            return unmerged(size, self(x, many, **attrs), at)
+        attrs["groups"] *= size
+        return unmerged(size, self(merged(size, x, batched[0], at), many, **attrs), at)
+
+
+class _Conv2dInputBwd(_Bilinear):
+    """The adjoint of conv2d in its input: cotangents g of the result and weights w give the cotangent of an input of the given ``size``."""
+
+    name = "nn.conv2d_input_bwd"
+
+    def spec(
+        self, g: Any, w: Any, *, size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int, layout: str
+    ) -> Spec:
+        shape = _image(layout, g.shape[0], w.shape[1] * groups, size)
+        found = windows(self.name, shape, spatial(layout), (w.shape[2], w.shape[3]), stride, padding, dilation)
+        _matches(self.name, g, _image(layout, g.shape[0], w.shape[0], found.out))
+        return Spec(shape, g.dtype)
+
+    def decompose(
+        self,
+        g: Tensor,
+        w: Tensor,
+        *,
+        size: Pair,
+        stride: Pair,
+        padding: Padding,
+        dilation: Pair,
+        groups: int,
+        layout: str,
+    ) -> Tensor:
+        kernel = w.shape[2], w.shape[3]
+        n, c = g.shape[0], w.shape[1] * groups
+        found = windows(self.name, (n, c, *size), 2, kernel, stride, padding, dilation)
+        oh, ow = found.out
+        rows = reshape(_nchw(g, layout), (n, groups, w.shape[0] // groups, oh * ow))
+        columns = matmul(matrix_transpose(_matrix(w, groups)), rows)
+        parts = split(reshape(columns, (n, groups, columns.shape[2], oh, ow)), kernel[0] * kernel[1], axis=2)
+        padded = size[0] + sum(padding[0]), size[1] + sum(padding[1])
+        x = reshape(put(parts, found, padded, 3), (n, c, *padded))
+        return _from_nchw(crop_spatial(x, padding, 2), layout)
+
+    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, size: Pair, **attrs: Any) -> Any:
+        """``g`` is a cotangent of an input, so it may take the input's place."""
+        gy, w = xs
+        to_gy = CONV2D(g, w, **attrs) if need[0] else None
+        to_w = CONV2D_WEIGHT_BWD(gy, g, kernel=(w.shape[2], w.shape[3]), **attrs) if need[1] else None
+        return to_gy, to_w
+
+    def batch(self, size_: int, xs: Any, batched: Any, **attrs: Any) -> Tensor:
+        g, w = xs
+        if not batched[1]:
+            return folded(self, size_, (g,), (True,), attrs, w)
+        at = _channel_axis(attrs["layout"])
+        attrs["groups"] *= size_
+        return unmerged(size_, self(merged(size_, g, batched[0], at), merged(size_, w, True, 0), **attrs), at)
+
+
+class _Conv2dWeightBwd(_Bilinear):
+    """The adjoint of conv2d in its weight: cotangents g of the result and inputs x give the cotangent of weights of the given ``kernel``."""
+
+    name = "nn.conv2d_weight_bwd"
+
+    def spec(
+        self, g: Any, x: Any, *, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int, layout: str
+    ) -> Spec:
+        found = windows(self.name, x.shape, spatial(layout), kernel, stride, padding, dilation)
+        at = _channel_axis(layout)
+        _matches(self.name, g, _image(layout, x.shape[0], g.shape[at], found.out))
+        return Spec((g.shape[at], x.shape[at] // groups, *kernel), g.dtype)
+
+    def decompose(
+        self,
+        g: Tensor,
+        x: Tensor,
+        *,
+        kernel: Pair,
+        stride: Pair,
+        padding: Padding,
+        dilation: Pair,
+        groups: int,
+        layout: str,
+    ) -> Tensor:
+        found = windows(self.name, x.shape, spatial(layout), kernel, stride, padding, dilation)
+        x, g = pad_spatial(_cnhw(x, layout), padding, 2), _cnhw(g, layout)
+        c, n, h, wide = x.shape
+        o, cells = g.shape[0], n * found.out[0] * found.out[1]
+        columns = _columns(reshape(x, (groups, c // groups, n, h, wide)), found, 1)
+        product = matmul(
+            reshape(g, (groups, o // groups, cells)),
+            matrix_transpose(reshape(columns, (groups, columns.shape[1], cells))),
+        )
+        return permute_dims(reshape(product, (o, *kernel, c // groups)), (0, 3, 1, 2))
+
+    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, kernel: Pair, **attrs: Any) -> Any:
+        """``g`` is a cotangent of a weight, so it may take the weight's place."""
+        gy, x = xs
+        to_gy = CONV2D(x, g, **attrs) if need[0] else None
+        to_x = CONV2D_INPUT_BWD(gy, g, size=_size(x, attrs["layout"]), **attrs) if need[1] else None
+        return to_gy, to_x
+
+    def batch(self, size: int, xs: Any, batched: Any, **attrs: Any) -> Tensor:
+        g, x = xs
+        at = _channel_axis(attrs["layout"])
+        many = merged(size, g, batched[0], at)
+        if batched[1] or attrs["groups"] > 1:
+            attrs["groups"] *= size
+            x = merged(size, x, batched[1], at)
+        return unmerged(size, self(many, x, **attrs), 0)
+
+
+def _matches(name: str, g: Any, shape: tuple[int, ...]) -> None:
+    if g.shape != shape:
+        raise ShapeError(
+            f"{name}: the cotangent has shape {g.shape}, the result of the convolution {shape}; they must agree"
+        )
+
+
+CONV2D, CONV2D_INPUT_BWD, CONV2D_WEIGHT_BWD = _Conv2d(), _Conv2dInputBwd(), _Conv2dWeightBwd()
+
+
+def convolution_padding(name: str, padding: Any, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
+    """Padding in full; ``"same"`` keeps the size of the image (stride 1), with the odd element after it; ``"valid"`` is none."""
+    if isinstance(padding, str):
+        if one_of(name, "padding", padding, ("same", "valid")) == "valid":
+            return (0, 0), (0, 0)
+        if stride != (1, 1):
+            raise ShapeError(
+                f"{name}: padding='same' with stride {stride} cannot keep the size; use stride 1, or give the padding in numbers"
+            )
+        high, wide = [d * (k - 1) for d, k in zip(dilation, kernel)]
+        return (high // 2, high - high // 2), (wide // 2, wide - wide // 2)
+    return paddings(name, padding)
+
+
+def conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: int | Pair = 1,
+    padding: int | Pair | Padding | str = 0,
+    dilation: int | Pair = 1,
+    groups: int = 1,
+    layout: str = "NCHW",
+) -> Tensor:
+    """Convolve images with ``weight`` (out, in / groups, kh, kw) without flipping it, and add ``bias`` (out,).
+
+    ``x`` is (n, in, h, w), or (n, h, w, in) with ``layout="NHWC"``; one image without n will do. The result has
+    (h + padding - dilation * (kh - 1) - 1) // stride + 1 rows, columns likewise. ``padding`` is an integer, (height, width),
+    ((top, bottom), (left, right)), ``"same"`` or ``"valid"``. Floating dtypes. ShapeError for channels, groups or kernels that do not fit.
+
+    >>> import plugrad
+    >>> conv2d(plugrad.ones((1, 1, 3, 3)), plugrad.ones((1, 1, 2, 2))).tolist()
+    [[[[4.0, 4.0], [4.0, 4.0]]]]
+    """
+    name = "conv2d"
+    x = floating(name, "x", x, weight)
+    weight = floating(name, "weight", weight, x)
+    one_of(name, "layout", layout, LAYOUTS)
+    if weight.ndim != 4:
+        raise ShapeError(f"{name}: weight has shape {weight.shape}; it needs 4 axes, (out, in / groups, kh, kw)")
+    if x.ndim == 3:
+        whole = conv2d(
+            reshape(x, (1, *x.shape)),
+            weight,
+            bias,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            layout=layout,
+        )
+        return reshape(whole, whole.shape[1:])
+    strides, dilations = pair(name, "stride", stride), pair(name, "dilation", dilation)
+    attrs = {
+        "stride": strides,
+        "padding": convolution_padding(name, padding, (weight.shape[2], weight.shape[3]), strides, dilations),
+        "dilation": dilations,
+        "groups": integer(name, "groups", groups, 1),
+        "layout": layout,
+    }
+    if bias is None:
+        return CONV2D(x, weight, **attrs)
+    bias = floating(name, "bias", bias, x)
+    if bias.shape != (weight.shape[0],):
+        raise ShapeError(
+            f"{name}: bias has shape {bias.shape}, but weight {weight.shape} gives {weight.shape[0]} channels; use ({weight.shape[0]},)"
+        )
+    return CONV2D(x, weight, **attrs) + (bias if layout == "NHWC" else reshape(bias, (weight.shape[0], 1, 1)))

@@ -5,6 +5,8 @@ A window operation is written with one slice per element of the window, so that 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from plugrad import OPS, Tensor, concat
@@ -26,12 +28,19 @@ class Windows(NamedTuple):
     @property
     def offsets(self) -> list[Pair]:
         """Where the first window has its elements, row by row."""
-        return [(i * self.dilation[0], j * self.dilation[1]) for i in range(self.kernel[0]) for j in range(self.kernel[1])]
+        return [
+            (i * self.dilation[0], j * self.dilation[1]) for i in range(self.kernel[0]) for j in range(self.kernel[1])
+        ]
 
     @property
     def tiling(self) -> bool:
         """Whether the windows lie side by side: no element is read twice, none between them is left out."""
         return self.kernel == self.stride and all(d == 1 or k == 1 for d, k in zip(self.dilation, self.kernel))
+
+    def separated(self, width: int) -> tuple[Windows, Windows]:
+        """The same windows in two steps: columns of each window, over an image of this width, then the row of what they gave."""
+        (kh, kw), (sh, sw), (dh, dw), (oh, ow) = self
+        return Windows((kh, 1), (sh, 1), (dh, 1), (oh, width)), Windows((1, kw), (1, sw), (1, dw), (oh, ow))
 
 
 def spatial(layout: str) -> int:
@@ -65,7 +74,7 @@ def pad_spatial(x: Tensor, padding: Padding, axis: int) -> Tensor:
     low, high = [0] * x.ndim, [0] * x.ndim
     for i in (0, 1):
         low[axis + i], high[axis + i] = padding[i]
-    return _PAD(x, low=tuple(low), high=tuple(high), interior=(0,) * x.ndim)  # type: ignore[no-any-return]
+    return _PAD(x, low=tuple(low), high=tuple(high), interior=(0,) * x.ndim)
 
 
 def crop_spatial(x: Tensor, padding: Padding, axis: int) -> Tensor:
@@ -76,7 +85,7 @@ def crop_spatial(x: Tensor, padding: Padding, axis: int) -> Tensor:
     for i in (0, 1):
         start[axis + i] = padding[i][0]
         size[axis + i] -= sum(padding[i])
-    return _SLICE(x, start=tuple(start), size=tuple(size), step=(1,) * x.ndim)  # type: ignore[no-any-return]
+    return _SLICE(x, start=tuple(start), size=tuple(size), step=(1,) * x.ndim)
 
 
 def take(x: Tensor, w: Windows, axis: int) -> list[Tensor]:
@@ -86,6 +95,20 @@ def take(x: Tensor, w: Windows, axis: int) -> list[Tensor]:
     before, after = (0,) * axis, (0,) * (x.ndim - axis - 2)
     shape, steps = tuple(size), tuple(step)
     return [_SLICE(x, start=(*before, i, j, *after), size=shape, step=steps) for i, j in w.offsets]
+
+
+def reduced(f: Callable[[Tensor, Tensor], Tensor], x: Tensor, w: Windows, axis: int) -> Tensor:
+    """``f`` over the elements of each window, for an associative and commutative ``f``: down the columns, then along the rows."""
+    for step in w.separated(x.shape[axis + 1]):
+        x = functools.reduce(f, take(x, step, axis))
+    return x
+
+
+def shared(g: Tensor, w: Windows, size: Pair, axis: int) -> Tensor:
+    """The adjoint of ``reduced`` with addition: each element of ``g`` goes to every element of its window."""
+    down, along = w.separated(size[1])
+    g = put([g] * w.kernel[1], along, (w.out[0], size[1]), axis)
+    return put([g] * w.kernel[0], down, size, axis)
 
 
 def put(parts: list[Tensor], w: Windows, size: Pair, axis: int) -> Tensor:
@@ -100,7 +123,7 @@ def put(parts: list[Tensor], w: Windows, size: Pair, axis: int) -> Tensor:
             low[axis + i], high[axis + i], gaps[axis + i] = at[i], size[i] - at[i] - covered, w.stride[i] - 1
         spread = _PAD(part, low=tuple(low), high=tuple(high), interior=tuple(gaps))
         total = spread if total is None else total + spread
-    return total  # type: ignore[no-any-return]
+    return total
 
 
 def _tiled(parts: list[Tensor], w: Windows, size: Pair, axis: int) -> Tensor:

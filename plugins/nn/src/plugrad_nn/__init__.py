@@ -1,0 +1,83 @@
+"""Layers, losses and initialisers, and the operations behind them, which any backend may claim by name.
+
+Knows the public ``plugrad`` only: no backend, no other plugin.
+"""
+
+from __future__ import annotations
+
+from . import functional, init
+from .functional import (
+    avg_pool2d,
+    binary_cross_entropy_with_logits,
+    conv2d,
+    cross_entropy,
+    gelu,
+    leaky_relu,
+    linear,
+    log_softmax,
+    max_pool2d,
+    mse_loss,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+)
+from .layers import (
+    GELU,
+    AvgPool2d,
+    BCEWithLogitsLoss,
+    Conv2d,
+    CrossEntropyLoss,
+    Embedding,
+    Flatten,
+    LeakyReLU,
+    Linear,
+    MaxPool2d,
+    MSELoss,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+
+__all__ = [
+    "GELU",
+    "AvgPool2d",
+    "BCEWithLogitsLoss",
+    "Conv2d",
+    "CrossEntropyLoss",
+    "Embedding",
+    "Flatten",
+    "LeakyReLU",
+    "Linear",
+    "MSELoss",
+    "MaxPool2d",
+    "ReLU",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+    "avg_pool2d",
+    "binary_cross_entropy_with_logits",
+    "conv2d",
+    "cross_entropy",
+    "functional",
+    "gelu",
+    "init",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "max_pool2d",
+    "mse_loss",
+    "relu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+]

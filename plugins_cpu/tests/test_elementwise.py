@@ -1,0 +1,245 @@
+"""Elementwise kernels against NumPy: dtypes, layouts, broadcasting, every length of tail, in place, errors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plugrad.errors import DTypeError, ShapeError
+from plugrad_cpu.backend import CpuBackend
+
+BINARY = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "bitwise_and": np.bitwise_and,
+    "bitwise_or": np.bitwise_or,
+    "bitwise_xor": np.bitwise_xor,
+    "equal": np.equal,
+    "less": np.less,
+    "less_equal": np.less_equal,
+    "div": np.divide,
+    "pow": np.power,
+}
+UNARY = {
+    "neg": np.negative,
+    "abs": np.abs,
+    "sign": np.sign,
+    "invert": np.invert,
+    "sqrt": np.sqrt,
+    "floor": np.floor,
+    "exp": np.exp,
+    "log": np.log,
+    "tanh": np.tanh,
+    "expm1": np.expm1,
+    "log1p": np.log1p,
+    "sin": np.sin,
+    "cos": np.cos,
+    "erf": np.vectorize(math.erf, otypes=[np.float64]),
+}
+EXACT = {*BINARY, "neg", "abs", "sign", "invert", "sqrt", "floor"} - {"pow"}
+
+
+def codes(op: str) -> list[np.dtype]:
+    """The dtypes a kernel declares."""
+    return [np.dtype("?" if word == "b1" else word) for word in CpuBackend.kernels[op].dtypes.split()]
+
+
+def check(op: str, got: np.ndarray, expected: np.ndarray) -> None:
+    """Equal bits for exact ops, a few ulp for the others; equal dtypes and shapes always."""
+    assert got.shape == expected.shape and got.dtype == expected.dtype
+    if op in EXACT or got.dtype.kind != "f":
+        np.testing.assert_array_equal(got, expected)
+    else:
+        np.testing.assert_allclose(got, expected, rtol=8 * np.finfo(got.dtype).eps, atol=np.finfo(got.dtype).tiny)
+
+
+def reference(op: str, *arrays: np.ndarray) -> np.ndarray:
+    """NumPy's result, in the dtype of this backend."""
+    with np.errstate(all="ignore"):
+        out = np.asarray({**BINARY, **UNARY}[op](*arrays))
+    return out if out.dtype.kind == "b" else out.astype(arrays[0].dtype)
+
+
+@pytest.mark.parametrize(("op", "dtype"), [(op, dtype) for op in BINARY for dtype in codes(op)], ids=str)
+def test_binary_in_every_dtype_and_layout(op: str, dtype: np.dtype, call: Any, kit: Any, rng: Any, layout: str) -> None:
+    x, y = (kit.sample(rng, (3, 4, 5), dtype) for _ in range(2))
+    y = np.abs(y) + 1 if op == "pow" else y
+    expected = reference(op, x, y)
+    check(op, call(op, kit.laid_out(x, layout), kit.laid_out(y, layout)), expected)
+    check(op, call(op, kit.laid_out(x, layout), y), expected)
+    check(op, call(op, x, kit.laid_out(y, layout)), expected)
+
+
+@pytest.mark.parametrize(("op", "dtype"), [(op, dtype) for op in UNARY for dtype in codes(op)], ids=str)
+def test_unary_in_every_dtype_and_layout(op: str, dtype: np.dtype, call: Any, kit: Any, rng: Any, layout: str) -> None:
+    x = kit.sample(rng, (3, 4, 5), dtype)
+    check(op, call(op, kit.laid_out(x, layout)), reference(op, x))
+
+
+@pytest.mark.parametrize("op", ["add", "less", "maximum"])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ((), ()), ((), (3,)), ((4, 1), (1, 5)), ((3, 1, 5), (4, 1)), ((1,), (0,)), ((2, 0, 3), (1, 3)),
+        ((7,), (2, 3, 7)), ((1, 1), ()), ((5, 1, 1, 2), (1, 6, 3, 1)), ((2, 3), (2, 3)),
+    ],
+)  # fmt: skip
+def test_broadcasting(op: str, call: Any, kit: Any, rng: Any, a: Any, b: Any, number: Any) -> None:
+    x, y = kit.sample(rng, a, number), kit.sample(rng, b, number)
+    check(op, call(op, x, y), reference(op, x, y))
+    check(op, call(op, y, x), reference(op, y, x))
+
+
+def test_stride_zero_operands(call: Any, kit: Any, rng: Any, number: Any) -> None:
+    row, column = kit.sample(rng, (1, 6), number), kit.sample(rng, (5, 1), number)
+    x, y = np.broadcast_to(row, (5, 6)), np.broadcast_to(column, (5, 6))
+    for a, b in ((x, y), (y, x), (x, x), (y, y), (x.T, y.T)):
+        check("sub", call("sub", a, b), reference("sub", a, b))
+    check("neg", call("neg", x), reference("neg", x))
+
+
+@pytest.mark.parametrize("op", ["add", "mul", "less", "maximum", "exp", "log", "tanh", "sqrt"])
+def test_every_tail(op: str, call: Any, kit: Any, rng: Any, floating: Any) -> None:
+    """Vector loops end in every remainder, and start at every alignment."""
+    whole = kit.sample(rng, (2, 80), floating)
+    arity = 2 if op in BINARY else 1
+    for n in range(70):
+        for offset in (0, 1, 3):
+            xs = [whole[k, offset : offset + n] for k in range(arity)]
+            check(op, call(op, *xs), reference(op, *xs))
+
+
+@pytest.mark.parametrize("op", ["add", "mul", "equal"])
+def test_long_arrays_run_without_the_gil(op: str, call: Any, kit: Any, rng: Any, number: Any) -> None:
+    x, y = kit.sample(rng, (101, 99), number), kit.sample(rng, (101, 99), number)
+    check(op, call(op, x, y), reference(op, x, y))
+    check(op, call(op, x, y[:1]), reference(op, x, y[:1]))
+    check(op, call(op, x.T, y.T), reference(op, x.T, y.T))
+
+
+def test_special_floats(call: Any, floating: Any) -> None:
+    v = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, np.finfo(floating).tiny / 4], floating)
+    x, y = (a.ravel() for a in np.meshgrid(v, v))
+    for op in ("add", "sub", "mul", "div", "maximum", "minimum", "equal", "less", "less_equal", "pow"):
+        np.testing.assert_array_equal(call(op, x, y), reference(op, x, y), err_msg=op)
+    for op in ("neg", "abs", "sqrt", "sign", "floor", "exp", "log", "tanh"):
+        np.testing.assert_allclose(call(op, v), reference(op, v), rtol=1e-6, err_msg=op)
+    assert np.signbit(call("neg", np.zeros(1, floating)))[0] and np.signbit(call("tanh", -np.zeros(1, floating)))[0]
+
+
+def test_integers_wrap_around(call: Any, kit: Any) -> None:
+    for dtype in kit.INTS:
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        x = np.array([low, high, 0, 1], dtype)
+        with np.errstate(over="ignore"):
+            np.testing.assert_array_equal(call("add", x, x), x + x)
+            np.testing.assert_array_equal(call("mul", x, x), x * x)
+            np.testing.assert_array_equal(call("neg", x), -x)
+            np.testing.assert_array_equal(call("abs", x), np.abs(x))
+
+
+def test_python_scalars(call: Any, kit: Any, rng: Any, number: Any) -> None:
+    x = kit.sample(rng, (3, 5), number)
+    two = number.type(2)
+    np.testing.assert_array_equal(call("mul", x, 2), x * two)
+    np.testing.assert_array_equal(call("sub", 2, x), two - x)
+    np.testing.assert_array_equal(call("less", x, 2), x < two)
+    np.testing.assert_array_equal(call("where", x < two, x, 2), np.where(x < two, x, two))
+    np.testing.assert_array_equal(call("where", x < two, 2, x), np.where(x < two, two, x))
+
+
+def test_scalars_that_do_not_fit_raise(call: Any) -> None:
+    with pytest.raises(OverflowError):
+        call("add", np.zeros(3, np.int32), 2**40)
+    with pytest.raises(OverflowError):
+        call("add", np.zeros(3, np.uint32), -1)
+
+
+@pytest.mark.parametrize("op", [*BINARY, *UNARY])
+def test_in_place_over_each_operand(op: str, backend: Any, into: Any, kit: Any, rng: Any, layout: str) -> None:
+    if op not in backend.into:
+        assert op in ("equal", "less", "less_equal")
+        return
+    dtype = np.dtype(np.float32 if np.dtype(np.float32) in codes(op) else np.int32)
+    arrays = [np.abs(kit.sample(rng, (5, 7), dtype)) + 1 for _ in range(2 if op in BINARY else 1)]
+    expected = reference(op, *arrays)
+    for k in range(len(arrays)):
+        check(op, into(op, k, *[kit.laid_out(a, layout) for a in arrays]), expected)
+
+
+def test_in_place_with_broadcast_operands(into: Any, kit: Any, rng: Any, number: Any) -> None:
+    x, y = kit.sample(rng, (4, 6), number), kit.sample(rng, (6,), number)
+    check("sub", into("sub", 0, x, y), reference("sub", x, y))
+    check("sub", into("sub", 1, y, x), reference("sub", y, x))
+    check("add", into("add", 0, x, kit.sample(rng, (), number) * 0 + number.type(3)), x + number.type(3))
+    with pytest.raises(ShapeError):
+        into("add", 1, x, y)
+
+
+def test_in_place_where(into: Any, kit: Any, rng: Any, stored: Any) -> None:
+    c = rng.random((4, 5)) < 0.5
+    x, y = kit.sample(rng, (4, 5), stored), kit.sample(rng, (4, 5), stored)
+    for k in (1, 2):
+        np.testing.assert_array_equal(into("where", k, c, x, y), np.where(c, x, y))
+
+
+def test_where_in_every_layout(call: Any, kit: Any, rng: Any, stored: Any, layout: str) -> None:
+    c = rng.random((3, 4, 5)) < 0.5
+    x, y = kit.sample(rng, (3, 4, 5), stored), kit.sample(rng, (3, 4, 5), stored)
+    expected = np.where(c, x, y)
+    np.testing.assert_array_equal(call("where", kit.laid_out(c, layout), kit.laid_out(x, layout), y), expected)
+    np.testing.assert_array_equal(call("where", c, x, kit.laid_out(y, layout)), expected)
+    np.testing.assert_array_equal(call("where", c, x[0, 0], y[:, :1]), np.where(c, x[0, 0], y[:, :1]))
+    np.testing.assert_array_equal(call("where", c[0, 0, :1], x, y[0]), np.where(c[0, 0, :1], x, y[0]))
+    np.testing.assert_array_equal(call("where", c, x[0, 0, 0:1], y[1]), np.where(c, x[0, 0, 0:1], y[1]))
+
+
+@pytest.mark.parametrize("target", ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"])
+def test_casts_between_all_dtypes(call: Any, kit: Any, rng: Any, stored: Any, layout: str, target: str) -> None:
+    x = kit.sample(rng, (3, 4, 5), stored)
+    if np.dtype(target).kind == "u" and stored.kind == "f":
+        x = np.abs(x)
+    with np.errstate(invalid="ignore"):
+        expected = x.astype(target)
+    got = call("cast", kit.laid_out(x, layout), dtype=np.dtype(target))
+    assert got.dtype == expected.dtype
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_a_cast_of_nan_to_bool_is_true(call: Any, floating: Any) -> None:
+    assert call("cast", np.array([np.nan, 0, -0.0, 0.5], floating), dtype=np.dtype(bool)).tolist() == [
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("op", [*BINARY, *UNARY])
+def test_undeclared_dtypes_raise(op: str, call: Any, kit: Any) -> None:
+    for dtype in set(kit.STORED) - set(codes(op)):
+        with pytest.raises(DTypeError, match=f"{op}: not defined for {dtype}"):
+            call(op, *[np.ones(3, dtype)] * (2 if op in BINARY else 1))
+
+
+def test_shapes_and_dtypes_that_do_not_fit_raise(call: Any, into: Any) -> None:
+    with pytest.raises(ShapeError, match=r"add: shapes \(2, 3\) and \(4,\) do not broadcast"):
+        call("add", np.zeros((2, 3)), np.zeros(4))
+    with pytest.raises(DTypeError, match="add: operands are float64 and float32"):
+        call("add", np.zeros(3), np.zeros(3, np.float32))
+    with pytest.raises(DTypeError, match="exp: not defined for int32"):
+        call("exp", np.zeros(3, np.int32))
+    with pytest.raises(DTypeError, match="where"):
+        call("where", np.zeros(3), np.zeros(3), np.zeros(3))
+    with pytest.raises(ShapeError, match="where"):
+        call("where", np.zeros(2, bool), np.zeros(3), np.zeros(3))
+    with pytest.raises(TypeError):
+        call("exp", 3.0)
+    with pytest.raises(TypeError):
+        call("add", 3.0, 4.0)
