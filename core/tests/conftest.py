@@ -1,4 +1,7 @@
-"""Shared fixtures of the core's tests. Everything here runs on the NumPy reference backend, whatever plugins are installed."""
+"""Shared fixtures of the core's tests.
+
+Everything here runs on the NumPy reference backend, whatever plugins are installed.
+"""
 
 import os
 

@@ -1,4 +1,6 @@
-"""Composites with residual outputs, claimed by a backend together with their backward twin: which kernel ran is asserted, not assumed."""
+"""Composites with residual outputs, claimed by a backend together with their backward twin: which kernel ran is
+asserted, not assumed.
+"""
 
 import numpy as np
 import pytest
@@ -183,7 +185,9 @@ def test_a_kernel_that_declines_is_decomposed():
 
 
 def test_without_a_claim_one_node_is_recorded():
-    """An op with a vjp of its own is recorded whole although its decomposition ran: the tape holds what the rule reads."""
+    """An op with a vjp of its own is recorded whole although its decomposition ran: the tape holds what the rule
+    reads.
+    """
     x = pg.asarray(X).requires_grad_()
     y = norm(x, pg.asarray(W))
     assert y.node.op is NORM and y.node.inputs[0].node.op is None

@@ -1,4 +1,6 @@
-"""From a call to a kernel: promotion, scalars, devices, claims of third parties, the fallback through the host, errors before effects."""
+"""From a call to a kernel: promotion, scalars, devices, claims of third parties, the fallback through the host, errors
+before effects.
+"""
 
 import warnings
 
@@ -360,5 +362,5 @@ def test_repr_and_conversion():
         x.item()
     with pytest.raises(DTypeError, match="not an integer"):
         [1][pg.asarray(0.0)]
-    assert pg.asarray(1) == 1 and not (pg.asarray(1) == 2)
+    assert pg.asarray(1) == 1 and pg.asarray(1) != 2
     assert (x == "a") is False

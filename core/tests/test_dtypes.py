@@ -11,7 +11,22 @@ from plugrad.errors import DTypeError
 from plugrad.testing import check_derivatives, check_vmap
 
 STANDARD = [
-    n for n in ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64", "complex64", "complex128", "bool"]
+    n
+    for n in [
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float32",
+        "float64",
+        "complex64",
+        "complex128",
+        "bool",
+    ]
 ]
 
 

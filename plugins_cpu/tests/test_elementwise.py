@@ -25,6 +25,10 @@ BINARY = {
     "less_equal": np.less_equal,
     "div": np.divide,
     "pow": np.power,
+    "remainder": np.remainder,
+    "floor_divide": np.floor_divide,
+    "shift_left": np.left_shift,
+    "shift_right": np.right_shift,
 }
 UNARY = {
     "neg": np.negative,
@@ -131,6 +135,33 @@ def test_special_floats(call: Any, floating: Any) -> None:
     for op in ("neg", "abs", "sqrt", "sign", "floor", "exp", "log", "tanh"):
         np.testing.assert_allclose(call(op, v), reference(op, v), rtol=1e-6, err_msg=op)
     assert np.signbit(call("neg", np.zeros(1, floating)))[0] and np.signbit(call("tanh", -np.zeros(1, floating)))[0]
+
+
+def test_division_has_numpys_answers_everywhere(call: Any, kit: Any, rng: Any) -> None:
+    for dtype in kit.FLOATS:
+        v = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1, -1, 3, -3, 0.1, -0.1, 1e30, -7.5], dtype)
+        x, y = (a.ravel() for a in np.meshgrid(v, v))
+        for op in ("remainder", "floor_divide"):
+            got, expected = call(op, x, y), reference(op, x, y)
+            np.testing.assert_array_equal(got, expected, err_msg=op)
+            some = ~np.isnan(expected)
+            np.testing.assert_array_equal(np.signbit(got[some]), np.signbit(expected[some]), err_msg=op)
+    for dtype in kit.INTS:
+        info = np.iinfo(dtype)
+        v = np.unique(
+            np.array(
+                [info.min, info.min + 1, 0, 1, 2, 7, info.max - 1, info.max, max(info.min, -1), max(info.min, -3)],
+                dtype,
+            )
+        )
+        x, y = (a.ravel() for a in np.meshgrid(v, v))
+        for op in ("remainder", "floor_divide", "shift_left", "shift_right"):
+            np.testing.assert_array_equal(call(op, x, y), reference(op, x, y), err_msg=f"{op} {dtype}")
+        counts = np.arange(2 * 8 * dtype.itemsize, dtype=dtype)
+        for op in ("shift_left", "shift_right"):
+            np.testing.assert_array_equal(
+                call(op, v[:, None], counts), reference(op, v[:, None], counts), err_msg=f"{op} {dtype}"
+            )
 
 
 def test_integers_wrap_around(call: Any, kit: Any) -> None:

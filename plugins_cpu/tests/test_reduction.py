@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plugrad.errors import DTypeError, ShapeError
+from plugrad.errors import ShapeError
 
 AXES = [axes for n in range(4) for axes in itertools.combinations(range(3), n)]
 NUMPY = {"sum": np.sum, "prod": np.prod, "max": np.max, "min": np.min}
@@ -108,14 +108,15 @@ def test_infinities(call: Any, floating: Any) -> None:
     assert np.isnan(call("sum", np.array([np.inf, -np.inf], floating), axis=(0,), keepdims=False))
 
 
-def test_bools_have_a_largest_but_no_sum(call: Any) -> None:
-    x = np.array([[True, False], [False, False]])
-    assert call("max", x, axis=(1,), keepdims=False).tolist() == [True, False]
-    assert call("min", x, axis=(0,), keepdims=False).tolist() == [False, False]
-    assert call("argmax", x, axis=1, keepdims=False).tolist() == [0, 0]
-    for op in ("sum", "prod"):
-        with pytest.raises(DTypeError, match=op):
-            call(op, x, axis=(0,), keepdims=False)
+def test_bools_or_and_and_together(call: Any, rng: Any) -> None:
+    x = rng.random((7, 5, 40)) < 0.1
+    for op, expected in (("sum", np.any), ("max", np.any), ("prod", np.all), ("min", np.all)):
+        for axis in AXES:
+            for y in (x, ~x):
+                got = call(op, y, axis=axis, keepdims=False)
+                assert got.dtype == bool
+                np.testing.assert_array_equal(got, expected(y, axis=axis))
+    np.testing.assert_array_equal(call("cumsum", x, axis=2), np.logical_or.accumulate(x, 2))
 
 
 def test_empty_operands(call: Any, number: Any) -> None:

@@ -1,6 +1,7 @@
 """plugrad: arrays and automatic differentiation in which everything that computes is a plugin.
 
-This module is the Python Array API namespace of every backend, and holds the transformations. Devices are strings: ``"numpy"``, ``"cpu"``.
+This module is the Python Array API namespace of every backend, and holds the transformations. Devices are strings:
+``"numpy"``, ``"cpu"``.
 """
 
 from . import errors, plugins, tree

@@ -1,22 +1,28 @@
-"""The contract between the core and a backend. A backend imports this module, ``dtypes``, ``errors`` and (if it wants help) ``strided``.
+"""The contract between the core and a backend. A backend imports this module, ``dtypes``, ``errors`` and (if it wants
+help) ``strided``.
 
-A backend owns its values: memory, strides and offsets are nobody else's business. The core knows shape, dtype, backend and
-device of a value, validates and promotes before any kernel runs, and finds kernels by the op's name.
+A backend owns its values: memory, strides and offsets are nobody else's business. The core knows shape, dtype, backend
+and device of a value, validates and promotes before any kernel runs, and finds kernels by the op's name.
 
 Rules a kernel keeps
 --------------------
-K1  Operands share the key operand's dtype, except where the op says otherwise (``where``: bool condition, the key is operand 1;
+K1  Operands share the key operand's dtype, except where the op says otherwise (``where``: bool condition, the key is
+    operand 1;
     indices are int64; a random key is uint32). Elementwise kernels broadcast, NumPy's way.
 K2  Any layout that this backend's own kernels can produce is accepted.
-K3  Attributes are keyword-only, hashable and canonical: ``axis`` a sorted tuple of non-negative ints, ``dtype`` an ``np.dtype``,
+K3  Attributes are keyword-only, hashable and canonical: ``axis`` a sorted tuple of non-negative ints, ``dtype`` an
+    ``np.dtype``,
     slices as ``start, size, step`` per axis. Creation ops also get ``device=``.
-K4  A kernel never writes an operand. The result is fresh memory; only movement ops may alias operand 0. Its shape and dtype are
+K4  A kernel never writes an operand. The result is fresh memory; only movement ops may alias operand 0. Its shape and
+    dtype are
     exactly what the op's shape rule said.
 K5  ``NotImplemented`` means "not this call", and is returned before any effect.
-K6  ``into``: all operands are passed; ``out`` has the result's shape and dtype, and is either disjoint from all operands or *is*
+K6  ``into``: all operands are passed; ``out`` has the result's shape and dtype, and is either disjoint from all
+    operands or *is*
     one of them (``out is values[k]``): any operand for elementwise ops, operand 0 for update ops.
 K7  Work shows in call order per device; memory of a dropped value is not reused before queued work on it is done.
-K8  A bad index must not corrupt: raise ``IndexError`` before writing, or on an async device drop the access and report late.
+K8  A bad index must not corrupt: raise ``IndexError`` before writing, or on an async device drop the access and report
+    late.
 """
 
 from __future__ import annotations
@@ -28,7 +34,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 API = (1, 0)
-"""(major, minor) of this contract. A plugin declares the version it was written for; the majors must agree, its minor may be lower."""
+"""(major, minor) of this contract.
+
+A plugin declares the version it was written for; the majors must agree, its minor may be lower.
+"""
 
 Value = Any
 """A backend's own array. The core never looks inside."""
@@ -46,7 +55,8 @@ class Kernel:
     """One implementation of one op. A bare function in a table means ``Kernel(fn)``.
 
     fn        ``fn(*values, **attrs) -> value | tuple | NotImplemented``
-    dtypes    short names ("f4 f8") or groups ("float") of the op's key operand; None: all that the backend stores and the op allows
+    dtypes    short names ("f4 f8") or groups ("float") of the op's key operand; None: all that the backend stores and
+              the op allows
     scalars   takes a Python scalar in place of an operand; otherwise the core passes a cached 0-d value
     when      ``when(*specs, **attrs) -> True | reason``: a promise made without data, for compile, the kit and the docs
     priority  the backend's own kernels have 0; a higher one wins, equal ones from two distributions are an error
@@ -78,7 +88,8 @@ class Eqn(NamedTuple):
 
 @dataclass(frozen=True)
 class Program:
-    """A staged graph in execution order, as plain data. Literals are constants; whatever changes between runs is an input.
+    """A staged graph in execution order, as plain data. Literals are constants; whatever changes between runs is an
+    input.
 
     specs       of every value id
     inputs      ids, in call order
@@ -99,7 +110,9 @@ class Program:
 
 
 class Backend:
-    """Subclass this, fill in ``name``, ``kernels``, ``from_host``, ``to_host`` and ``spec``; everything else has a working default."""
+    """Subclass this, fill in ``name``, ``kernels``, ``from_host``, ``to_host`` and ``spec``; everything else has a
+    working default.
+    """
 
     name: str
     kernels: Mapping[str, Callable[..., Any] | Kernel | Sequence[Kernel]] = {}
@@ -109,7 +122,9 @@ class Backend:
         raise NotImplementedError
 
     def to_host(self, value: Value) -> np.ndarray:
-        """Wait for the value, raise its late errors, and return an array that nobody will write (a copy or a read-only view)."""
+        """Wait for the value, raise its late errors, and return an array that nobody will write (a copy or a read-only
+        view).
+        """
         raise NotImplementedError
 
     def spec(self, value: Value) -> Spec:
@@ -142,7 +157,10 @@ class Backend:
         """Wait until all queued work of the device is done, and raise its late errors."""
 
     def borrow(self, array: np.ndarray, device: str) -> Value:
-        """A value on the array's own memory, without a copy, or NotImplemented. The core never writes a borrowed value."""
+        """A value on the array's own memory, without a copy, or NotImplemented.
+
+        The core never writes a borrowed value.
+        """
         return NotImplemented
 
     def dlpack(self, value: Value) -> Any:
@@ -158,12 +176,17 @@ class Backend:
         return np.empty(shape, dtype)
 
     def compile(self, program: Program, device: str) -> Callable[..., tuple[Value, ...]]:
-        """An executable for the whole program, taking its inputs and returning its outputs, or NotImplemented: the core replays it."""
+        """An executable for the whole program, taking its inputs and returning its outputs, or NotImplemented: the
+        core replays it.
+        """
         return NotImplemented
 
 
 BACKENDS: list[Backend] = []
-"""Loaded backends. The position is the backend index of a handle, and the row of every op's table. Position 0 is the reference."""
+"""Loaded backends. The position is the backend index of a handle, and the row of every op's table.
+
+Position 0 is the reference.
+"""
 
 
 def index_of(name: str) -> int | None:

@@ -33,8 +33,9 @@ class _Rerun:
 def checkpoint(f: F) -> F:
     """``f`` with less memory: its intermediate values are computed again when gradients are pulled through it.
 
-    The first run notes every recorded tensor that ``f`` meets, captured ones included; the second starts from the state (Buffers, generators) that the
-    first started from, and puts the state back. Arguments and results may be trees. Composes with every transformation.
+    The first run notes every recorded tensor that ``f`` meets, captured ones included; the second starts from the
+    state (Buffers, generators) that the first started from, and puts the state back. Arguments and results may be
+    trees. Composes with every transformation.
 
     >>> import plugrad
     >>> plugrad.grad(lambda x: checkpoint(lambda v: v * v)(x))(3.0).item()
@@ -114,7 +115,10 @@ def _rule(
 
 
 def _without_ids(f: F, leaves: list[Tensor], build: tree.TreeDef, here: State) -> Any:
-    """Nothing is recorded at this level. Under vmap the checkpoint moves inside, so that grad(vmap(checkpoint(f))) saves memory too."""
+    """Nothing is recorded at this level.
+
+    Under vmap the checkpoint moves inside, so that grad(vmap(checkpoint(f))) saves memory too.
+    """
     top = here.top
     if top is None or not top.batched or not here.mask & top.outer or not any(t.tr is top for t in leaves):
         return f(*build(leaves))

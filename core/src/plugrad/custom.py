@@ -1,4 +1,7 @@
-"""Functions with a derivative of their own: custom_vjp and custom_jvp. The other modes are derived from the one that is given."""
+"""Functions with a derivative of their own: custom_vjp and custom_jvp.
+
+The other modes are derived from the one that is given.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,10 @@ _ROW = _Row()
 
 
 class _Function(Op):
-    """One call of a user's function over tensors, recorded as one node. Not in the registry: it lives as long as its call."""
+    """One call of a user's function over tensors, recorded as one node.
+
+    Not in the registry: it lives as long as its call.
+    """
 
     opaque = True
     save_output = True
@@ -107,9 +113,9 @@ class _VjpFunction(_Function):
 class custom_vjp:
     """Decorator: a function whose reverse derivative is given by ``defvjp(forward, backward)``.
 
-    ``forward(*args) -> (y, residuals)``; ``backward(residuals, g) -> tuple`` of cotangents, one an argument (None for zero). Forward mode is derived by
-    transposing ``backward``, batching by mapping both; gradients of gradients differentiate ``backward``. Arguments are trees; those without floating
-    tensors are passed through.
+    ``forward(*args) -> (y, residuals)``; ``backward(residuals, g) -> tuple`` of cotangents, one an argument (None for
+    zero). Forward mode is derived by transposing ``backward``, batching by mapping both; gradients of gradients
+    differentiate ``backward``. Arguments are trees; those without floating tensors are passed through.
 
     >>> import plugrad
     >>> @custom_vjp
@@ -163,7 +169,8 @@ class _Call:
         found = self._backward(self._build_residuals(residuals), self.build_y(gs))
         if not isinstance(found, tuple) or len(found) != self.count:
             raise ShapeError(
-                f"custom_vjp({self.name}): the backward rule must return a tuple of {self.count} cotangents, one an argument"
+                f"custom_vjp({self.name}): the backward rule must return a tuple of {self.count} cotangents, one an "
+                "argument"
             )
         return _spread(self.name, self.build(xs), found)
 
@@ -176,7 +183,8 @@ def _spread(name: str, args: tuple[Any, ...], cotangents: tuple[Any, ...]) -> li
         found = [None] * len(leaves) if c is None else as_leaves(c)[0]
         if len(found) != len(leaves):
             raise ShapeError(
-                f"{name}: a cotangent with {len(found)} tensors for an argument with {len(leaves)}; return the argument's structure"
+                f"{name}: a cotangent with {len(found)} tensors for an argument with {len(leaves)}; return the "
+                "argument's structure"
             )
         for x, g in zip(leaves, found, strict=True):
             if g is not None and g.shape != x.shape:
@@ -220,7 +228,8 @@ class _JvpFunction(_Function):
 
 
 class custom_jvp:
-    """Decorator: a function of tensors whose forward derivative is given by ``defjvp(rule)``, ``rule(primals, tangents) -> (y, dy)``.
+    """Decorator: a function of tensors whose forward derivative is given by ``defjvp(rule)``, ``rule(primals,
+    tangents) -> (y, dy)``.
 
     The rule must be linear in the tangents: reverse mode is derived by transposing it.
 

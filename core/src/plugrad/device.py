@@ -1,4 +1,7 @@
-"""Device names: ``"cpu"``, ``"cuda:1"``. A name is a backend's name and an ordinal; what exists is for the backends to say."""
+"""Device names: ``"cpu"``, ``"cuda:1"``.
+
+A name is a backend's name and an ordinal; what exists is for the backends to say.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ def parse(name: object) -> tuple[str, str]:
     backend, colon, ordinal = name.partition(":")
     if not backend or (colon and not ordinal.isdigit()):
         raise DeviceError(
-            f"device: {name!r} is not a device name; use a backend's name, or name and number, such as 'cpu' or 'cuda:0'"
+            f"device: {name!r} is not a device name; use a backend's name, or name and number, such as 'cpu' or "
+            "'cuda:0'"
         )
     return backend, str(int(ordinal)) if colon else "0"

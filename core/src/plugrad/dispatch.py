@@ -1,4 +1,7 @@
-"""The only road from a call to a kernel: lift, promote, check, choose the level, run, record. Three frames from the user to the kernel."""
+"""The only road from a call to a kernel: lift, promote, check, choose the level, run, record.
+
+Three frames from the user to the kernel.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +111,10 @@ def _lift_all(op: Op, xs: tuple[Any, ...]) -> tuple[Tensor, ...]:
 
 
 def _promote(op: Op, xs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Cast the operands that share a dtype to their common one. Casts are ops: differentiated, fused and counted like any other."""
+    """Cast the operands that share a dtype to their common one.
+
+    Casts are ops: differentiated, fused and counted like any other.
+    """
     together = op.together if op.together is not None else range(len(xs)) if op.elementwise else ()
     if not together:
         return xs
@@ -136,7 +142,8 @@ def bind(op: Op, xs: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         for x in xs:
             if x.be != first.be or x.dev != first.dev:
                 raise DeviceError(
-                    f"{op.name}: operands on {first.device!r} and {x.device!r}; move one of them with .to({first.device!r})"
+                    f"{op.name}: operands on {first.device!r} and {x.device!r}; move one of them with "
+                    f".to({first.device!r})"
                 )
     if xs:
         key = xs[op.key]
@@ -189,7 +196,9 @@ if not BACKENDS:
 
 
 def _whole(op: Op, tr: Any, rec: int, be: int, dt: int) -> bool:
-    """Whether an op with a decomposition stays one call at this level: the level has a rule for it, or the backend a kernel."""
+    """Whether an op with a decomposition stays one call at this level: the level has a rule for it, or the backend a
+    kernel.
+    """
     if op.opaque:
         return tr is not None
     if rec and not op.has_vjp:
@@ -200,7 +209,10 @@ def _whole(op: Op, tr: Any, rec: int, be: int, dt: int) -> bool:
 
 
 def _decomposed(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], rec: int) -> Any:
-    """Run the decomposition at the caller's level. An op with a vjp of its own is recorded as one node, else its parts are."""
+    """Run the decomposition at the caller's level.
+
+    An op with a vjp of its own is recorded as one node, else its parts are.
+    """
     if not rec or not op.has_vjp:
         return op.decompose(*xs, **attrs)
     _own_saved(op, xs)
@@ -213,7 +225,9 @@ def _decomposed(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], rec: int)
 def _run(
     op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], spec: Any, be: int, dt: int, dev: str, here: State | None
 ) -> Any:
-    """The kernel, at level 0: the best one, then the next providers; NotImplemented asks for the decomposition; else through the host."""
+    """The kernel, at level 0: the best one, then the next providers; NotImplemented asks for the decomposition; else
+    through the host.
+    """
     if op.run is not None:
         return op.run(*xs, **attrs)
     if not xs:
@@ -267,7 +281,9 @@ def _own_saved(op: Op, xs: tuple[Tensor, ...]) -> None:
 
 
 def record(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], out: Any, rec: int) -> Any:
-    """Put a call on the tape: snapshots hold only the ids being recorded and only the values that the backward rule reads."""
+    """Put a call on the tape: snapshots hold only the ids being recorded and only the values that the backward rule
+    reads.
+    """
     here = state()
     inputs = []
     for i, x in enumerate(xs):
@@ -300,7 +316,10 @@ def _own_handle(o: Tensor, xs: tuple[Tensor, ...]) -> Tensor:
 
 
 def overwrite(op: Op, x: Tensor, rest: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
-    """``x = op(x, *rest)`` as a write to the handle ``x``, into its own buffer when nobody else can see it. Returns ``x``."""
+    """``x = op(x, *rest)`` as a write to the handle ``x``, into its own buffer when nobody else can see it.
+
+    Returns ``x``.
+    """
     rest = tuple([r if isinstance(r, Tensor) else _lift_all(op, (x, r))[1] for r in rest])
     if not _reuse(op, x, rest, attrs):
         new = bind(op, (x, *rest), attrs)
@@ -316,7 +335,8 @@ def _same_kind(op: Op, new: Tensor, x: Tensor) -> Tensor:
     order = "biufc"
     if order.index(KIND[new.dt]) > max(order.index(KIND[x.dt]), order.index("u") if KIND[x.dt] in "iu" else 0):
         raise DTypeError(
-            f"{op.name}: a {new.dtype} result cannot be written into a {x.dtype} tensor; write x = x {op.name} y instead"
+            f"{op.name}: a {new.dtype} result cannot be written into a {x.dtype} tensor; write x = x {op.name} y "
+            "instead"
         )
     return new.astype(x.dtype)
 
@@ -356,7 +376,8 @@ def _reuse(op: Op, x: Tensor, rest: tuple[Tensor, ...], attrs: dict[str, Any]) -
 
 
 def observe(observer: Any) -> within:
-    """Within the block, in this thread, ``observer(op, backend, how)`` hears of every kernel that runs; ``how`` is native or fallback.
+    """Within the block, in this thread, ``observer(op, backend, how)`` hears of every kernel that runs; ``how`` is
+    native or fallback.
 
     >>> import plugrad
     >>> heard = []

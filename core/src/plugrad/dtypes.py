@@ -1,8 +1,9 @@
-"""dtypes are NumPy dtype objects (plus those of ml_dtypes); inside the core each has a small integer code, and promotion is a table of codes.
+"""dtypes are NumPy dtype objects (plus those of ml_dtypes); inside the core each has a small integer code, and
+promotion is a table of codes.
 
-Promotion follows the Python Array API (2025.12): within a kind the wider wins, and there is no way from a signed integer and
-``uint64`` to a common integer. Beyond the standard, a bool or integer with a float gives that float, and float16 with bfloat16
-gives float32. ``promotion("strict")`` keeps to the standard's table.
+Promotion follows the Python Array API (2025.12): within a kind the wider wins, and there is no way from a signed
+integer and ``uint64`` to a common integer. Beyond the standard, a bool or integer with a float gives that float, and
+float16 with bfloat16 gives float32. ``promotion("strict")`` keeps to the standard's table.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ DTYPES: tuple[np.dtype, ...] = tuple(d for _, d in _TABLE)
 CODE: dict[np.dtype, int] = {d: i for i, d in enumerate(DTYPES)}
 B1, I1, I2, I4, I8, U1, U2, U4, U8, F2, BF2, F4, F8, C8, C16, F1E4, F1E5 = range(len(_TABLE))
 
-# Kinds: "b" bool, "i" signed, "u" unsigned, "f" float, "c" complex, "s" storage only (float8: casts and movement, no arithmetic).
+# Kinds: "b" bool, "i" signed, "u" unsigned, "f" float, "c" complex, "s" storage only (float8: casts and movement, no
+# arithmetic).
 KIND: str = "biiiiuuuuffffccss"
 GROUPS: dict[str, frozenset[int]] = {
     "bool": frozenset({B1}),
@@ -148,7 +150,10 @@ def _crosses(a: int, b: int) -> bool:
 
 @contextlib.contextmanager
 def promotion(mode: str) -> Iterator[None]:
-    """Within the block, ``"strict"`` allows only the promotions of the Array API; ``"default"`` also int with float. Not per thread."""
+    """Within the block, ``"strict"`` allows only the promotions of the Array API; ``"default"`` also int with float.
+
+    Not per thread.
+    """
     global _strict
     if mode not in ("strict", "default"):
         raise ValueError(f"promotion: mode {mode!r} is unknown; use 'strict' or 'default'")

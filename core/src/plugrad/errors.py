@@ -1,4 +1,5 @@
-"""Every exception plugrad raises on purpose. Each is also the built-in error a NumPy user would expect, so old ``except`` clauses work.
+"""Every exception plugrad raises on purpose. Each is also the built-in error a NumPy user would expect, so old
+``except`` clauses work.
 
 A message starts with the op's name, shows the shapes and dtypes that disagree, and ends with the remedy.
 """
@@ -45,11 +46,15 @@ class BackendUnavailableError(DeviceError):
 
 
 class FallbackError(PlugradError, RuntimeError):
-    """A backend lacks a kernel, the op has no decomposition, and the way through the host is closed (``PLUGRAD_FALLBACK=error``)."""
+    """A backend lacks a kernel, the op has no decomposition, and the way through the host is closed
+    (``PLUGRAD_FALLBACK=error``).
+    """
 
 
 class RecordingError(PlugradError, RuntimeError):
-    """The tape cannot do what was asked: nothing was recorded, the graph was freed, or a recorded leaf was written to."""
+    """The tape cannot do what was asked: nothing was recorded, the graph was freed, or a recorded leaf was written
+    to.
+    """
 
 
 class LeakedTracerError(PlugradError, RuntimeError):

@@ -1,4 +1,6 @@
-"""The way through the host, for ops that a backend cannot run itself: loud, counted, and closed by ``PLUGRAD_FALLBACK=error``."""
+"""The way through the host, for ops that a backend cannot run itself: loud, counted, and closed by
+``PLUGRAD_FALLBACK=error``.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,8 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def fallback_report() -> FallbackReport:
-    """The ops that ran on the reference backend because the tensor's own backend has no kernel and the op no decomposition.
+    """The ops that ran on the reference backend because the tensor's own backend has no kernel and the op no
+    decomposition.
 
     >>> import plugrad
     >>> plugrad.reset_fallback_report()
@@ -75,11 +78,13 @@ def through_host(op: Any, values: list[Any], attrs: dict[str, Any], spec: Any, b
     backend, dtype = BACKENDS[be], DTYPES[dt].name
     if be == 0:
         raise FallbackError(
-            f"{op.name}: the reference backend has no kernel for {dtype}, and the op has no decomposition for these operands"
+            f"{op.name}: the reference backend has no kernel for {dtype}, and the op has no decomposition for these "
+            "operands"
         )
     if os.environ.get("PLUGRAD_FALLBACK") == "error":
         raise FallbackError(
-            f"{op.name}: {backend.name} has no kernel for {dtype}, the op has no decomposition, and PLUGRAD_FALLBACK=error forbids "
+            f"{op.name}: {backend.name} has no kernel for {dtype}, the op has no decomposition, and "
+            "PLUGRAD_FALLBACK=error forbids "
             "the way through the host; add the kernel, or unset the variable"
         )
     key = (op.name, dtype, backend.name)
@@ -100,7 +105,8 @@ def through_host(op: Any, values: list[Any], attrs: dict[str, Any], spec: Any, b
         count[2] += time.perf_counter() - begun
     if first:
         warnings.warn(
-            f"{op.name} ({dtype}) runs on the reference backend through the host: {backend.name} has no kernel for it; see plugrad.fallback_report()",
+            f"{op.name} ({dtype}) runs on the reference backend through the host: {backend.name} has no kernel for it; "
+            "see plugrad.fallback_report()",
             FallbackWarning,
             stacklevel=user_level(),
         )

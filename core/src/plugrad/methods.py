@@ -1,4 +1,7 @@
-"""What the ops install on Tensor, declared for type checkers and readers. A test compares this list with what is installed."""
+"""What the ops install on Tensor, declared for type checkers and readers.
+
+A test compares this list with what is installed.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class InstalledMethods:
-    """Operators and methods that Tensor gets from ``plugrad.ops`` and ``plugrad.tape``; their documentation is that of the functions."""
+    """Operators and methods that Tensor gets from ``plugrad.ops`` and ``plugrad.tape``; their documentation is that of
+    the functions.
+    """
 
     __slots__ = ()
 

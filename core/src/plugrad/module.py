@@ -1,4 +1,7 @@
-"""Module: a tree of tensors and other fields. A model is a pytree: it can be differentiated, mapped, staged and moved as one value."""
+"""Module: a tree of tensors and other fields.
+
+A model is a pytree: it can be differentiated, mapped, staged and moved as one value.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ M = TypeVar("M", bound="Module")
 
 
 class Module:
-    """Base of layers and models. Attributes that are tensors, Modules, or lists, tuples and dicts of them, make up the tree.
+    """Base of layers and models. Attributes that are tensors, Modules, or lists, tuples and dicts of them, make up the
+    tree.
 
-    Write ``forward``; calling the module calls it. A Module handed to ``grad``, ``jvp`` or ``vmap`` reaches the function as a rebuilt copy whose
-    Buffers are the caller's own; setting a Python attribute on that copy would be lost, so it raises.
+    Write ``forward``; calling the module calls it. A Module handed to ``grad``, ``jvp`` or ``vmap`` reaches the
+    function as a rebuilt copy whose Buffers are the caller's own; setting a Python attribute on that copy would be
+    lost, so it raises.
 
     >>> import plugrad
     >>> class Scale(plugrad.Module):
@@ -41,7 +46,8 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         if getattr(self, "_sealed", False):
             raise StateError(
-                f"{type(self).__name__}.{name}: a Module inside a transformation is a rebuilt copy, the attribute would be lost; "
+                f"{type(self).__name__}.{name}: a Module inside a transformation is a rebuilt copy, the attribute "
+                "would be lost; "
                 "keep state in a Buffer and use .assign()"
             )
         object.__setattr__(self, name, value)
@@ -111,11 +117,17 @@ class Module:
         return self
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Parameters, Buffers and other tensors by dotted path, as plain values. Tied tensors appear once, under their first path."""
+        """Parameters, Buffers and other tensors by dotted path, as plain values.
+
+        Tied tensors appear once, under their first path.
+        """
         return {path: t.detach() for path, t in self.named_tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Assign every tensor from ``state`` (tensors or arrays). Names all missing, unexpected and mis-shaped keys before changing anything."""
+        """Assign every tensor from ``state`` (tensors or arrays).
+
+        Names all missing, unexpected and mis-shaped keys before changing anything.
+        """
         own = dict(self.named_tensors())
         problems = [f"missing {k!r}" for k in own if k not in state] + [
             f"unexpected {k!r}" for k in state if k not in own

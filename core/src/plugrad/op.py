@@ -1,7 +1,8 @@
-"""Op: a name, a shape rule, and one declaration of the derivative; forward mode, the transposed rule and batching are derived from it.
+"""Op: a name, a shape rule, and one declaration of the derivative; forward mode, the transposed rule and batching are
+derived from it.
 
-An op knows no backend: kernels are found under its name. Cotangents pair by Re<g, t>, so an adjoint conjugates its partial and
-``x - lr * grad`` descends, complex numbers included.
+An op knows no backend: kernels are found under its name. Cotangents pair by Re<g, t>, so an adjoint conjugates its
+partial and ``x - lr * grad`` descends, complex numbers included.
 """
 
 from __future__ import annotations
@@ -53,25 +54,39 @@ def broadcast_shapes(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
 class Op:
     """Subclass for one op, or pass the rules to the constructor. Instances are stateless and register under their name.
 
-    Primitives have kernels. An op with ``decompose`` is a composite (or a primitive that says what it is in simpler ones): its meaning is the
-    decomposition, a backend may claim it by name, and any level that lacks a rule uses the decomposition.
+    Primitives have kernels. An op with ``decompose`` is a composite (or a primitive that says what it is in simpler
+    ones): its meaning is the decomposition, a backend may claim it by name, and any level that lacks a rule uses the
+    decomposition.
 
-    ========== =====================================================================================================
-    key        operand whose dtype selects the kernel; ``dtypes`` its legal dtypes (short names or groups)
-    elementwise kernels broadcast; the shape rule, batching and summation of cotangents are derived
-    partials   per operand ``f(y, *xs) -> d y / d x_i``, or None where it is zero
-    linear     operands in which the op is jointly linear: the tangent is the op itself; ``vjp`` gives the transpose
-    multilinear operands in each of which it is linear; ``vjp`` gives the transposes
-    vjp        ``vjp(g, y, xs, need, **attrs) -> cotangent or None per operand``; several outputs: g, y are tuples, unused g None
-    jvp        ``jvp(ts, y, xs, **attrs) -> tangent``; optional, derived otherwise
-    batch      ``batch(size, xs, batched, **attrs)``, the batch dimension first; optional for elementwise ops and composites
-    saves      operands whose values vjp reads (None: all); ``save_output``: whether it reads y. Others are kept as shape and dtype
-    residuals  outputs that exist for the backward only; cotangents on them (gradients of gradients) go by the decomposition
-    alias      the result may share memory with operand 0
-    together   operands promoted to one dtype (None: all of an elementwise op, else none)
-    run        an implementation on handles, for ops that no single backend can run, such as moving between devices
-    opaque     recorded as one node although no kernel runs it: functions with a derivative of their own
-    ========== =====================================================================================================
+    ``key``, ``dtypes``
+        The operand whose dtype selects the kernel, and its legal dtypes (short names or groups).
+    ``elementwise``
+        Kernels broadcast; the shape rule, batching and the summation of cotangents are derived. ``boolean``: the result is bool.
+    ``partials``
+        Per operand ``f(y, *xs) -> dy/dx_i``, or None where it is zero.
+    ``linear``
+        Operands in which the op is jointly linear: the tangent is the op itself; ``vjp`` gives the transpose.
+    ``multilinear``
+        Operands in each of which it is linear; ``vjp`` gives the transposes.
+    ``vjp``
+        ``vjp(g, y, xs, need, **attrs)`` gives a cotangent or None per operand. With several outputs g and y are tuples, an
+        unused g is None.
+    ``jvp``
+        ``jvp(ts, y, xs, **attrs)`` gives the tangent. Optional, derived otherwise.
+    ``batch``
+        ``batch(size, xs, batched, **attrs)``, the batch dimension first. Optional for elementwise ops and composites.
+    ``saves``, ``save_output``
+        The operands whose values vjp reads (None: all), and whether it reads y. Others are kept as shape and dtype.
+    ``residuals``
+        Outputs that exist for the backward only; cotangents on them (gradients of gradients) go by the decomposition.
+    ``alias``
+        The result may share memory with operand 0.
+    ``together``
+        Operands promoted to one dtype (None: all of an elementwise op, else none).
+    ``run``
+        An implementation on handles, for ops that no single backend can run, such as moving between devices.
+    ``opaque``
+        Recorded as one node although no kernel runs it: functions with a derivative of their own.
     """
 
     name: str = ""
@@ -136,7 +151,9 @@ class Op:
         return OPS.__getitem__, (self.name,)
 
     def spec(self, *xs: Any, **attrs: Any) -> Any:
-        """Shape and dtype of the result (a tuple of them for several) from operands that have ``shape`` and ``dtype``; raises on bad ones."""
+        """Shape and dtype of the result (a tuple of them for several) from operands that have ``shape`` and ``dtype``;
+        raises on bad ones.
+        """
         shape = broadcast_shapes(self.name, *[x.shape for x in xs])
         return Spec(shape, bool_ if self.boolean else xs[self.key].dtype)
 
@@ -218,7 +235,9 @@ class Op:
     def vjp_by_decompose(
         self, gs: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]
     ) -> list[Tensor | None]:
-        """Cotangents by running and differentiating the decomposition, for those that a fused backward does not take."""
+        """Cotangents by running and differentiating the decomposition, for those that a fused backward does not
+        take.
+        """
         with Scope() as scope:
             inputs = [leaf(x, scope) if n else x for x, n in zip(xs, need, strict=True)]
             ys = self.decompose(*inputs, **attrs)

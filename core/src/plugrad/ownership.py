@@ -1,7 +1,9 @@
-"""Who else can see a value: reference counts, calibrated at import. They decide reuse of buffers and warnings about views.
+"""Who else can see a value: reference counts, calibrated at import. They decide reuse of buffers and warnings about
+views.
 
-A view keeps its root value alive in ``base``, so one count of the value tells whether anybody else (a view, a node of the tape, another
-handle, an exported array) may look at it. If the calibration disagrees with itself, nothing is ever reused.
+A view keeps its root value alive in ``base``, so one count of the value tells whether anybody else (a view, a node of
+the tape, another handle, an exported array) may look at it. If the calibration disagrees with itself, nothing is ever
+reused.
 """
 
 from __future__ import annotations
@@ -68,7 +70,9 @@ def _lone_count(be: int) -> int:
 
 
 class _Counter:
-    """How many references a handle has when it is a temporary, seen from inside the methods that Python calls for ``x[0][1] = v``."""
+    """How many references a handle has when it is a temporary, seen from inside the methods that Python calls for
+    ``x[0][1] = v``.
+    """
 
     seen = 0
 
@@ -83,21 +87,26 @@ _counter = _Counter()
 _counter[0][0] = 0
 TEMPORARY = _Counter.seen
 
-_MESSAGE = "a write into a view changes the view only, not the tensor it was taken from: views are values; write x[...] = v on the tensor itself"
+_MESSAGE = (
+    "a write into a view changes the view only, not the tensor it was taken from: views are values; "
+    "write x[...] = v on the tensor itself"
+)
 
 
 def check_view_write(t: Tensor, references: int, assignment: bool) -> None:
-    """Warn or raise before a write into a view. ``references`` is ``sys.getrefcount(handle)`` taken on its own line in the caller.
+    """Warn or raise before a write into a view. ``references`` is ``sys.getrefcount(handle)`` taken on its own line in
+    the caller.
 
-    ``x[0][1] = v`` raises: nobody could ever see it. A write into a named view of a tensor that is still alive warns once a line
-    (``PLUGRAD_VIEW_WRITE=warn|error|ignore``). ``x[0] += v`` is fine: Python assigns the result back.
+    ``x[0][1] = v`` raises: nobody could ever see it. A write into a named view of a tensor that is still alive warns
+    once a line (``PLUGRAD_VIEW_WRITE=warn|error|ignore``). ``x[0] += v`` is fine: Python assigns the result back.
     """
     if t.base is None or t.base is FOREIGN or t.base is LENT or t.tr is not None:
         return
     if references <= TEMPORARY:
         if assignment:
             raise ViewWriteError(
-                "setitem: this writes into a temporary view, which nobody could see; write x[0, 1] = v instead of x[0][1] = v"
+                "setitem: this writes into a temporary view, which nobody could see; write x[0, 1] = v instead of "
+                "x[0][1] = v"
             )
         return
     if _count_base(t) <= _lone_count(t.be):

@@ -1,7 +1,7 @@
 """What the running thread is doing: which graph ids it records, which interpreters are open, where writes are logged.
 
-``ACTIVE[0]`` counts the blocks, over all threads, that changed anything here. While it is zero, every thread is in the default
-state, and the hot path reads nothing thread-local.
+``ACTIVE[0]`` counts the blocks, over all threads, that changed anything here. While it is zero, every thread is in the
+default state, and the hot path reads nothing thread-local.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ _lock = threading.Lock()
 
 
 class State:
-    """One thread's state. ``mask`` is the ids recordable here; ``scopes`` the open ids, oldest first; ``since`` the start of the youngest."""
+    """One thread's state. ``mask`` is the ids recordable here; ``scopes`` the open ids, oldest first; ``since`` the
+    start of the youngest.
+    """
 
     __slots__ = ("capture", "device", "draws", "log", "mask", "observers", "scopes", "since", "stage", "top", "uid")
 
@@ -89,9 +91,10 @@ _more_bits = itertools.count(62)
 class Scope:
     """A graph id, open while the function of a ``grad`` or ``vjp`` runs.
 
-    The id is (bit, start). The bit is given back at the end; a node carries the id only if its sequence number is at least start,
-    so a pullback may live on without limit, and a bit taken again is never mistaken for its former holder. Bit 0 belongs to
-    ``backward()`` and is never taken. More than 61 open scopes spill into Python's long integers.
+    The id is (bit, start). The bit is given back at the end; a node carries the id only if its sequence number is at
+    least start, so a pullback may live on without limit, and a bit taken again is never mistaken for its former
+    holder. Bit 0 belongs to ``backward()`` and is never taken. More than 61 open scopes spill into Python's long
+    integers.
     """
 
     __slots__ = ("_block", "bit", "start")
@@ -113,7 +116,9 @@ class Scope:
 
 
 class Log:
-    """Handles older than the log, with what they held before their first write: an undo log for checkpoint and stage."""
+    """Handles older than the log, with what they held before their first write: an undo log for checkpoint and
+    stage.
+    """
 
     __slots__ = ("handles", "parent", "uid")
 
@@ -123,7 +128,9 @@ class Log:
         self.handles: dict[int, tuple[Any, tuple[Any, ...]]] = {}
 
     def note(self, handle: Any) -> None:
-        """Keep what the handle holds now, in this log and those around it, unless it was noted before or is younger than the log."""
+        """Keep what the handle holds now, in this log and those around it, unless it was noted before or is younger
+        than the log.
+        """
         log: Log | None = self
         while log is not None:
             if handle.born < log.uid:

@@ -1,4 +1,5 @@
-"""One table, ``op.table[backend][dtype]``: at once dispatch, capability declaration, kit matrix and docs. Every cell is callable.
+"""One table, ``op.table[backend][dtype]``: at once dispatch, capability declaration, kit matrix and docs. Every cell
+is callable.
 
 Filled when an op, a backend or a third party's kernel is registered, so that nothing is decided per call.
 """
@@ -44,7 +45,8 @@ def illegal_dtype(op: Op, code: int) -> DTypeError:
 def _not_stored(op: Op, code: int, backend: Backend) -> Callable[..., Any]:
     def refuse(*values: Any, **attrs: Any) -> Any:
         raise DTypeError(
-            f"{op.name}: {backend.name} does not store {DTYPES[code].name}; it stores {backend.dtypes}. Cast with .astype()"
+            f"{op.name}: {backend.name} does not store {DTYPES[code].name}; it stores {backend.dtypes}. Cast with "
+            ".astype()"
         )
 
     return refuse
@@ -69,7 +71,8 @@ def add_kernel(op_name: str, backend_name: str, kernel: Kernel) -> None:
         if other.priority == kernel.priority and other.provider != kernel.provider:
             known_by, new_by = other.provider or "unknown", kernel.provider or "unknown"
             raise PluginError(
-                f"{op_name} on {backend_name}: {known_by} and {new_by} both offer a kernel of priority {kernel.priority}; "
+                f"{op_name} on {backend_name}: {known_by} and {new_by} both offer a kernel of priority "
+                f"{kernel.priority}; "
                 f"the one of {known_by} stays. Change the priority of one of them"
             )
     known.append(kernel)

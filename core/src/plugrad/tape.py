@@ -1,4 +1,7 @@
-"""Reverse mode: leaves, the walk over recorded nodes, and the checkpoint's substitutions. Knows ops only by their ``vjp_rule``."""
+"""Reverse mode: leaves, the walk over recorded nodes, and the checkpoint's substitutions.
+
+Knows ops only by their ``vjp_rule``.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ def no_grad() -> within:
 
 
 def live(t: Tensor, here: State) -> int:
-    """The ids recordable here that ``t`` carries. A bit counts only if the node is younger than the scope that holds the bit now."""
+    """The ids recordable here that ``t`` carries.
+
+    A bit counts only if the node is younger than the scope that holds the bit now.
+    """
     mask = t.mask & here.mask
     if mask and t.node is not None and t.node.seq < here.since:
         for scope in reversed(here.scopes):
@@ -52,7 +58,9 @@ class _Identity:
 
 
 def leaf(x: Tensor, scope: Scope, drop: int = 0) -> Tensor:
-    """A handle on the value of ``x`` that is a leaf of ``scope``'s id, and stays on the older ids that ``x`` carries, ``drop`` excepted."""
+    """A handle on the value of ``x`` that is a leaf of ``scope``'s id, and stays on the older ids that ``x`` carries,
+    ``drop`` excepted.
+    """
     here = state()
     if here.capture is not None:
         x = here.capture.resolve(x)
@@ -83,11 +91,12 @@ def backprop(
 ) -> list[Any]:
     """Pull cotangents back along the nodes of the id (bit, start), youngest first.
 
-    Returns the cotangents of the ``wanted`` nodes (None where nothing arrived), or for ``wanted=None`` the pairs (leaf handle, cotangent) of every
-    leaf of ``backward()``. ``observe(handle, cotangent)`` hears of each leaf as soon as its gradient is final. ``free`` lets go of the nodes.
+    Returns the cotangents of the ``wanted`` nodes (None where nothing arrived), or for ``wanted=None`` the pairs (leaf
+    handle, cotangent) of every leaf of ``backward()``. ``observe(handle, cotangent)`` hears of each leaf as soon as
+    its gradient is final. ``free`` lets go of the nodes.
 
-    The walk is iterative, ordered by sequence number, and stops by identity. It owns its cotangents: each slot holds a handle of its own, so
-    a rule that is handed the only one may reuse its buffer.
+    The walk is iterative, ordered by sequence number, and stops by identity. It owns its cotangents: each slot holds a
+    handle of its own, so a rule that is handed the only one may reuse its buffer.
     """
     walk = _Walk(bit, start)
     leaves: list[Any] = []
@@ -108,7 +117,8 @@ def backprop(
             continue
         if node.inputs is None:
             raise RecordingError(
-                "backward: this part of the tape was freed by an earlier backward(); pass retain_graph=True to that call, or use grad()"
+                "backward: this part of the tape was freed by an earlier backward(); pass retain_graph=True to that "
+                "call, or use grad()"
             )
         walk.step(node, cotangents)
         if free and node.mask == 1:
@@ -173,12 +183,14 @@ def backward(
     here = state()
     if not (live(y, here) & 1 if ACTIVE[0] else y.mask & 1):
         raise RecordingError(
-            f"backward: this {y.describe()} was not recorded; mark a leaf with requires_grad_() before computing with it, outside no_grad()"
+            f"backward: this {y.describe()} was not recorded; mark a leaf with requires_grad_() before computing with "
+            "it, outside no_grad()"
         )
     if gradient is None:
         if y.shape != ():
             raise RecordingError(
-                f"backward: the output has shape {y.shape}; pass gradient= of that shape, or reduce it to a scalar first"
+                f"backward: the output has shape {y.shape}; pass gradient= of that shape, or reduce it to a scalar "
+                "first"
             )
         gradient = y.ones_like()
     elif gradient.shape != y.shape:
@@ -194,7 +206,9 @@ install(backward=backward)
 
 
 class Capture:
-    """The first run of a checkpoint: ids held back are not recorded; whatever carries them is noted, once for each node and output."""
+    """The first run of a checkpoint: ids held back are not recorded; whatever carries them is noted, once for each
+    node and output.
+    """
 
     __slots__ = ("found", "hold", "ids", "parent")
 

@@ -1,7 +1,7 @@
 """The handle: a mutable reference to an immutable value. No math here: ops install the operators and methods.
 
-A handle knows shape, dtype code, backend and device of its value and, when recorded, its node on the tape. Writing to a handle rebinds
-it to a new value, so views and recorded values never change underneath anybody.
+A handle knows shape, dtype code, backend and device of its value and, when recorded, its node on the tape. Writing to
+a handle rebinds it to a new value, so views and recorded values never change underneath anybody.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ LENT = _Foreign()
 
 
 class Node:
-    """The record of one call: snapshots of inputs and outputs (values, never the user's handles). ``op`` is None for a leaf of the tape."""
+    """The record of one call: snapshots of inputs and outputs (values, never the user's handles).
+
+    ``op`` is None for a leaf of the tape.
+    """
 
     __slots__ = ("__weakref__", "attrs", "inputs", "mask", "op", "outputs", "seq")
 
@@ -43,11 +46,13 @@ class Node:
 
 
 class Tensor(InstalledMethods):
-    """An n-dimensional array on some device. Make one with ``plugrad.asarray``, ``zeros``, ``random.normal`` and the like.
+    """An n-dimensional array on some device. Make one with ``plugrad.asarray``, ``zeros``, ``random.normal`` and the
+    like.
 
-    Slots: ``val`` the backend's value, or a lower level's handle under an interpreter ``tr``; ``be, dt, dev`` backend index, dtype code,
-    ordinal; ``base`` the root value of a view, or FOREIGN; ``node, ix, mask`` the tape: node, output index, graph ids; ``aux`` the tangent
-    under forward mode; ``born`` the serial number of the interpreter it was made under.
+    Slots: ``val`` the backend's value, or a lower level's handle under an interpreter ``tr``; ``be, dt, dev`` backend
+    index, dtype code, ordinal; ``base`` the root value of a view, or FOREIGN; ``node, ix, mask`` the tape: node,
+    output index, graph ids; ``aux`` the tangent under forward mode; ``born`` the serial number of the interpreter it
+    was made under.
     """
 
     __slots__ = (
@@ -250,7 +255,10 @@ class Tensor(InstalledMethods):
     # -- the tape
 
     def requires_grad_(self, on: bool = True) -> Tensor:
-        """Make this handle a leaf of the tape of ``backward()``; ``x.grad`` will hold its gradient. Returns the handle."""
+        """Make this handle a leaf of the tape of ``backward()``; ``x.grad`` will hold its gradient.
+
+        Returns the handle.
+        """
         if self.tr is not None:
             raise RecordingError(
                 "requires_grad_: this tensor is inside a transformation; use plugrad.grad over the function instead"
@@ -306,7 +314,8 @@ class Tensor(InstalledMethods):
             new = self.lower(new)
         if self.is_leaf and here.mask & 1:
             raise RecordingError(
-                f"write: this {self.describe()} is a leaf that requires grad; write inside no_grad(), or use .assign() for an optimizer's update"
+                f"write: this {self.describe()} is a leaf that requires grad; write inside no_grad(), or use .assign() "
+                "for an optimizer's update"
             )
         self.logged(here)
         if self.is_leaf:  # inside no_grad: it stays the same leaf
@@ -327,7 +336,10 @@ class Tensor(InstalledMethods):
             here.log.note(self)
 
     def assign(self, value: Any) -> Tensor:
-        """Rebind to ``value``, cast to this handle's dtype and moved to its device, as a plain value. A leaf stays the same leaf."""
+        """Rebind to ``value``, cast to this handle's dtype and moved to its device, as a plain value.
+
+        A leaf stays the same leaf.
+        """
         new = self.adopt(value)
         here = state()
         self.logged(here)
@@ -343,11 +355,13 @@ class Tensor(InstalledMethods):
         new = value if isinstance(value, Tensor) else Tensor._convert(value, device=self.device)
         if new.shape != self.shape:
             raise ValueError(
-                f"assign: the value has shape {new.shape}, the {type(self).__name__.lower()} {self.shape}; shapes must agree"
+                f"assign: the value has shape {new.shape}, the {type(self).__name__.lower()} {self.shape}; shapes must "
+                "agree"
             )
         if new.be != self.be or new.dev != self.dev:
             raise ValueError(
-                f"assign: the value is on {new.device}, the {type(self).__name__.lower()} on {self.device}; move it with .to()"
+                f"assign: the value is on {new.device}, the {type(self).__name__.lower()} on {self.device}; move it "
+                "with .to()"
             )
         if new.dt != self.dt:
             new = new.astype(self.dtype)
@@ -357,7 +371,8 @@ class Tensor(InstalledMethods):
 def leaked(what: str, t: Tensor) -> LeakedTracerError:
     """The error for a value whose transformation has ended."""
     return LeakedTracerError(
-        f"{what}: this {t.describe()} belongs to a {t.tr.name} that has ended; return it from the function instead of keeping it"
+        f"{what}: this {t.describe()} belongs to a {t.tr.name} that has ended; return it from the function instead of "
+        "keeping it"
     )
 
 
@@ -396,9 +411,11 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """State, such as running statistics. A write keeps a plain value (never recorded, primal only) under any transformation.
+    """State, such as running statistics. A write keeps a plain value (never recorded, primal only) under any
+    transformation.
 
-    ``reduce`` maps the batch of values that vmap computed, batch dimension first, to the one to keep; without it vmap refuses the write.
+    ``reduce`` maps the batch of values that vmap computed, batch dimension first, to the one to keep; without it vmap
+    refuses the write.
     """
 
     __slots__ = ("label", "reduce")

@@ -39,10 +39,12 @@ def _named(f: F, what: str) -> str:
 
 
 def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
-    """``y, pullback``: the result of ``f`` and the function that maps a cotangent of ``y`` to cotangents of the primals, a tuple of trees.
+    """``y, pullback``: the result of ``f`` and the function that maps a cotangent of ``y`` to cotangents of the
+    primals, a tuple of trees.
 
-    Floating tensors of a pytree are differentiated; of a Module its Parameters, everything else comes back as None. With ``has_aux`` the function
-    returns (y, aux), and the result is (y, pullback, aux). The pullback may be called any number of times, and is itself differentiable.
+    Floating tensors of a pytree are differentiated; of a Module its Parameters, everything else comes back as None.
+    With ``has_aux`` the function returns (y, aux), and the result is (y, pullback, aux). The pullback may be called
+    any number of times, and is itself differentiable.
 
     >>> import plugrad
     >>> y, pullback = vjp(lambda x: x * x, plugrad.asarray([3.0]))
@@ -98,10 +100,11 @@ def _seeds(ends: list[Tensor], cotangent: Any) -> list[tuple[Tensor, Tensor]]:
 
 
 def value_and_grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> F:
-    """A function returning the value of ``f`` and its gradient with respect to the arguments ``argnums`` (a tuple of gradients for a tuple).
+    """A function returning the value of ``f`` and its gradient with respect to the arguments ``argnums`` (a tuple of
+    gradients for a tuple).
 
-    ``f`` must return a real scalar; with ``has_aux`` a pair (scalar, aux), and the value is that pair. Gradients have the structure of the argument;
-    for a Module the Parameters are filled and all else is None.
+    ``f`` must return a real scalar; with ``has_aux`` a pair (scalar, aux), and the value is that pair. Gradients have
+    the structure of the argument; for a Module the Parameters are filled and all else is None.
 
     >>> import plugrad
     >>> value_and_grad(lambda x: (x * x).sum())(plugrad.asarray([1.0, 2.0]))[1].tolist()
@@ -118,7 +121,8 @@ def value_and_grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fal
                 )
             if not any(as_leaves(args[n])[1]):
                 raise DTypeError(
-                    f"{_named(f, 'grad')}: argument {n} holds nothing to differentiate; give floating-point tensors, or a Module with Parameters"
+                    f"{_named(f, 'grad')}: argument {n} holds nothing to differentiate; give floating-point tensors, "
+                    "or a Module with Parameters"
                 )
 
         def partial(*chosen: Any) -> Any:
@@ -131,7 +135,8 @@ def value_and_grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fal
         if not isinstance(y, Tensor) or y.shape != () or KIND[y.dt] != "f":
             got = y.describe() if isinstance(y, Tensor) else type(y).__name__
             raise ShapeError(
-                f"{_named(f, 'grad')}: the function returned a {got}; grad needs a real floating scalar, reduce it with .sum() or .mean()"
+                f"{_named(f, 'grad')}: the function returned a {got}; grad needs a real floating scalar, reduce it "
+                "with .sum() or .mean()"
             )
         grads = pullback(y.ones_like())
         return ((y, *aux) if has_aux else y), grads if isinstance(argnums, tuple) else grads[0]
@@ -140,7 +145,8 @@ def value_and_grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fal
 
 
 def grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> F:
-    """A function returning the gradient of the scalar function ``f`` with respect to the arguments ``argnums``; with aux, (gradient, aux).
+    """A function returning the gradient of the scalar function ``f`` with respect to the arguments ``argnums``; with
+    aux, (gradient, aux).
 
     >>> grad(grad(lambda x: x ** 3))(2.0).item()
     12.0
@@ -159,7 +165,8 @@ def grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> F:
 
 
 def jvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
-    """``y, dy``: the result of ``f`` and its derivative in the direction of the tangents, which have the primals' structure.
+    """``y, dy``: the result of ``f`` and its derivative in the direction of the tangents, which have the primals'
+    structure.
 
     For a Module, the tangent is a tree of the same structure, such as a gradient: Parameters filled, all else None.
 
@@ -202,7 +209,8 @@ def _directions(
         found = [next(rest) if w else None for w in trained]
     else:
         raise ShapeError(
-            f"jvp: a tangent with {len(given)} tensors for a primal with {sum(trained)} differentiable ones; their structures must agree"
+            f"jvp: a tangent with {len(given)} tensors for a primal with {sum(trained)} differentiable ones; their "
+            "structures must agree"
         )
     out: list[Tensor | None] = []
     for x, t in zip(leaves, found, strict=True):
@@ -218,8 +226,9 @@ def _directions(
 def vmap(f: F, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -> F:
     """``f`` over a batch: written for one example, run once for all.
 
-    ``in_axes`` is an axis number, None (not mapped), or a tuple of these or of trees of these, one for each argument; ``out_axes`` says where the batch
-    dimension goes in the results. A draw from a random generator raises, unless ``randomness`` is "same" (one draw for all) or "different" (one each).
+    ``in_axes`` is an axis number, None (not mapped), or a tuple of these or of trees of these, one for each argument;
+    ``out_axes`` says where the batch dimension goes in the results. A draw from a random generator raises, unless
+    ``randomness`` is "same" (one draw for all) or "different" (one each).
 
     >>> import plugrad
     >>> vmap(lambda x, y: x * y.sum(), in_axes=(0, None))(plugrad.asarray([1.0, 2.0]), plugrad.ones(3)).tolist()
@@ -330,7 +339,10 @@ def _one_tensor(name: str, x: Any) -> Tensor:
 
 
 def jacfwd(f: F, argnums: int = 0) -> F:
-    """The Jacobian by forward mode, one column a tangent: shape ``y.shape + x.shape``. ``f`` maps a tensor to a tensor and runs once."""
+    """The Jacobian by forward mode, one column a tangent: shape ``y.shape + x.shape``.
+
+    ``f`` maps a tensor to a tensor and runs once.
+    """
 
     @functools.wraps(f, updated=())
     def wrapped(*args: Any) -> Tensor:
@@ -347,7 +359,10 @@ def jacfwd(f: F, argnums: int = 0) -> F:
 
 
 def jacrev(f: F, argnums: int = 0) -> F:
-    """The Jacobian by reverse mode, one row a cotangent: shape ``y.shape + x.shape``. ``f`` maps a tensor to a tensor and runs once."""
+    """The Jacobian by reverse mode, one row a cotangent: shape ``y.shape + x.shape``.
+
+    ``f`` maps a tensor to a tensor and runs once.
+    """
 
     @functools.wraps(f, updated=())
     def wrapped(*args: Any) -> Tensor:
@@ -366,7 +381,8 @@ def _put(args: tuple[Any, ...], n: int, value: Any) -> list[Any]:
 
 
 def hessian(f: F, argnums: int = 0) -> F:
-    """The matrix of second derivatives of a scalar function of one tensor: shape ``x.shape + x.shape``. Forward over reverse.
+    """The matrix of second derivatives of a scalar function of one tensor: shape ``x.shape + x.shape``. Forward over
+    reverse.
 
     >>> import plugrad
     >>> hessian(lambda x: (x * x * x).sum())(plugrad.asarray([1.0, 2.0])).tolist()
@@ -376,7 +392,9 @@ def hessian(f: F, argnums: int = 0) -> F:
 
 
 def hvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-    """The product of the Hessian of a scalar function with a direction: a tree like the primal, or a tuple of them for several primals."""
+    """The product of the Hessian of a scalar function with a direction: a tree like the primal, or a tuple of them for
+    several primals.
+    """
     numbers = tuple(range(len(primals)))
     products = jvp(grad(f, numbers), primals, tangents)[1]
     return products[0] if len(primals) == 1 else products
@@ -386,7 +404,10 @@ def hvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
 
 
 class Staged:
-    """A function staged for certain shapes and dtypes: call it with arguments of the same structure. ``graph`` holds the equations."""
+    """A function staged for certain shapes and dtypes: call it with arguments of the same structure.
+
+    ``graph`` holds the equations.
+    """
 
     def __init__(self, graph: Graph, build: tree.TreeDef, arguments: tree.TreeDef) -> None:
         self.graph, self._build, self._arguments = graph, build, arguments
@@ -404,9 +425,11 @@ class Staged:
 
 
 def stage(f: F, *args: Any) -> Staged:
-    """Run ``f`` once on shapes and dtypes, and return its graph as a callable. Nothing is computed and no state is changed by staging.
+    """Run ``f`` once on shapes and dtypes, and return its graph as a callable. Nothing is computed and no state is
+    changed by staging.
 
-    Handles from outside that ``f`` reads are inputs of the graph, read again at each call; those it writes are written back after each call.
+    Handles from outside that ``f`` reads are inputs of the graph, read again at each call; those it writes are written
+    back after each call.
 
     >>> import plugrad
     >>> twice = stage(lambda x: x + x, plugrad.asarray([1.0]))

@@ -1,7 +1,7 @@
 """pytrees: any nesting of tuples, named tuples, lists, dicts and registered classes, seen as a flat list of leaves.
 
-A leaf (a tensor) is visited once within one tree: tied weights are one leaf, so they get one gradient, the sum of both uses.
-Everything that is neither a leaf nor a registered container is static and travels with the structure.
+A leaf (a tensor) is visited once within one tree: tied weights are one leaf, so they get one gradient, the sum of both
+uses. Everything that is neither a leaf nor a registered container is static and travels with the structure.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ _leaf_types: tuple[Any, ...] = ()
 
 
 def register(cls: type, flatten: Flatten, unflatten: Unflatten, *, is_module: bool = False) -> None:
-    """Make instances of ``cls`` and its subclasses containers: ``flatten(x) -> (children, aux)``, ``unflatten(aux, children) -> x``."""
+    """Make instances of ``cls`` and its subclasses containers: ``flatten(x) -> (children, aux)``, ``unflatten(aux,
+    children) -> x``.
+    """
     _containers[cls] = _Container(flatten, unflatten, is_module)
 
 
@@ -65,7 +67,9 @@ class TreeDef:
         return _build(self.root, leaves)
 
     def occurrences(self) -> list[int]:
-        """The position in the flat list of every leaf of the tree, in order; a leaf that occurs twice is listed twice."""
+        """The position in the flat list of every leaf of the tree, in order; a leaf that occurs twice is listed
+        twice.
+        """
         found: list[int] = []
         _occurrences(self.root, found)
         return found
@@ -81,7 +85,8 @@ class TreeDef:
 
 
 def flatten(tree: Any, *, unique: bool = True) -> tuple[list[Any], list[bool], TreeDef]:
-    """Leaves, whether each is to be trained, and the structure. Without ``unique``, a leaf that occurs twice is two leaves.
+    """Leaves, whether each is to be trained, and the structure. Without ``unique``, a leaf that occurs twice is two
+    leaves.
 
     >>> leaves, trained, rebuild = flatten({"a": (1, None)})
     >>> leaves, rebuild([])
@@ -99,9 +104,11 @@ def leaves(tree: Any) -> list[Any]:
 
 
 def leaves_like(structure: TreeDef, tree: Any) -> list[Any] | None:
-    """The leaves of a tree that has the same places for them, in the order of the structure's; None if the numbers differ.
+    """The leaves of a tree that has the same places for them, in the order of the structure's; None if the numbers
+    differ.
 
-    The other tree may hold one leaf in several places, or different ones where the structure has one leaf twice: the last counts.
+    The other tree may hold one leaf in several places, or different ones where the structure has one leaf twice: the
+    last counts.
     """
     given = flatten(tree, unique=False)[0]
     places = structure.occurrences()

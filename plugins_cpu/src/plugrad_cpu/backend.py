@@ -25,9 +25,10 @@ _UNARY: dict[str, str] = {
 }
 _BINARY: dict[str, str] = {
     **dict.fromkeys(("add", "mul", "maximum", "minimum"), STORED),
-    "sub": NUMBERS,
+    **dict.fromkeys(("sub", "remainder", "floor_divide"), NUMBERS),
     **dict.fromkeys(("div", "pow"), FLOATS),
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), f"b1 {INTS}"),
+    **dict.fromkeys(("shift_left", "shift_right"), INTS),
 }
 _COMPARE = ("equal", "less", "less_equal")
 
@@ -38,8 +39,8 @@ def _kernels() -> dict[str, Kernel]:
     table |= {name: Kernel(getattr(elementwise, name), dtypes, scalars=True) for name, dtypes in _BINARY.items()}
     table |= {name: Kernel(getattr(elementwise, name), STORED, scalars=True) for name in _COMPARE}
     table |= {"where": Kernel(elementwise.where, STORED, scalars=True), "cast": Kernel(elementwise.cast, STORED)}
-    table |= {name: Kernel(getattr(reduction, name), NUMBERS) for name in ("sum", "prod", "cumsum")}
-    table |= {name: Kernel(getattr(reduction, name), STORED) for name in ("max", "min", "argmax", "argmin")}
+    folds = ("sum", "prod", "max", "min", "argmax", "argmin", "cumsum")
+    table |= {name: Kernel(getattr(reduction, name), STORED) for name in folds}
     moves = ("copy", "reshape", "permute", "broadcast_to", "slice", "pad", "concat", "slice_update")
     table |= {name: Kernel(getattr(movement, name), STORED) for name in moves}
     table |= {name: Kernel(getattr(indexing, name), STORED) for name in ("gather", "take_along")}

@@ -34,6 +34,10 @@ cdef Rows MINIMUM
 cdef Rows BITWISE_AND
 cdef Rows BITWISE_OR
 cdef Rows BITWISE_XOR
+cdef Rows REMAINDER
+cdef Rows FLOOR_DIVIDE
+cdef Rows SHIFT_LEFT
+cdef Rows SHIFT_RIGHT
 cdef Rows EQUAL
 cdef Rows LESS
 cdef Rows LESS_EQUAL
@@ -61,6 +65,10 @@ name_rows(&MINIMUM, "minimum")
 name_rows(&BITWISE_AND, "bitwise_and")
 name_rows(&BITWISE_OR, "bitwise_or")
 name_rows(&BITWISE_XOR, "bitwise_xor")
+name_rows(&REMAINDER, "remainder")
+name_rows(&FLOOR_DIVIDE, "floor_divide")
+name_rows(&SHIFT_LEFT, "shift_left")
+name_rows(&SHIFT_RIGHT, "shift_right")
 name_rows(&EQUAL, "equal")
 name_rows(&LESS, "less")
 name_rows(&LESS_EQUAL, "less_equal")
@@ -186,6 +194,26 @@ def bitwise_xor(x, y) -> View:
     return binary(&BITWISE_XOR, x, y, None, False)
 
 
+def remainder(x, y) -> View:
+    """x - y floor(x / y), with the sign of y; an integer by 0 gives 0."""
+    return binary(&REMAINDER, x, y, None, False)
+
+
+def floor_divide(x, y) -> View:
+    """floor(x / y); an integer by 0 gives 0."""
+    return binary(&FLOOR_DIVIDE, x, y, None, False)
+
+
+def shift_left(x, y) -> View:
+    """x << y; 0 once all bits are out."""
+    return binary(&SHIFT_LEFT, x, y, None, False)
+
+
+def shift_right(x, y) -> View:
+    """x >> y; 0, or -1 below 0, once all bits are out."""
+    return binary(&SHIFT_RIGHT, x, y, None, False)
+
+
 def equal(x, y) -> View:
     """x == y."""
     return binary(&EQUAL, x, y, None, True)
@@ -297,6 +325,22 @@ def bitwise_or_into(View out not None, x, y) -> None:
 
 def bitwise_xor_into(View out not None, x, y) -> None:
     binary(&BITWISE_XOR, x, y, out, False)
+
+
+def remainder_into(View out not None, x, y) -> None:
+    binary(&REMAINDER, x, y, out, False)
+
+
+def floor_divide_into(View out not None, x, y) -> None:
+    binary(&FLOOR_DIVIDE, x, y, out, False)
+
+
+def shift_left_into(View out not None, x, y) -> None:
+    binary(&SHIFT_LEFT, x, y, out, False)
+
+
+def shift_right_into(View out not None, x, y) -> None:
+    binary(&SHIFT_RIGHT, x, y, out, False)
 
 
 # -- where and cast

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
-from plugrad.errors import DTypeError, ShapeError
+from plugrad.errors import ShapeError
 
 from .movement cimport squeezed
 from .plan cimport pg_plan, pg_plan_simplify
@@ -34,6 +34,8 @@ load("reduction", "min", MIN)
 load("reduction", "argmax", ARGMAX)
 load("reduction", "argmin", ARGMIN)
 load("reduction", "cumsum", CUMSUM)
+SUM[<int>PG_B1] = MAX[<int>PG_U1]
+PROD[<int>PG_B1] = MIN[<int>PG_U1]
 MAX[<int>PG_B1] = MAX[<int>PG_U1]
 MIN[<int>PG_B1] = MIN[<int>PG_U1]
 ARGMAX[<int>PG_B1] = ARGMAX[<int>PG_U1]
@@ -58,8 +60,6 @@ cdef View _reduce(str op, pg_fn* by_code, View x, tuple axis, bint keepdims, obj
     cdef uint64_t axes = _bits(op, x, axis)
     cdef View out
     cdef int i
-    if fn == NULL:
-        raise DTypeError(f"{op}: not defined for {x.dtype}; cast it to an integer or a float first")
     for i in range(x.ndim):
         dims[i] = 1 if axes >> i & 1 else x.dims[i]
     out = fresh(x.ndim, dims, x.code)
@@ -75,12 +75,12 @@ cdef View _reduce(str op, pg_fn* by_code, View x, tuple axis, bint keepdims, obj
 
 
 def sum(View x not None, *, tuple axis, bint keepdims) -> View:
-    """Sums, in the dtype of ``x``, pairwise; integers wrap around. Nothing sums to 0."""
+    """Sums, in the dtype of ``x``, pairwise; integers wrap around, bools or together. Nothing sums to 0."""
     return _reduce("sum", SUM, x, axis, keepdims, 0)
 
 
 def prod(View x not None, *, tuple axis, bint keepdims) -> View:
-    """Products, in the dtype of ``x``. Nothing multiplies to 1."""
+    """Products, in the dtype of ``x``; bools and together. Nothing multiplies to 1."""
     return _reduce("prod", PROD, x, axis, keepdims, 1)
 
 
@@ -146,8 +146,6 @@ def cumsum(View x not None, *, Py_ssize_t axis) -> View:
     cdef char* base[2]
     cdef View out
     _bits("cumsum", x, (axis,))
-    if fn == NULL:
-        raise DTypeError(f"cumsum: not defined for {x.dtype}; cast it to an integer or a float first")
     out = fresh(x.ndim, x.dims, x.code)
     if x.size > 0:
         _lines("cumsum", x, out, axis, &nest)

@@ -1,4 +1,7 @@
-"""Levels above the kernels: forward mode, batching, staging. Only values under them are wrapped; reverse mode needs none of this."""
+"""Levels above the kernels: forward mode, batching, staging.
+
+Only values under them are wrapped; reverse mode needs none of this.
+"""
 
 from .batch import Batch
 from .jvp import JVP

@@ -1,4 +1,6 @@
-"""What every interpreter has: a level, the ids that were open before it, and the state to restore while its rules run."""
+"""What every interpreter has: a level, the ids that were open before it, and the state to restore while its rules
+run.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from ..tensor import Tensor
 
 
 class Interpreter:
-    """One level. It records only graph ids opened after it (``outer`` holds the older ones, which are recorded below)."""
+    """One level. It records only graph ids opened after it (``outer`` holds the older ones, which are recorded
+    below).
+    """
 
     name = "interpreter"
     batched = False

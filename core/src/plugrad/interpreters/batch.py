@@ -10,7 +10,10 @@ from .base import Interpreter
 
 
 class Batch(Interpreter):
-    """The level of one ``vmap`` call over ``size`` examples. ``draws`` says what a generator gives: error, same or different."""
+    """The level of one ``vmap`` call over ``size`` examples.
+
+    ``draws`` says what a generator gives: error, same or different.
+    """
 
     name = "vmap"
     batched = True

@@ -33,7 +33,10 @@ class Equation(NamedTuple):
 
 
 class Stage(Interpreter):
-    """The level of one trace. While it is the innermost stage it captures every op, also on values that do not depend on the arguments."""
+    """The level of one trace.
+
+    While it is the innermost stage it captures every op, also on values that do not depend on the arguments.
+    """
 
     name = "stage"
     staging = True
@@ -61,7 +64,9 @@ class Stage(Interpreter):
         return t.val if t.tr is self else self._constant(t)
 
     def lifted(self, t: Tensor) -> Tensor:
-        """A value from outside as one of this level, so that nodes recorded from here on refer to the graph's variable."""
+        """A value from outside as one of this level, so that nodes recorded from here on refer to the graph's
+        variable.
+        """
         if t.tr is not None:
             return t
         new = t.clone(t.node, t.mask, t.ix)
@@ -69,7 +74,9 @@ class Stage(Interpreter):
         return new
 
     def _constant(self, t: Tensor) -> Var:
-        """An unwritten handle from before the trace is an input that each call reads again; other values are kept as they are."""
+        """An unwritten handle from before the trace is an input that each call reads again; other values are kept as
+        they are.
+        """
         captured = t.born < self.uid and id(t) not in self.log.handles
         found = self._by_handle.get(id(t)) if captured else self._by_value.get(id(t.val))
         if found is None:
@@ -94,7 +101,8 @@ class Stage(Interpreter):
 
 
 class Graph:
-    """A staged function: equations in execution order. Calling it binds the ops again, so it can be differentiated, mapped and staged itself.
+    """A staged function: equations in execution order. Calling it binds the ops again, so it can be differentiated,
+    mapped and staged itself.
 
     ``state`` pairs handles from outside with the variables that the function wrote to them; a call writes them back.
     """
@@ -111,7 +119,10 @@ class Graph:
         self.constants, self.state = tuple(constants), tuple(state)
 
     def simplified(self) -> Graph:
-        """Without common subexpressions and dead code. Draws of random bits are functions of their key, so they may be shared too."""
+        """Without common subexpressions and dead code.
+
+        Draws of random bits are functions of their key, so they may be shared too.
+        """
         seen: dict[Any, tuple[Var, ...]] = {}
         renamed: dict[Var, Var] = {}
         kept: list[Equation] = []
@@ -139,7 +150,8 @@ class Graph:
         for v, x in zip(self.inputs, xs, strict=True):
             if (x.shape, x.dtype) != (v.spec.shape, v.spec.dtype):
                 raise ValueError(
-                    f"stage: an input is a {x.describe()}, the graph was staged for {v.spec.dtype} {v.spec.shape}; stage it again"
+                    f"stage: an input is a {x.describe()}, the graph was staged for {v.spec.dtype} {v.spec.shape}; "
+                    "stage it again"
                 )
             env[v] = x
         for handle, v in self.constants:

@@ -45,7 +45,8 @@ MATMUL = _Matmul()
 
 
 def matmul(a: Any, b: Any) -> Tensor:
-    """Matrix product: (..., n, k) @ (..., k, m) -> (..., n, m); 1-d operands count as a row or a column, which the result drops.
+    """Matrix product: (..., n, k) @ (..., k, m) -> (..., n, m); 1-d operands count as a row or a column, which the
+    result drops.
 
     >>> matmul(asarray([[1.0, 2.0]]), asarray([3.0, 4.0])).tolist()
     [11.0]
@@ -60,7 +61,8 @@ def matmul(a: Any, b: Any) -> Tensor:
     right = reshape(b, (b.shape[0], 1)) if column else b
     if left.shape[-1] != right.shape[-2]:
         raise ShapeError(
-            f"matmul: {a.shape} @ {b.shape}: {left.shape[-1]} columns of the first meet {right.shape[-2]} rows of the second; they must agree"
+            f"matmul: {a.shape} @ {b.shape}: {left.shape[-1]} columns of the first meet {right.shape[-2]} rows of the "
+            "second; they must agree"
         )
     out = bind(MATMUL, (left, right), {})
     if row:
@@ -69,7 +71,9 @@ def matmul(a: Any, b: Any) -> Tensor:
 
 
 def tensordot(a: Tensor, b: Tensor, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Tensor:
-    """Sum of products over ``axes``: so many last axes of ``a`` with the first of ``b``, or two lists of axes to pair."""
+    """Sum of products over ``axes``: so many last axes of ``a`` with the first of ``b``, or two lists of axes to
+    pair.
+    """
     if isinstance(axes, int):
         left, right = tuple(range(a.ndim - axes, a.ndim)), tuple(range(axes))
     else:

@@ -130,8 +130,9 @@ def to(x: Tensor, device: str) -> Tensor:
 def asarray(obj: Any, *, dtype: Any = None, device: str | None = None, copy: bool | None = None) -> Tensor:
     """A tensor of ``obj``: a tensor, array, scalar or nested list.
 
-    NumPy arrays keep their dtype; Python floats become float32, ints int64, complex numbers complex64. Memory of a NumPy array is borrowed where
-    the backend can (the first write copies); ``copy=True`` copies, ``copy=False`` raises where a copy is needed and allows recording as it is.
+    NumPy arrays keep their dtype; Python floats become float32, ints int64, complex numbers complex64. Memory of a
+    NumPy array is borrowed where the backend can (the first write copies); ``copy=True`` copies, ``copy=False`` raises
+    where a copy is needed and allows recording as it is.
 
     >>> asarray([1, 2]).dtype.name, asarray(2.5).dtype.name
     ('int64', 'float32')

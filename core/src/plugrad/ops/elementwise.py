@@ -460,7 +460,10 @@ def clip(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
 
 
 def astype(x: Tensor, dtype: Any, *, copy: bool = True) -> Tensor:
-    """``x`` cast to ``dtype``. Complex to real keeps the real part; float to integer truncates. ``copy`` is accepted: values are immutable."""
+    """``x`` cast to ``dtype``. Complex to real keeps the real part; float to integer truncates.
+
+    ``copy`` is accepted: values are immutable.
+    """
     dtype = as_dtype(dtype)
     if x.dtype == dtype:
         return x

@@ -1,4 +1,6 @@
-"""Reading and writing by index: basic indexing as slices, integer and boolean arrays as gathers, ``x[i] = v`` as an update of a region."""
+"""Reading and writing by index: basic indexing as slices, integer and boolean arrays as gathers, ``x[i] = v`` as an
+update of a region.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,10 @@ def _offset(i: Tensor, size: int, n: int) -> Tensor:
 
 
 class _ScatterAdd(Op):
-    """``x`` with slices of ``v`` added at integer positions along one axis; positions may repeat. The adjoint of gather."""
+    """``x`` with slices of ``v`` added at integer positions along one axis; positions may repeat.
+
+    The adjoint of gather.
+    """
 
     name = "scatter_add"
     dtypes = "numeric"
@@ -72,7 +77,8 @@ class _ScatterAdd(Op):
         wanted = (*x.shape[:axis], *i.shape, *x.shape[axis + 1 :])
         if v.shape != wanted:
             raise ShapeError(
-                f"scatter_add: values of shape {v.shape} for positions {i.shape} along axis {axis} of {x.shape}; they must have shape {wanted}"
+                f"scatter_add: values of shape {v.shape} for positions {i.shape} along axis {axis} of {x.shape}; they "
+                f"must have shape {wanted}"
             )
         return Spec(x.shape, x.dtype)
 
@@ -112,7 +118,9 @@ class _TakeAlong(Op):
         return moveaxis(reshape(GATHER(reshape(rows, (-1,)), flat, axis=0), shape), -1, axis)
 
     def _flat(self, x_shape: tuple[int, ...], i: Tensor, axis: int) -> tuple[tuple[int, ...], Tensor, tuple[int, ...]]:
-        """The operand's broadcast shape, positions in it once ``axis`` is last and all is flattened, and their shape."""
+        """The operand's broadcast shape, positions in it once ``axis`` is last and all is flattened, and their
+        shape.
+        """
         rest = broadcast_shapes(
             "take_along_axis", x_shape[:axis] + x_shape[axis + 1 :], i.shape[:axis] + i.shape[axis + 1 :]
         )
@@ -144,7 +152,9 @@ class _SliceUpdate(Op):
         return Spec(x.shape, x.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, start: Any, size: Any, step: Any) -> Any:
-        """The walk owns ``g``: its region is zeroed in place where possible, so that filling rows in a loop stays linear backward too."""
+        """The walk owns ``g``: its region is zeroed in place where possible, so that filling rows in a loop stays
+        linear backward too.
+        """
         attrs = {"start": start, "size": size, "step": step}
         gv = SLICE(g, **attrs) if need[1] else None
         if not need[0]:
@@ -171,7 +181,8 @@ def _positions(name: str, i: Any, like: Tensor) -> Tensor:
 
 
 def take(x: Tensor, indices: Any, *, axis: int | None = None) -> Tensor:
-    """Slices of ``x`` at integer ``indices`` of any shape along ``axis`` (optional for 1-d). Negative positions count from the end.
+    """Slices of ``x`` at integer ``indices`` of any shape along ``axis`` (optional for 1-d). Negative positions count
+    from the end.
 
     >>> take(asarray([10, 20, 30]), [2, 0]).tolist()
     [30, 10]
@@ -222,7 +233,9 @@ def _below(name: str, x: Tensor, k: int) -> Tensor:
 
 
 class Region(NamedTuple):
-    """Basic indexing in canonical form: the slice per axis, and the result's shape once integers are dropped and new axes put in."""
+    """Basic indexing in canonical form: the slice per axis, and the result's shape once integers are dropped and new
+    axes put in.
+    """
 
     start: tuple[int, ...]
     size: tuple[int, ...]
@@ -259,7 +272,8 @@ def _expand(x: Tensor, index: Any) -> list[Any]:
             at = sum(1 for j in given if j is not None and j is not Ellipsis)
             if Ellipsis not in [j for j in given if j is Ellipsis] and mask.shape != x.shape[at : at + mask.ndim]:
                 raise IndexError(
-                    f"getitem: a mask of shape {mask.shape} does not fit axes {at} to {at + mask.ndim - 1} of shape {x.shape}"
+                    f"getitem: a mask of shape {mask.shape} does not fit axes {at} to {at + mask.ndim - 1} of shape "
+                    f"{x.shape}"
                 )
             given.extend(np.nonzero(mask))
         else:
@@ -313,7 +327,9 @@ def _position(i: Any, d: int, axis: int, x: Tensor) -> int:
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:
-    """``x[index]`` with NumPy's meaning: integers, slices, ``...`` and ``None`` give views; integer and bool arrays gather."""
+    """``x[index]`` with NumPy's meaning: integers, slices, ``...`` and ``None`` give views; integer and bool arrays
+    gather.
+    """
     r = region(x, index)
     whole = r.size == x.shape and all(k == 1 for k in r.step)
     out = x if whole else bind(SLICE, (x,), r.attrs)
@@ -342,7 +358,9 @@ def _gather_arrays(x: Tensor, arrays: tuple[tuple[int, Any], ...]) -> Tensor:
 
 
 def _check_range(i: Tensor, n: int) -> None:
-    """Positions must be checked before they are combined; where there is no value to look at, the kernel's check has to do."""
+    """Positions must be checked before they are combined; where there is no value to look at, the kernel's check has
+    to do.
+    """
     if i.tr is None and i.size:
         host = i.detach().numpy()
         if host.min() < -n or host.max() >= n:
@@ -364,7 +382,8 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     r = region(x, index)
     if r.arrays:
         raise IndexError(
-            "setitem: integer arrays cannot be assigned to; use where() with a mask, or build the tensor with take() and concat()"
+            "setitem: integer arrays cannot be assigned to; use where() with a mask, or build the tensor with take() "
+            "and concat()"
         )
     if broadcast_shapes("setitem", value.shape, r.shape) != r.shape:
         raise ShapeError(f"setitem: a value of shape {value.shape} does not broadcast to the region's shape {r.shape}")

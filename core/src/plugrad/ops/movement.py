@@ -1,4 +1,7 @@
-"""Ops that move elements without computing: shapes, order, padding, joining. Most results are views of their operand."""
+"""Ops that move elements without computing: shapes, order, padding, joining.
+
+Most results are views of their operand.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,8 @@ class _BroadcastTo(Op):
     def spec(self, x: Any, *, shape: tuple[int, ...]) -> Any:
         if len(shape) < x.ndim or broadcast_shapes("broadcast_to", x.shape, shape) != shape:
             raise ShapeError(
-                f"broadcast_to: {x.shape} does not broadcast to {shape}; sizes must agree or be 1, counted from the last axis"
+                f"broadcast_to: {x.shape} does not broadcast to {shape}; sizes must agree or be 1, counted from the "
+                "last axis"
             )
         return Spec(shape, x.dtype)
 

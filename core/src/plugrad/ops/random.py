@@ -1,7 +1,9 @@
-"""Random numbers as functions of a key. Bits, integers and uniforms are the same on every backend; normals agree to a few ulp.
+"""Random numbers as functions of a key. Bits, integers and uniforms are the same on every backend; normals agree to a
+few ulp.
 
-A key is a uint32 tensor of shape (..., 2): seed and stream. The same key gives the same numbers; ``split`` makes new keys. A ``Generator``
-hands out fresh ones; its place in the sequence is a Buffer, so transformations treat it like any other state.
+A key is a uint32 tensor of shape (..., 2): seed and stream. The same key gives the same numbers; ``split`` makes new
+keys. A ``Generator`` hands out fresh ones; its place in the sequence is a Buffer, so transformations treat it like any
+other state.
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ def bits(key: Tensor, shape: Shape = ()) -> Tensor:
     """Uniform 32-bit words, uint32, of shape ``key.shape[:-1] + shape``."""
     if not isinstance(key, Tensor) or key.dtype != uint32:
         raise DTypeError(
-            "random: the first argument must be a key, a uint32 tensor of shape (..., 2); make one with random.key(seed)"
+            "random: the first argument must be a key, a uint32 tensor of shape (..., 2); make one with "
+            "random.key(seed)"
         )
     return bind(RANDOM_BITS, (key,), {"shape": _sizes("random", shape)})
 
@@ -82,7 +85,10 @@ def fold_in(key: Tensor, data: Any) -> Tensor:
 
 
 def uniform(key: Tensor, shape: Shape = (), *, low: float = 0.0, high: float = 1.0, dtype: Any = None) -> Tensor:
-    """Uniform in [low, high). float32 has 24 random bits, float64 53; both exact multiples, the same on every backend."""
+    """Uniform in [low, high).
+
+    float32 has 24 random bits, float64 53; both exact multiples, the same on every backend.
+    """
     kind = as_dtype(float32 if dtype is None else dtype)
     if kind == float64:
         pair = bits(key, (*_sizes("uniform", shape), 2))
@@ -140,7 +146,8 @@ def permutation(key: Tensor, n: int) -> Tensor:
 
 
 class Generator:
-    """Hands out keys (seed, 0), (seed, 1), ... Its place is a Buffer, so grad, checkpoint and stage need no case for randomness.
+    """Hands out keys (seed, 0), (seed, 1), ... Its place is a Buffer, so grad, checkpoint and stage need no case for
+    randomness.
 
     >>> g = Generator(3)
     >>> g.key().tolist(), g.key().tolist()
@@ -168,7 +175,9 @@ class Generator:
 
 
 def _each_different(found: Tensor, top: Any) -> Tensor:
-    """Under vmap(randomness="different"): a key for each example of every batch level that asked for it, outermost first."""
+    """Under vmap(randomness="different"): a key for each example of every batch level that asked for it, outermost
+    first.
+    """
     levels = []
     while top is not None:
         if top.batched and top.draws == "different":
@@ -186,7 +195,10 @@ default_generator: list[Generator] = []
 
 
 def generator() -> Generator:
-    """The default generator, which ``manual_seed`` restarts. It lives on the reference backend: keys are moved where they are needed."""
+    """The default generator, which ``manual_seed`` restarts.
+
+    It lives on the reference backend: keys are moved where they are needed.
+    """
     if not default_generator:
         default_generator.append(Generator(0, device="numpy"))
     return default_generator[0]

@@ -226,7 +226,10 @@ def mean(x: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
 
 
 def var(x: Tensor, axis: Axis = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
-    """Variance over axes: squared deviations summed and divided by (count - correction). Two passes, so no cancellation."""
+    """Variance over axes: squared deviations summed and divided by (count - correction).
+
+    Two passes, so no cancellation.
+    """
     _only_floating("var", x)
     axes = normal_axes("var", x.ndim, axis)
     centred = x - mean(x, axes, keepdims=True)

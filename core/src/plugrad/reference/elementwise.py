@@ -1,4 +1,6 @@
-"""Elementwise kernels. Low-precision floats of ml_dtypes compute through NumPy's loops for them, which round each result once."""
+"""Elementwise kernels. Low-precision floats of ml_dtypes compute through NumPy's loops for them, which round each
+result once.
+"""
 
 from __future__ import annotations
 

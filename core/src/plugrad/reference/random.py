@@ -1,4 +1,6 @@
-"""Creation, and the normative random bits: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011)."""
+"""Creation, and the normative random bits: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2,
+3", SC 2011).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Checks of derivatives: forward mode against central differences, reverse against forward mode, second order, batching against a loop."""
+"""Checks of derivatives: forward mode against central differences, reverse against forward mode, second order,
+batching against a loop.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +59,8 @@ def _close(what: str, got: Any, wanted: Any, tolerance: float) -> None:
 def check_derivatives(f: F, *primals: Any, order: int = 2, difference: float = 1e-6, agreement: float = 1e-9) -> None:
     """Raise AssertionError unless the derivatives of ``f`` at the primals (float64 trees) are consistent.
 
-    jvp is compared with a central difference (tolerance ``difference``), vjp with jvp by <g, Jt> = <J*g, t> (tolerance ``agreement``), and for
-    ``order=2`` both again for the gradient of <g, f>.
+    jvp is compared with a central difference (tolerance ``difference``), vjp with jvp by <g, Jt> = <J*g, t> (tolerance
+    ``agreement``), and for ``order=2`` both again for the gradient of <g, f>.
 
     >>> import plugrad
     >>> check_derivatives(lambda x: plugrad.sin(x) * x, plugrad.asarray([0.3, 2.0], dtype="float64"))
@@ -90,7 +92,8 @@ def check_derivatives(f: F, *primals: Any, order: int = 2, difference: float = 1
 
 
 def check_vmap(f: F, *args: Tensor, size: int = 3, tolerance: float = 1e-12) -> None:
-    """Raise AssertionError unless ``vmap(f)`` equals a loop of ``f``, with every argument mapped and with each one mapped alone.
+    """Raise AssertionError unless ``vmap(f)`` equals a loop of ``f``, with every argument mapped and with each one
+    mapped alone.
 
     ``args`` are examples; batches are drawn around them.
     """

@@ -5,6 +5,7 @@
 #define PLUGRAD_ELEMENTWISE_H
 
 #include "common.h"
+#include "division.h"
 #include "vecmath.h"
 
 #define PG_AT(T, P, K) (*(T *)((P) + (K)))
@@ -112,7 +113,11 @@
     PG_NUMBERS(X, sub, a - b)                                                 \
     PG_NUMBERS(X, mul, a * b) PG_BOOL(X, mul, a & b)                          \
     PG_FLOATS(X, div, a / b)                                                  \
-    X(pow, f4, float, powf(a, b)) X(pow, f8, double, pow(a, b))               \
+    X(pow, f4, float, b == 2 ? a * a : powf(a, b)) X(pow, f8, double, b == 2 ? a * a : pow(a, b)) \
+    X(remainder, f4, float, pg_remainder_f4(a, b)) X(remainder, f8, double, pg_remainder_f8(a, b)) \
+    X(floor_divide, f4, float, pg_floor_divide_f4(a, b)) X(floor_divide, f8, double, pg_floor_divide_f8(a, b)) \
+    PG_INTS(X, remainder, PG_INT_REMAINDER(a, b)) PG_INTS(X, floor_divide, PG_INT_FLOOR(a, b)) \
+    PG_INTS(X, shift_left, PG_SHIFT_LEFT(a, b)) PG_INTS(X, shift_right, PG_SHIFT_RIGHT(a, b)) \
     PG_NUMBERS(X, maximum, ((a > b) | (a != a)) ? a : b) PG_BOOL(X, maximum, a | b) \
     PG_NUMBERS(X, minimum, ((a < b) | (a != a)) ? a : b) PG_BOOL(X, minimum, a & b) \
     PG_INTS(X, bitwise_and, a & b) PG_BOOL(X, bitwise_and, a & b)             \

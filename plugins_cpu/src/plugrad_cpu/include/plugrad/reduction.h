@@ -224,7 +224,8 @@
     static void OP##_##S(char *const *p, const ptrdiff_t *s, ptrdiff_t n) {                            \
         T sum = 0;                                                                                     \
         for (ptrdiff_t i = 0; i < n; ++i) {                                                            \
-            sum = (T)(sum + PG_AT(const T, p[1], i * s[1]));                                           \
+            const T a = PG_AT(const T, p[1], i * s[1]);                                                \
+            sum = (T)(EXPR);                                                                           \
             PG_AT(T, p[0], i * s[0]) = sum;                                                            \
         }                                                                                              \
     }
@@ -233,7 +234,7 @@
     PG_NUMBERS(X, sum, ) PG_NUMBERS(X, prod, )                                                         \
     PG_NUMBERS(X, max, ) PG_NUMBERS(X, min, )
 #define PG_ARGS(X) PG_NUMBERS(X, argmax, max) PG_NUMBERS(X, argmin, min)
-#define PG_CUMSUMS(X) PG_NUMBERS(X, cumsum, )
+#define PG_CUMSUMS(X) PG_NUMBERS(X, cumsum, sum + a) PG_BOOL(X, cumsum, sum | a)
 
 PG_REDUCTIONS(PG_DEFINE_REDUCE)
 PG_ARGS(PG_DEFINE_ARG)

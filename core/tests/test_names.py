@@ -1,0 +1,29 @@
+"""The public names are those declared, and nothing is installed in secret."""
+
+import inspect
+import re
+
+import plugrad as pg
+from plugrad import methods, tensor
+
+
+def test_all_lists_every_public_name():
+    public = {n for n, v in vars(pg).items() if not n.startswith("_") and not inspect.ismodule(v)}
+    modules = {"errors", "plugins", "random", "tree"}
+    assert public | modules <= set(pg.__all__) | {"annotations"}
+    assert all(hasattr(pg, n) for n in pg.__all__)
+
+
+def test_installed_methods_are_those_declared():
+    declared = set(re.findall(r"def (\w+)\(", inspect.getsource(methods)))
+    own = set(re.findall(r"    def (\w+)\(", inspect.getsource(tensor.Tensor)))
+    installed = {n for n, v in vars(pg.Tensor).items() if callable(v) or isinstance(v, property)} - own
+    installed -= {"__class__", "__hash__", "_convert", "__doc__", "__slots__", "__module__"}
+    assert {n for n in installed if not inspect.ismemberdescriptor(vars(pg.Tensor)[n])} == declared
+
+
+def test_every_public_function_is_documented():
+    for name in pg.__all__:
+        value = getattr(pg, name)
+        if inspect.isfunction(value) or (inspect.isclass(value) and value.__module__.startswith("plugrad")):
+            assert inspect.getdoc(value), name
