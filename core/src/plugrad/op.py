@@ -61,7 +61,8 @@ class Op:
     ``key``, ``dtypes``
         The operand whose dtype selects the kernel, and its legal dtypes (short names or groups).
     ``elementwise``
-        Kernels broadcast; the shape rule, batching and the summation of cotangents are derived. ``boolean``: the result is bool.
+        Kernels broadcast; the shape rule, batching and the summation of cotangents are derived. ``boolean``: the
+        result is bool.
     ``partials``
         Per operand ``f(y, *xs) -> dy/dx_i``, or None where it is zero.
     ``linear``
@@ -69,8 +70,8 @@ class Op:
     ``multilinear``
         Operands in each of which it is linear; ``vjp`` gives the transposes.
     ``vjp``
-        ``vjp(g, y, xs, need, **attrs)`` gives a cotangent or None per operand. With several outputs g and y are tuples, an
-        unused g is None.
+        ``vjp(g, y, xs, need, **attrs)`` gives a cotangent or None per operand. With several outputs g and y are
+        tuples, an unused g is None.
     ``jvp``
         ``jvp(ts, y, xs, **attrs)`` gives the tangent. Optional, derived otherwise.
     ``batch``

@@ -107,7 +107,7 @@ class _Conv2d(_Bilinear):
         gw = CONV2D_WEIGHT_BWD(g, x, kernel=(w.shape[2], w.shape[3]), **attrs) if need[1] else None
         return gx, gw
 
-    def batch(self, size: int, xs: Any, batched: Any, **attrs: Any) -> Tensor:
+    def batch(self, size: int, xs: Any, batched: Any, /, **attrs: Any) -> Tensor:
         x, w = xs
         if not batched[1]:
             return folded(self, size, (x,), (True,), attrs, w)
@@ -162,13 +162,13 @@ class _Conv2dInputBwd(_Bilinear):
         to_w = CONV2D_WEIGHT_BWD(gy, g, kernel=(w.shape[2], w.shape[3]), **attrs) if need[1] else None
         return to_gy, to_w
 
-    def batch(self, size_: int, xs: Any, batched: Any, **attrs: Any) -> Tensor:
+    def batch(self, size: int, xs: Any, batched: Any, /, **attrs: Any) -> Tensor:
         g, w = xs
         if not batched[1]:
-            return folded(self, size_, (g,), (True,), attrs, w)
+            return folded(self, size, (g,), (True,), attrs, w)
         at = _channel_axis(attrs["layout"])
-        attrs["groups"] *= size_
-        return unmerged(size_, self(merged(size_, g, batched[0], at), merged(size_, w, True, 0), **attrs), at)
+        attrs["groups"] *= size
+        return unmerged(size, self(merged(size, g, batched[0], at), merged(size, w, True, 0), **attrs), at)
 
 
 class _Conv2dWeightBwd(_Bilinear):
@@ -214,7 +214,7 @@ class _Conv2dWeightBwd(_Bilinear):
         to_x = CONV2D_INPUT_BWD(gy, g, size=_size(x, attrs["layout"]), **attrs) if need[1] else None
         return to_gy, to_x
 
-    def batch(self, size: int, xs: Any, batched: Any, **attrs: Any) -> Tensor:
+    def batch(self, size: int, xs: Any, batched: Any, /, **attrs: Any) -> Tensor:
         g, x = xs
         at = _channel_axis(attrs["layout"])
         many = merged(size, g, batched[0], at)

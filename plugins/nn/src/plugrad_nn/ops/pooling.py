@@ -41,7 +41,7 @@ class _Pool(Op):
             raise ShapeError(f"{self.name}: input of shape {shape}; it needs 4 axes, {layout}")
         return windows(self.name, shape, spatial(layout), kernel, stride, padding)
 
-    def batch(self, size: int, xs: Any, batched: Any, **attrs: Any) -> Tensor:
+    def batch(self, size: int, xs: Any, batched: Any, /, **attrs: Any) -> Tensor:
         return folded(self, size, xs, batched, attrs)
 
 
