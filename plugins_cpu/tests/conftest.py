@@ -31,9 +31,19 @@ def call(backend: CpuBackend) -> Call:
         for array, copy in zip(arrays, before, strict=True):
             if isinstance(array, np.ndarray):
                 np.testing.assert_array_equal(array, copy, err_msg=f"{op} wrote to an operand")
-        return tuple(map(np.asarray, result)) if isinstance(result, tuple) else np.asarray(result)
+        results = result if isinstance(result, tuple) else (result,)
+        outs = [settled(r) if isinstance(r, view.View) else np.asarray(r) for r in results]
+        return tuple(outs) if isinstance(result, tuple) else outs[0]
 
     return run
+
+
+def settled(value: view.View) -> np.ndarray:
+    """The array on a view, which must know its own size and contiguity: later kernels rely on them."""
+    array = np.asarray(value)
+    assert value.is_contiguous == array.flags.c_contiguous, f"{value!r} says contiguous: {value.is_contiguous}"
+    assert value.nbytes == array.nbytes
+    return array
 
 
 @pytest.fixture(scope="session")

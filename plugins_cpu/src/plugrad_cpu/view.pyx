@@ -203,6 +203,7 @@ cdef View fresh_like(View x, int code):
     y.data = y.owner.data
     y.size = x.size
     y.code = code
+    y.contiguous = False
     return y
 
 
