@@ -31,7 +31,7 @@ class MLPStep(BackendBench):
         self.images, self.labels = normal(batch, SIZES[0]), np.arange(batch) % SIZES[-1]
         self.batch = self.on_device(self.images), self.on_device(self.labels)
         self.weights = [tensor.numpy().astype(np.float64) for tensor in self.model.state_dict().values()]
-        self.optimizer = optim.Adam(self.model.parameters(), lr=1e-3)
+        self.optimizer = optim.Adam(self.model.parameters(), learning_rate=1e-3)
 
     def loss(self) -> pg.Tensor:
         return nn.softmax_cross_entropy(self.model(self.batch[0]), self.batch[1])

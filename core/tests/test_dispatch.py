@@ -74,7 +74,8 @@ def test_python_scalars_are_weak():
     assert (pg.ones(1, dtype="float16") * np.float32(2.0)).dtype == np.float32
     with pytest.raises(DTypeError, match="300 does not fit int8"):
         pg.asarray([1], dtype="int8") + 300
-    assert str(pg.asarray([0.0]) * -0.0) == str(pg.asarray([-0.0]))
+    assert (pg.asarray([1.0]) * 0.0).tolist() == [0.0]
+    assert str(pg.asarray([1.0]) * -0.0) == str(pg.asarray([-0.0]))
 
 
 def test_array_operands_keep_their_dtype():

@@ -63,6 +63,16 @@ def test_writes_to_outside_handles_are_outputs():
     assert total.tolist() == [4.0, 0.0]
 
 
+def test_writes_to_inside_handles_are_not():
+    def f(x):
+        y = x * 1.0
+        y[0] = 5.0
+        return y
+
+    staged = pg.stage(f, pg.ones(2))
+    assert staged.graph.state == () and staged(pg.asarray([1.0, 2.0])).tolist() == [5.0, 2.0]
+
+
 def test_an_exception_while_staging_leaves_no_trace():
     total = pg.zeros(2)
 

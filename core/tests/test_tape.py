@@ -205,6 +205,31 @@ def test_filling_ten_thousand_rows_copies_the_array_a_constant_number_of_times(m
     assert copies[10_000] == copies[10] <= 1
 
 
+def test_a_cotangent_handed_to_two_is_not_overwritten_by_one():
+    """The rule of ``add`` hands one cotangent to both operands; filling a row backward zeroes its own in place."""
+
+    def f(w, u):
+        z = pg.zeros((2, 3), dtype="float64")
+        z[0] = w
+        return pg.sum((z + u) * 3.0)
+
+    gw, gu = pg.grad(f, (0, 1))(pg.asarray(np.ones(3)), pg.asarray(np.ones((2, 3))))
+    assert gw.tolist() == [3.0] * 3 and gu.tolist() == [[3.0] * 3] * 2
+
+
+def test_each_id_is_recorded_at_exactly_one_level():
+    inside = []
+
+    def f(x):
+        y = x * 2.0
+        inside.append((bool(y.mask), bool(y.val.mask)))
+        return pg.sum(y)
+
+    pg.vmap(pg.grad(f))(pg.ones((2, 3)))
+    pg.grad(lambda x: pg.sum(pg.vmap(f)(x)))(pg.ones((2, 3)))
+    assert inside == [(True, False), (False, True)]
+
+
 def test_rows_are_filled_in_their_own_buffer():
     seen = []
 

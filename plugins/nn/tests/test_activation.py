@@ -74,7 +74,9 @@ def test_operations_stay_whole_under_nested_transformations(rng, spy):
         return nn.softmax(nn.log_softmax(nn.gelu(nn.silu(nn.sigmoid(nn.softplus(nn.relu(x)))))))
 
     pg.vmap(lambda x: pg.jvp(pg.grad(lambda x: pg.sin(f(x)).sum()), (x,), (x,))[1])(x)
-    assert spy.names >= {f"nn.{name}" for name in ("relu", "relu_bwd", "softmax", "log_softmax", "gelu", "silu", "sigmoid")}
+    assert spy.names >= {
+        f"nn.{name}" for name in ("relu", "relu_bwd", "softmax", "log_softmax", "gelu", "silu", "sigmoid")
+    }
     assert spy.torn <= {"nn.softmax_bwd", "nn.log_softmax_bwd"}
 
 
@@ -120,7 +122,9 @@ def test_bad_axes(f):
         f(pg.zeros((3, 0)))
 
 
-@pytest.mark.parametrize("f", [nn.relu, nn.leaky_relu, nn.sigmoid, nn.silu, nn.softplus, nn.gelu, nn.softmax, nn.log_softmax])
+@pytest.mark.parametrize(
+    "f", [nn.relu, nn.leaky_relu, nn.sigmoid, nn.silu, nn.softplus, nn.gelu, nn.softmax, nn.log_softmax]
+)
 def test_integers_are_refused(f):
     with pytest.raises(DTypeError, match=rf"{f.__name__}: x is int64 of shape \(3,\); cast"):
         f(pg.arange(3))

@@ -1,4 +1,6 @@
-"""conv2d against direct loops, its derivatives against differences, its adjoints against one another, vmap against a loop."""
+"""conv2d against direct loops, its derivatives against differences, its adjoints against one another, vmap against a
+loop.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,7 @@ CASES = {
     "padding": (1, (2, 1), 1, 1, (3, 2)),
     "uneven padding": (2, ((0, 1), (2, 0)), 1, 1, (2, 3)),
     "dilation": (1, 1, (2, 1), 1, (2, 3)),
+    "as wide as the stride, dilated": (2, 0, 2, 1, (2, 2)),
     "groups": (1, 1, 1, 2, (3, 3)),
     "depthwise": (1, 1, 1, 4, (3, 3)),
     "everything": ((2, 1), ((1, 0), (2, 1)), (1, 2), 2, (3, 2)),
@@ -117,7 +120,7 @@ def test_the_adjoints_keep_their_form_under_vmap(rng, case):
 
 
 def test_operations_stay_whole_under_nested_transformations(rng, spy):
-    """Gradient of gradient under vmap, and forward mode over reverse, run on the three operations of the family alone."""
+    """Gradient of gradient under vmap, and forward over reverse mode, run on the three operations alone."""
     x, w = map(pg.asarray, operands(rng, 1, (3, 3)))
 
     def gradient(x, w):
@@ -251,7 +254,9 @@ def test_integers_are_refused(which, dtype):
         conv2d(**given)
 
 
-@pytest.mark.parametrize(("attrs", "match"), [({"layout": "CHWN"}, "layout is 'CHWN'"), ({"padding": "full"}, "padding is 'full'")])
+@pytest.mark.parametrize(
+    ("attrs", "match"), [({"layout": "CHWN"}, "layout is 'CHWN'"), ({"padding": "full"}, "padding is 'full'")]
+)
 def test_unknown_words(attrs, match):
     with pytest.raises(ValueError, match=f"conv2d: {match}; use"):
         conv2d(pg.zeros(X), pg.zeros(W), **attrs)

@@ -33,7 +33,9 @@ def both(value):
 
 
 def windows(x, kernel, stride, padding, filling):
-    """Every window of x (n, c, h, w) with where it lies: yields i, j, (row, column) of its corner in the padded image, window."""
+    """Every window of x (n, c, h, w) with where it lies: yields i, j, (row, column) of its corner in the padded image,
+    window.
+    """
     (kh, kw), (sh, sw) = both(kernel), both(kernel if stride is None else stride)
     x = np.pad(x, ((0, 0), (0, 0), *full(padding)), constant_values=filling)
     for i in range((x.shape[2] - kh) // sh + 1):
@@ -151,7 +153,13 @@ def test_pooling_stays_whole_under_nested_transformations(rng, spy):
         return pg.grad(lambda x: pg.sin(max_pool2d(avg_pool2d(x, 2, stride=1), 2)).sum())(x)
 
     pg.vmap(lambda x, t: pg.jvp(gradient, (x,), (t,))[1])(x, x)
-    assert {"nn.max_pool2d", "nn.max_pool2d_bwd", "nn.max_pool2d_select", "nn.avg_pool2d", "nn.avg_pool2d_bwd"} == spy.names
+    assert {
+        "nn.max_pool2d",
+        "nn.max_pool2d_bwd",
+        "nn.max_pool2d_select",
+        "nn.avg_pool2d",
+        "nn.avg_pool2d_bwd",
+    } == spy.names
     assert spy.torn == set()
 
 

@@ -28,7 +28,7 @@ def run(argv, capsys):
 def test_a_short_run(siblings, tmp_path, capsys):
     out = tmp_path / "new" / "folder"
     shown = run(["--device", "numpy", "--epochs", 2, "--out", out], capsys)
-    assert shown[0].startswith("1437 images to learn from, 360 held out; ") and shown[0].endswith(" on numpy")
+    assert shown[0].startswith("1438 images to learn from, 359 held out; ") and shown[0].endswith(" on numpy")
     for i in (1, 2):
         assert re.fullmatch(rf"epoch {i}/2  loss \d\.\d{{4}}  accuracy 0\.\d{{4}}  .*[\d,]+ images/s", shown[i])
     assert "host fallbacks: no op ran on the host for lack of a kernel" in shown

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from . import functional, init
 from .functional import (
+    attention,
     avg_pool2d,
     binary_cross_entropy_with_logits,
     conv2d,
@@ -35,6 +36,7 @@ from .layers import (
     Linear,
     MaxPool2d,
     MSELoss,
+    MultiHeadAttention,
     ReLU,
     Sequential,
     Sigmoid,
@@ -56,6 +58,7 @@ __all__ = [
     "Linear",
     "MSELoss",
     "MaxPool2d",
+    "MultiHeadAttention",
     "ReLU",
     "Sequential",
     "SiLU",
@@ -63,6 +66,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "attention",
     "avg_pool2d",
     "binary_cross_entropy_with_logits",
     "conv2d",

@@ -1,5 +1,5 @@
-"""Initial weights as functions of a key: ``f(key, shape, ...)``. The numbers are drawn where the key lives, so one seed gives the same
-weights on every device.
+"""Initial weights as functions of a key: ``f(key, shape, ...)``. The numbers are drawn where the key lives, so one seed
+gives the same weights on every device.
 
 Shapes are those of the layers here: (out, in) for a dense weight, (out, in / groups, kh, kw) for a convolution.
 """
@@ -45,7 +45,8 @@ def calculate_fans(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def calculate_gain(nonlinearity: str, slope: float = 0.01) -> float:
-    """How much a layer must amplify to keep the variance through the nonlinearity that follows: linear, sigmoid, tanh, relu or leaky_relu.
+    """How much a layer must amplify to keep the variance through the nonlinearity that follows: linear, sigmoid, tanh,
+    relu or leaky_relu.
 
     >>> calculate_gain("linear")
     1.0
@@ -57,7 +58,7 @@ def calculate_gain(nonlinearity: str, slope: float = 0.01) -> float:
 
 
 def _finish(x: Tensor, device: str | None) -> Tensor:
-    return x.to(plugrad.get_default_device() if device is None else device)  # type: ignore[attr-defined, no-any-return]
+    return x.to(plugrad.get_default_device() if device is None else device)
 
 
 def _uniform(key: Tensor, shape: Sequence[int], bound: float, dtype: Any, device: str | None) -> Tensor:
@@ -112,7 +113,8 @@ def kaiming_uniform(
     dtype: Any = None,
     device: str | None = None,
 ) -> Tensor:
-    """Uniform with variance gain^2 / fan, after He, Zhang, Ren and Sun (2015); the gain is that of the ``nonlinearity`` that follows.
+    """Uniform with variance gain^2 / fan, after He, Zhang, Ren and Sun (2015); the gain is that of the ``nonlinearity``
+    that follows.
 
     >>> import plugrad
     >>> kaiming_uniform(plugrad.random.key(0), (8, 4, 3, 3)).shape
@@ -132,7 +134,8 @@ def kaiming_normal(
     dtype: Any = None,
     device: str | None = None,
 ) -> Tensor:
-    """Normal with variance gain^2 / fan, after He, Zhang, Ren and Sun (2015); the gain is that of the ``nonlinearity`` that follows.
+    """Normal with variance gain^2 / fan, after He, Zhang, Ren and Sun (2015); the gain is that of the ``nonlinearity``
+    that follows.
 
     >>> import plugrad
     >>> kaiming_normal(plugrad.random.key(0), (8, 4, 3, 3)).shape

@@ -1,4 +1,6 @@
-"""What plugrad-nn registers: its operations under ``nn``, and its layers, losses and initialisers by name. Imports nothing heavy."""
+"""What plugrad-nn registers: its operations under ``nn``, and its layers, losses and initialisers by name. Imports
+nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ LAYERS = {
     "leaky_relu": "LeakyReLU",
     "linear": "Linear",
     "max_pool2d": "MaxPool2d",
+    "multi_head_attention": "MultiHeadAttention",
     "relu": "ReLU",
     "sequential": "Sequential",
     "sigmoid": "Sigmoid",
@@ -41,7 +44,9 @@ def plugrad_ops(registrar: Any) -> None:
 
 @hookimpl
 def plugrad_components(registrar: Any) -> None:
-    """``plugrad.create("layer", "linear", in_features=3, out_features=2)``, ``("loss", "mse")``, ``("initialiser", "zeros", ...)``."""
+    """``plugrad.create("layer", "linear", in_features=3, out_features=2)``, ``("loss", "mse")``, ``("initialiser",
+    "zeros", ...)``.
+    """
     for name, layer in LAYERS.items():
         registrar.component("layer", name, target=f"plugrad_nn.layers:{layer}")
     for name, loss in LOSSES.items():

@@ -1,6 +1,7 @@
 """Layers: Modules around the operations of this package."""
 
 from .activation import GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from .attention import MultiHeadAttention
 from .container import Flatten, Sequential
 from .convolution import Conv2d
 from .linear import Embedding, Linear
@@ -19,6 +20,7 @@ __all__ = [
     "Linear",
     "MSELoss",
     "MaxPool2d",
+    "MultiHeadAttention",
     "ReLU",
     "Sequential",
     "SiLU",

@@ -12,7 +12,8 @@ Layer = Callable[[Any], Any]
 
 
 class Sequential(Module):
-    """Layers applied one after another: Modules, or any functions of one tensor. Indexing, ``len`` and iteration give the layers.
+    """Layers applied one after another: Modules, or any functions of one tensor. Indexing, ``len`` and iteration give
+    the layers.
 
     >>> import plugrad
     >>> model = Sequential(plugrad.exp, plugrad.log)
@@ -24,7 +25,7 @@ class Sequential(Module):
         for i, layer in enumerate(layers):
             if not callable(layer):
                 raise TypeError(
-                    f"Sequential: layer {i} is a {type(layer).__name__}; give Modules or functions, each as an argument of its own"
+                    f"Sequential: layer {i} is a {type(layer).__name__}; give Modules or functions, not a list of them"
                 )
         self.layers = list(layers)
 

@@ -15,10 +15,12 @@ from .initial import Initialiser, initial
 
 
 class Conv2d(Module):
-    """Convolution of images (n, in_channels, h, w), or (n, h, w, in_channels) with ``layout="NHWC"``; see ``conv2d`` for the sizes.
+    """Convolution of images (n, in_channels, h, w), or (n, h, w, in_channels) with ``layout="NHWC"``; see ``conv2d``
+    for the sizes.
 
-    ``weight`` is (out_channels, in_channels / groups, kh, kw) in either layout, from ``initialiser(key, shape, dtype=, device=)``; ``bias``
-    starts at zero. ``padding`` is an integer, (height, width), ((top, bottom), (left, right)), ``"same"`` or ``"valid"``.
+    ``weight`` is (out_channels, in_channels / groups, kh, kw) in either layout, from ``initialiser(key, shape, dtype=,
+    device=)``; ``bias`` starts at zero. ``padding`` is an integer, (height, width), ((top, bottom), (left, right)),
+    ``"same"`` or ``"valid"``.
 
     >>> import plugrad
     >>> Conv2d(1, 4, 3, padding=1)(plugrad.ones((2, 1, 8, 8))).shape
@@ -51,7 +53,8 @@ class Conv2d(Module):
         self.groups, self.layout = integer(name, "groups", groups, 1), one_of(name, "layout", layout, LAYOUTS)
         if in_channels % groups or out_channels % groups:
             raise ShapeError(
-                f"{name}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}; use a common divisor"
+                f"{name}: groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}; "
+                "use a common divisor"
             )
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = initial(initialiser, key, shape, dtype, device)

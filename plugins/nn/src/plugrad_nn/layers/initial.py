@@ -14,6 +14,8 @@ Initialiser = Callable[..., Tensor]
 def initial(
     initialiser: Initialiser, key: Tensor | None, shape: tuple[int, ...], dtype: Any, device: str | None
 ) -> Parameter:
-    """A Parameter from an initialiser; a fresh key of the default generator, which ``plugrad.manual_seed`` restarts, stands in for None."""
+    """A Parameter from an initialiser; a fresh key of the default generator, which ``plugrad.manual_seed`` restarts,
+    stands in for None.
+    """
     fresh = plugrad.random.generator().key() if key is None else key
     return Parameter(initialiser(fresh, shape, dtype=dtype, device=device))

@@ -16,8 +16,8 @@ from .initial import Initialiser, initial
 class Linear(Module):
     """x weight^T + bias over the last axis: (..., in_features) -> (..., out_features).
 
-    ``weight`` is (out_features, in_features), from ``initialiser(key, shape, dtype=, device=)``; ``bias`` starts at zero. Without a key
-    the default generator gives one.
+    ``weight`` is (out_features, in_features), from ``initialiser(key, shape, dtype=, device=)``; ``bias`` starts at
+    zero. Without a key the default generator gives one.
 
     >>> import plugrad
     >>> Linear(3, 2)(plugrad.ones((5, 3))).shape
@@ -50,7 +50,7 @@ class Linear(Module):
 
 def _standard_normal(key: Tensor, shape: tuple[int, ...], *, dtype: Any, device: str | None) -> Tensor:
     drawn = plugrad.random.normal(key, shape, dtype=dtype)
-    return drawn.to(plugrad.get_default_device() if device is None else device)  # type: ignore[attr-defined, no-any-return]
+    return drawn.to(plugrad.get_default_device() if device is None else device)
 
 
 class Embedding(Module):

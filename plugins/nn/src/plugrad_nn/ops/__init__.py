@@ -1,5 +1,7 @@
-"""The operations that plugrad-nn owns, one module a family. Importing this module registers them under the prefix ``nn``."""
+"""The operations that plugrad-nn owns, one module a family. Importing this module registers them under the prefix
+``nn``.
+"""
 
-from . import activation, convolution, linear, losses, pooling
+from . import activation, attention, convolution, linear, losses, pooling
 
-__all__ = ["activation", "convolution", "linear", "losses", "pooling"]
+__all__ = ["activation", "attention", "convolution", "linear", "losses", "pooling"]

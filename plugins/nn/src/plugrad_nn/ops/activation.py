@@ -193,7 +193,8 @@ def softplus(x: Tensor) -> Tensor:
 
 
 def gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
-    """Elementwise x * P(Z <= x) for a standard normal Z (Hendrycks, Gimpel 2016); ``approximate="tanh"`` takes their approximation.
+    """Elementwise x * P(Z <= x) for a standard normal Z (Hendrycks, Gimpel 2016); ``approximate="tanh"`` takes their
+    approximation.
 
     >>> import plugrad
     >>> gelu(plugrad.asarray([0.0])).tolist()

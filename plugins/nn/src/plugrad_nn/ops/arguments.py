@@ -1,4 +1,6 @@
-"""Canonical forms of what users write: pairs, paddings, layouts, reductions. Every message names the function that was called."""
+"""Canonical forms of what users write: pairs, paddings, layouts, reductions. Every message names the function that was
+called.
+"""
 
 from __future__ import annotations
 

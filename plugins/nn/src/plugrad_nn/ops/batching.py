@@ -1,4 +1,4 @@
-"""Batching rules shared by the operations of this package: under vmap an operation stays one call where that is cheap."""
+"""Batching rules that the operations share: under vmap an operation stays one call where that is cheap."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ def filled(size: int, x: Tensor, batched: bool) -> Tensor:
 def folded(
     op: Op, size: int, xs: tuple[Tensor, ...], batched: tuple[bool, ...], attrs: dict[str, Any], *rest: Tensor
 ) -> Tensor:
-    """For ops whose axis 0 counts examples: the batch dimension becomes part of it. ``rest`` are operands without examples."""
+    """For ops whose axis 0 counts examples: the batch dimension becomes part of it. ``rest`` are operands without
+    examples.
+    """
     whole = [filled(size, x, b) for x, b in zip(xs, batched, strict=True)]
     out = op(*[x.reshape((size * x.shape[1], *x.shape[2:])) for x in whole], *rest, **attrs)
     return out.reshape((size, whole[0].shape[1], *out.shape[1:]))

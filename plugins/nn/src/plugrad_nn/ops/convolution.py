@@ -1,7 +1,8 @@
 """Two-dimensional convolution (cross-correlation, as everywhere in deep learning) and its two adjoints.
 
-The three operations form a closed family: each is linear in both operands, and the derivatives of each are the other two, so gradients
-of any order stay whole. The decompositions gather the windows into columns and multiply once (im2col: Chellapilla, Puri, Simard 2006).
+The three operations form a closed family: each is linear in both operands, and the derivatives of each are the other
+two, so gradients of any order stay whole. The decompositions gather the windows into columns and multiply once (im2col:
+Chellapilla, Puri, Simard 2006).
 """
 
 from __future__ import annotations
@@ -13,47 +14,20 @@ from plugrad.errors import ShapeError
 
 from .arguments import LAYOUTS, Padding, Pair, floating, integer, one_of, paddings, pair
 from .batching import folded, merged, unmerged
-from .windows import Windows, crop_spatial, pad_spatial, put, spatial, take, windows
+from .layout import channel_axis, from_nchw, image_shape, image_size, spatial_axis, to_cnhw, to_nchw
+from .windows import Windows, crop_spatial, pad_spatial, put, take, windows
 
 _CONCAT = OPS["concat"]
 
 
-def _channel_axis(layout: str) -> int:
-    return 1 if layout == "NCHW" else 3
-
-
-def _size(x: Any, layout: str) -> Pair:
-    """Height and width."""
-    a = spatial(layout)
-    return x.shape[a], x.shape[a + 1]
-
-
-def _image(layout: str, n: int, channels: int, size: Pair) -> tuple[int, ...]:
-    """The shape of images in a layout."""
-    return (n, channels, *size) if layout == "NCHW" else (n, *size, channels)
-
-
-def _nchw(x: Tensor, layout: str) -> Tensor:
-    return x if layout == "NCHW" else permute_dims(x, (0, 3, 1, 2))
-
-
-def _from_nchw(x: Tensor, layout: str) -> Tensor:
-    return x if layout == "NCHW" else permute_dims(x, (0, 2, 3, 1))
-
-
-def _cnhw(x: Tensor, layout: str) -> Tensor:
-    """Channels first, then examples: one product over all examples then needs no sum."""
-    return permute_dims(x, (1, 0, 2, 3) if layout == "NCHW" else (3, 0, 1, 2))
-
-
 def _columns(x: Tensor, w: Windows, axis: int) -> Tensor:
-    """The elements of each window as channels: ``axis`` grows kh * kw times, the last two axes become those of the windows."""
+    """The elements of each window as channels, which ``axis`` counts; the last two axes become those of the windows."""
     parts = take(x, w, x.ndim - 2)
     return parts[0] if len(parts) == 1 else _CONCAT(*parts, axis=axis)
 
 
 def _matrix(w: Tensor, groups: int) -> Tensor:
-    """Weights (out, in / groups, kh, kw) as (groups, out / groups, kh * kw * in / groups), in the order of the columns."""
+    """Weights (out, in / groups, kh, kw) as (groups, out / groups, kh * kw * in / groups), in the columns' order."""
     o, c, kh, kw = w.shape
     return reshape(permute_dims(w, (0, 2, 3, 1)), (groups, o // groups, kh * kw * c))
 
@@ -67,7 +41,10 @@ class _Bilinear(Op):
 
 
 class _Conv2d(_Bilinear):
-    """y[n, o, i, j] = sum over c, u, v of x[n, c, i * stride + u * dilation, j * stride + v * dilation] * w[o, c, u, v], x padded with zeros."""
+    """y[n, o, i, j] = sum over c, u, v of x[n, c, stride * i + dilation * u, stride * j + dilation * v] w[o, c, u, v].
+
+    x is padded with zeros; with groups, output channels of a group see the input channels of that group.
+    """
 
     name = "nn.conv2d"
 
@@ -77,33 +54,34 @@ class _Conv2d(_Bilinear):
             raise ShapeError(
                 f"{self.name}: input of shape {x.shape} and weight of shape {w.shape}; they need 4 axes each, {wanted}"
             )
-        c, o, taken = x.shape[_channel_axis(layout)], w.shape[0], w.shape[1] * groups
+        c, o, taken = x.shape[channel_axis(layout)], w.shape[0], w.shape[1] * groups
         if taken != c:
             raise ShapeError(
-                f"{self.name}: input of shape {x.shape} ({layout}) has {c} channels, but weight of shape {w.shape} with groups={groups} "
-                f"takes {taken}; give the weight {c} / groups input channels, or another layout"
+                f"{self.name}: input of shape {x.shape} ({layout}) has {c} channels, but weight of shape {w.shape} "
+                f"with groups={groups} takes {taken}; give the weight {c} / groups input channels, or another layout"
             )
         if o % groups:
             raise ShapeError(
-                f"{self.name}: {o} output channels of weight {w.shape} do not divide into groups={groups}; use a multiple of groups"
+                f"{self.name}: {o} output channels of weight {w.shape} do not divide into groups={groups}; "
+                "use a multiple of groups"
             )
-        w_ = windows(self.name, x.shape, spatial(layout), (w.shape[2], w.shape[3]), stride, padding, dilation)
-        return Spec(_image(layout, x.shape[0], o, w_.out), x.dtype)
+        found = windows(self.name, x.shape, spatial_axis(layout), (w.shape[2], w.shape[3]), stride, padding, dilation)
+        return Spec(image_shape(layout, x.shape[0], o, found.out), x.dtype)
 
     def decompose(
         self, x: Tensor, w: Tensor, *, stride: Pair, padding: Padding, dilation: Pair, groups: int, layout: str
     ) -> Tensor:
-        found = windows(self.name, x.shape, spatial(layout), (w.shape[2], w.shape[3]), stride, padding, dilation)
-        x = pad_spatial(_nchw(x, layout), padding, 2)
+        found = windows(self.name, x.shape, spatial_axis(layout), (w.shape[2], w.shape[3]), stride, padding, dilation)
+        x = pad_spatial(to_nchw(x, layout), padding, 2)
         n, c, h, wide = x.shape
         columns = _columns(reshape(x, (n, groups, c // groups, h, wide)), found, 2)
         oh, ow = found.out
         y = matmul(_matrix(w, groups), reshape(columns, (n, groups, columns.shape[2], oh * ow)))
-        return _from_nchw(reshape(y, (n, w.shape[0], oh, ow)), layout)
+        return from_nchw(reshape(y, (n, w.shape[0], oh, ow)), layout)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, **attrs: Any) -> Any:
         x, w = xs
-        gx = CONV2D_INPUT_BWD(g, w, size=_size(x, attrs["layout"]), **attrs) if need[0] else None
+        gx = CONV2D_INPUT_BWD(g, w, size=image_size(x, attrs["layout"]), **attrs) if need[0] else None
         gw = CONV2D_WEIGHT_BWD(g, x, kernel=(w.shape[2], w.shape[3]), **attrs) if need[1] else None
         return gx, gw
 
@@ -111,7 +89,7 @@ class _Conv2d(_Bilinear):
         x, w = xs
         if not batched[1]:
             return folded(self, size, (x,), (True,), attrs, w)
-        at = _channel_axis(attrs["layout"])
+        at = channel_axis(attrs["layout"])
         many = merged(size, w, True, 0)
         if not batched[0] and attrs["groups"] == 1:
             return unmerged(size, self(x, many, **attrs), at)
@@ -120,16 +98,18 @@ class _Conv2d(_Bilinear):
 
 
 class _Conv2dInputBwd(_Bilinear):
-    """The adjoint of conv2d in its input: cotangents g of the result and weights w give the cotangent of an input of the given ``size``."""
+    """The adjoint of conv2d in its input: cotangents g of the result and weights w give the cotangent of an input of
+    the given ``size``.
+    """
 
     name = "nn.conv2d_input_bwd"
 
     def spec(
         self, g: Any, w: Any, *, size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int, layout: str
     ) -> Spec:
-        shape = _image(layout, g.shape[0], w.shape[1] * groups, size)
-        found = windows(self.name, shape, spatial(layout), (w.shape[2], w.shape[3]), stride, padding, dilation)
-        _matches(self.name, g, _image(layout, g.shape[0], w.shape[0], found.out))
+        shape = image_shape(layout, g.shape[0], w.shape[1] * groups, size)
+        found = windows(self.name, shape, spatial_axis(layout), (w.shape[2], w.shape[3]), stride, padding, dilation)
+        _matches(self.name, g, image_shape(layout, g.shape[0], w.shape[0], found.out))
         return Spec(shape, g.dtype)
 
     def decompose(
@@ -148,12 +128,12 @@ class _Conv2dInputBwd(_Bilinear):
         n, c = g.shape[0], w.shape[1] * groups
         found = windows(self.name, (n, c, *size), 2, kernel, stride, padding, dilation)
         oh, ow = found.out
-        rows = reshape(_nchw(g, layout), (n, groups, w.shape[0] // groups, oh * ow))
+        rows = reshape(to_nchw(g, layout), (n, groups, w.shape[0] // groups, oh * ow))
         columns = matmul(matrix_transpose(_matrix(w, groups)), rows)
         parts = split(reshape(columns, (n, groups, columns.shape[2], oh, ow)), kernel[0] * kernel[1], axis=2)
         padded = size[0] + sum(padding[0]), size[1] + sum(padding[1])
         x = reshape(put(parts, found, padded, 3), (n, c, *padded))
-        return _from_nchw(crop_spatial(x, padding, 2), layout)
+        return from_nchw(crop_spatial(x, padding, 2), layout)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, size: Pair, **attrs: Any) -> Any:
         """``g`` is a cotangent of an input, so it may take the input's place."""
@@ -166,22 +146,24 @@ class _Conv2dInputBwd(_Bilinear):
         g, w = xs
         if not batched[1]:
             return folded(self, size, (g,), (True,), attrs, w)
-        at = _channel_axis(attrs["layout"])
+        at = channel_axis(attrs["layout"])
         attrs["groups"] *= size
         return unmerged(size, self(merged(size, g, batched[0], at), merged(size, w, True, 0), **attrs), at)
 
 
 class _Conv2dWeightBwd(_Bilinear):
-    """The adjoint of conv2d in its weight: cotangents g of the result and inputs x give the cotangent of weights of the given ``kernel``."""
+    """The adjoint of conv2d in its weight: cotangents g of the result and inputs x give the cotangent of weights of the
+    given ``kernel``.
+    """
 
     name = "nn.conv2d_weight_bwd"
 
     def spec(
         self, g: Any, x: Any, *, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int, layout: str
     ) -> Spec:
-        found = windows(self.name, x.shape, spatial(layout), kernel, stride, padding, dilation)
-        at = _channel_axis(layout)
-        _matches(self.name, g, _image(layout, x.shape[0], g.shape[at], found.out))
+        found = windows(self.name, x.shape, spatial_axis(layout), kernel, stride, padding, dilation)
+        at = channel_axis(layout)
+        _matches(self.name, g, image_shape(layout, x.shape[0], g.shape[at], found.out))
         return Spec((g.shape[at], x.shape[at] // groups, *kernel), g.dtype)
 
     def decompose(
@@ -196,8 +178,8 @@ class _Conv2dWeightBwd(_Bilinear):
         groups: int,
         layout: str,
     ) -> Tensor:
-        found = windows(self.name, x.shape, spatial(layout), kernel, stride, padding, dilation)
-        x, g = pad_spatial(_cnhw(x, layout), padding, 2), _cnhw(g, layout)
+        found = windows(self.name, x.shape, spatial_axis(layout), kernel, stride, padding, dilation)
+        x, g = pad_spatial(to_cnhw(x, layout), padding, 2), to_cnhw(g, layout)  # one product over all examples: no sum
         c, n, h, wide = x.shape
         o, cells = g.shape[0], n * found.out[0] * found.out[1]
         columns = _columns(reshape(x, (groups, c // groups, n, h, wide)), found, 1)
@@ -211,12 +193,12 @@ class _Conv2dWeightBwd(_Bilinear):
         """``g`` is a cotangent of a weight, so it may take the weight's place."""
         gy, x = xs
         to_gy = CONV2D(x, g, **attrs) if need[0] else None
-        to_x = CONV2D_INPUT_BWD(gy, g, size=_size(x, attrs["layout"]), **attrs) if need[1] else None
+        to_x = CONV2D_INPUT_BWD(gy, g, size=image_size(x, attrs["layout"]), **attrs) if need[1] else None
         return to_gy, to_x
 
     def batch(self, size: int, xs: Any, batched: Any, /, **attrs: Any) -> Tensor:
         g, x = xs
-        at = _channel_axis(attrs["layout"])
+        at = channel_axis(attrs["layout"])
         many = merged(size, g, batched[0], at)
         if batched[1] or attrs["groups"] > 1:
             attrs["groups"] *= size
@@ -235,13 +217,16 @@ CONV2D, CONV2D_INPUT_BWD, CONV2D_WEIGHT_BWD = _Conv2d(), _Conv2dInputBwd(), _Con
 
 
 def convolution_padding(name: str, padding: Any, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
-    """Padding in full; ``"same"`` keeps the size of the image (stride 1), with the odd element after it; ``"valid"`` is none."""
+    """Padding in full; ``"same"`` keeps the size of the image (stride 1), with the odd element after it; ``"valid"`` is
+    none.
+    """
     if isinstance(padding, str):
         if one_of(name, "padding", padding, ("same", "valid")) == "valid":
             return (0, 0), (0, 0)
         if stride != (1, 1):
             raise ShapeError(
-                f"{name}: padding='same' with stride {stride} cannot keep the size; use stride 1, or give the padding in numbers"
+                f"{name}: padding='same' with stride {stride} cannot keep the size; "
+                "use stride 1, or give the padding in numbers"
             )
         high, wide = [d * (k - 1) for d, k in zip(dilation, kernel)]
         return (high // 2, high - high // 2), (wide // 2, wide - wide // 2)
@@ -261,9 +246,10 @@ def conv2d(
 ) -> Tensor:
     """Convolve images with ``weight`` (out, in / groups, kh, kw) without flipping it, and add ``bias`` (out,).
 
-    ``x`` is (n, in, h, w), or (n, h, w, in) with ``layout="NHWC"``; one image without n will do. The result has
-    (h + padding - dilation * (kh - 1) - 1) // stride + 1 rows, columns likewise. ``padding`` is an integer, (height, width),
-    ((top, bottom), (left, right)), ``"same"`` or ``"valid"``. Floating dtypes. ShapeError for channels, groups or kernels that do not fit.
+    ``x`` is (n, in, h, w), or (n, h, w, in) with ``layout="NHWC"``; one image without n will do. The result has (h +
+    padding - dilation * (kh - 1) - 1) // stride + 1 rows, columns likewise. ``padding`` is an integer, (height, width),
+    ((top, bottom), (left, right)), ``"same"`` or ``"valid"``. Floating dtypes. ShapeError for channels, groups or
+    kernels that do not fit.
 
     >>> import plugrad
     >>> conv2d(plugrad.ones((1, 1, 3, 3)), plugrad.ones((1, 1, 2, 2))).tolist()
@@ -300,6 +286,7 @@ def conv2d(
     bias = floating(name, "bias", bias, x)
     if bias.shape != (weight.shape[0],):
         raise ShapeError(
-            f"{name}: bias has shape {bias.shape}, but weight {weight.shape} gives {weight.shape[0]} channels; use ({weight.shape[0]},)"
+            f"{name}: bias has shape {bias.shape}, but weight {weight.shape} gives {weight.shape[0]} channels; "
+            f"use ({weight.shape[0]},)"
         )
     return CONV2D(x, weight, **attrs) + (bias if layout == "NHWC" else reshape(bias, (weight.shape[0], 1, 1)))

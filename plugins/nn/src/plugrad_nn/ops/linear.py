@@ -85,7 +85,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x weight^T + bias: (..., in), (out, in), (out,) -> (..., out), of floating dtypes.
 
     >>> import plugrad
-    >>> linear(plugrad.asarray([1.0, 2.0]), plugrad.asarray([[1.0, 1.0], [0.0, 3.0]]), plugrad.asarray([0.5, 0.0])).tolist()
+    >>> weight, bias = plugrad.asarray([[1.0, 1.0], [0.0, 3.0]]), plugrad.asarray([0.5, 0.0])
+    >>> linear(plugrad.asarray([1.0, 2.0]), weight, bias).tolist()
     [3.5, 6.0]
     """
     x = floating("linear", "x", x, weight)

@@ -26,7 +26,9 @@ def _hits(labels: Tensor, classes: int) -> Tensor:
 
 
 def _check_range(name: str, logits: Tensor, labels: Tensor) -> None:
-    """IndexError for a label that names no class. Not where a value is unknown, or would have to be waited for: there the loss becomes inf."""
+    """IndexError for a label that names no class. Not where a value is unknown, or would have to be waited for: there
+    the loss becomes inf.
+    """
     if BACKENDS[labels.be].is_async or labels.size == 0:
         return
     try:
@@ -37,12 +39,15 @@ def _check_range(name: str, logits: Tensor, labels: Tensor) -> None:
     if low < 0 or high >= classes:
         bad = low if low < 0 else high
         raise IndexError(
-            f"{name}: label {bad} is not in 0 to {classes - 1}, the classes of logits {logits.shape}; correct the labels, or give more logits"
+            f"{name}: label {bad} is not in 0 to {classes - 1}, the classes of logits {logits.shape}; "
+            "correct the labels, or give more logits"
         )
 
 
 class _SoftmaxCrossEntropy(Op):
-    """For logits x (..., classes) and integer labels (...): the loss log(sum_j exp(x_j)) - x_label, and for its backward the first term."""
+    """For logits x (..., classes) and integer labels (...): the loss log(sum_j exp(x_j)) - x_label, and for its
+    backward the first term.
+    """
 
     name = "nn.softmax_cross_entropy"
     dtypes = "float"
@@ -57,7 +62,8 @@ class _SoftmaxCrossEntropy(Op):
     def check(self, logits: Any, labels: Any) -> None:
         if labels.dtype.kind not in "iu":
             raise DTypeError(
-                f"{self.name}: labels are {labels.dtype} of shape {labels.shape}; they must be integers, one class number an example"
+                f"{self.name}: labels are {labels.dtype} of shape {labels.shape}; they must be integers, "
+                "one class number an example"
             )
         if logits.ndim < 1 or logits.shape[-1] == 0 or labels.shape != logits.shape[:-1]:
             raise ShapeError(
@@ -71,9 +77,10 @@ class _SoftmaxCrossEntropy(Op):
 
     def decompose(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         top = stop_gradient(max(logits, axis=-1, keepdims=True))
-        total = log(exp(logits - top).sum(axis=-1)) + reshape(top, labels.shape)
-        picked = max(where(_hits(labels, logits.shape[-1]), logits, -float("inf")), axis=-1)
-        return total - picked, total
+        shifted = logits - top
+        total = log(exp(shifted).sum(axis=-1))
+        picked = max(where(_hits(labels, logits.shape[-1]), shifted, -float("inf")), axis=-1)
+        return total - picked, total + reshape(top, labels.shape)
 
     def vjp(self, g: Any, y: Any, xs: Any, need: Any) -> Any:
         logits, labels = xs
@@ -114,10 +121,11 @@ def _reduced(name: str, loss: Tensor, reduction: str) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, labels: Any, *, reduction: str = "mean") -> Tensor:
-    """-log softmax(logits) at the labels: logits (..., classes), integer labels (...); averaged, summed or one an example.
+    """-log softmax(logits) at the labels: logits (..., classes), integer labels (...); averaged, summed or one an
+    example.
 
-    The classes are the last axis. Labels must lie in 0 to classes - 1: IndexError. DTypeError for labels that are no integers,
-    ShapeError for shapes that do not fit.
+    The classes are the last axis. Labels must lie in 0 to classes - 1: IndexError. DTypeError for labels that are no
+    integers, ShapeError for shapes that do not fit.
 
     >>> import plugrad
     >>> cross_entropy(plugrad.asarray([[0.0, 1000.0]]), [1]).item()
@@ -134,7 +142,8 @@ def _same_shape(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor
     target = target if isinstance(target, Tensor) else asarray(target, device=prediction.device)
     if prediction.shape != target.shape:
         raise ShapeError(
-            f"{name}: prediction has shape {prediction.shape}, target {target.shape}; they must agree, nothing is broadcast: reshape one of them"
+            f"{name}: prediction has shape {prediction.shape}, target {target.shape}; "
+            "they must agree, nothing is broadcast: reshape one of them"
         )
     return prediction, target
 
@@ -153,7 +162,8 @@ def mse_loss(prediction: Tensor, target: Any, *, reduction: str = "mean") -> Ten
 
 
 def binary_cross_entropy_with_logits(logits: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
-    """-log of the probability of ``target`` (0 to 1) under sigmoid(logits), elementwise and stable; averaged, summed or each.
+    """-log of the probability of ``target`` (0 to 1) under sigmoid(logits), elementwise and stable; averaged, summed or
+    each.
 
     >>> import plugrad
     >>> binary_cross_entropy_with_logits(plugrad.asarray([1000.0]), plugrad.asarray([1.0])).item()

@@ -1,7 +1,7 @@
 """Maximum and average over sliding windows, with their adjoints.
 
-The maximum of a window belongs to its first element that attains it, as in PyTorch: forward and backward agree on ties. Which element that
-is follows from the input and the result, so no index is kept.
+The maximum of a window belongs to its first element that attains it, as in PyTorch: forward and backward agree on ties.
+Which element that is follows from the input and the result, so no index is kept.
 """
 
 from __future__ import annotations
@@ -13,15 +13,10 @@ from plugrad.errors import ShapeError
 
 from .arguments import LAYOUTS, Padding, Pair, floating, one_of, paddings, pair
 from .batching import folded
-from .windows import Windows, crop_spatial, pad_spatial, put, reduced, shared, spatial, take, windows
+from .layout import image_size, spatial_axis, with_size
+from .windows import Windows, crop_spatial, pad_spatial, put, reduced, shared, take, windows
 
 _INFINITY = float("inf")
-
-
-def _with_size(shape: tuple[int, ...], size: Pair, layout: str) -> tuple[int, ...]:
-    """The shape with another height and width."""
-    a = spatial(layout)
-    return (*shape[:a], *size, *shape[a + 2 :])
 
 
 def _padded(size: Pair, padding: Padding) -> Pair:
@@ -33,13 +28,14 @@ class _Pool(Op):
 
     dtypes = "float"
 
-    def spec(self, x: Any, *, kernel: Pair, stride: Pair, padding: Padding, layout: str) -> Spec:
-        return Spec(_with_size(x.shape, self.windows(x.shape, kernel, stride, padding, layout).out, layout), x.dtype)
+    def spec(self, *xs: Any, **attrs: Any) -> Spec:
+        shape = xs[0].shape
+        return Spec(with_size(shape, self.windows(shape, **attrs).out, attrs["layout"]), xs[0].dtype)
 
     def windows(self, shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Padding, layout: str) -> Windows:
         if len(shape) != 4:
             raise ShapeError(f"{self.name}: input of shape {shape}; it needs 4 axes, {layout}")
-        return windows(self.name, shape, spatial(layout), kernel, stride, padding)
+        return windows(self.name, shape, spatial_axis(layout), kernel, stride, padding)
 
     def batch(self, size: int, xs: Any, batched: Any, /, **attrs: Any) -> Tensor:
         return folded(self, size, xs, batched, attrs)
@@ -52,7 +48,7 @@ class _MaxPool2d(_Pool):
 
     def decompose(self, x: Tensor, *, kernel: Pair, stride: Pair, padding: Padding, layout: str) -> Tensor:
         found = self.windows(x.shape, kernel, stride, padding, layout)
-        return reduced(maximum, _pad_lowest(x, padding, layout), found, spatial(layout))
+        return reduced(maximum, _pad_lowest(x, padding, layout), found, spatial_axis(layout))
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, **attrs: Any) -> Any:
         return (MAX_POOL2D_BWD(g, xs[0], y, **attrs),)
@@ -62,7 +58,9 @@ class _MaxPool2d(_Pool):
 
 
 class _MaxPool2dSelect(_Pool):
-    """The element of t at the place where x is largest, for each window: linear in t, and the adjoint of max_pool2d_bwd."""
+    """The element of t at the place where x is largest, for each window: linear in t, and the adjoint of
+    max_pool2d_bwd.
+    """
 
     name = "nn.max_pool2d_select"
     linear = (0,)
@@ -74,7 +72,7 @@ class _MaxPool2dSelect(_Pool):
     def decompose(
         self, t: Tensor, x: Tensor, y: Tensor, *, kernel: Pair, stride: Pair, padding: Padding, layout: str
     ) -> Tensor:
-        axis = spatial(layout)
+        axis = spatial_axis(layout)
         found = self.windows(x.shape, kernel, stride, padding, layout)
         values = take(_pad_lowest(x, padding, layout), found, axis)
         *parts, chosen = take(pad_spatial(t, padding, axis), found, axis)
@@ -103,14 +101,14 @@ class _MaxPool2dBwd(_Pool):
     def decompose(
         self, g: Tensor, x: Tensor, y: Tensor, *, kernel: Pair, stride: Pair, padding: Padding, layout: str
     ) -> Tensor:
-        axis = spatial(layout)
+        axis = spatial_axis(layout)
         found = self.windows(x.shape, kernel, stride, padding, layout)
         parts, rest = [], g
         for value in take(_pad_lowest(x, padding, layout), found, axis)[:-1]:
             later = rest * (value < y).astype(g.dtype)
             parts.append(rest - later)
             rest = later
-        whole = put([*parts, rest], found, _padded((x.shape[axis], x.shape[axis + 1]), padding), axis)
+        whole = put([*parts, rest], found, _padded(image_size(x, layout), padding), axis)
         return crop_spatial(whole, padding, axis)
 
     def vjp(self, g: Tensor, out: Tensor, xs: Any, need: Any, **attrs: Any) -> Any:
@@ -124,14 +122,13 @@ class _AvgPool2d(_Pool):
     linear = (0,)
 
     def decompose(self, x: Tensor, *, kernel: Pair, stride: Pair, padding: Padding, layout: str) -> Tensor:
-        axis = spatial(layout)
+        axis = spatial_axis(layout)
         found = self.windows(x.shape, kernel, stride, padding, layout)
         total = reduced(add, pad_spatial(x, padding, axis), found, axis)
         return total * (1 / (kernel[0] * kernel[1]))
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, **attrs: Any) -> Any:
-        a = spatial(attrs["layout"])
-        return (AVG_POOL2D_BWD(g, size=(xs[0].shape[a], xs[0].shape[a + 1]), **attrs),)
+        return (AVG_POOL2D_BWD(g, size=image_size(xs[0], attrs["layout"]), **attrs),)
 
 
 class _AvgPool2dBwd(_Pool):
@@ -141,7 +138,7 @@ class _AvgPool2dBwd(_Pool):
     linear = (0,)
 
     def spec(self, g: Any, *, size: Pair, **attrs: Any) -> Spec:
-        shape = _with_size(g.shape, size, attrs["layout"])
+        shape = with_size(g.shape, size, attrs["layout"])
         if g.shape != super().spec(Spec(shape, g.dtype), **attrs).shape:
             raise ShapeError(
                 f"{self.name}: the cotangent has shape {g.shape}, which no pooling of {shape} with {attrs} gives"
@@ -149,8 +146,8 @@ class _AvgPool2dBwd(_Pool):
         return Spec(shape, g.dtype)
 
     def decompose(self, g: Tensor, *, size: Pair, kernel: Pair, stride: Pair, padding: Padding, layout: str) -> Tensor:
-        axis = spatial(layout)
-        found = self.windows(_with_size(g.shape, size, layout), kernel, stride, padding, layout)
+        axis = spatial_axis(layout)
+        found = self.windows(with_size(g.shape, size, layout), kernel, stride, padding, layout)
         share = g * (1 / (kernel[0] * kernel[1]))
         return crop_spatial(shared(share, found, _padded(size, padding), axis), padding, axis)
 
@@ -162,7 +159,7 @@ def _pad_lowest(x: Tensor, padding: Padding, layout: str) -> Tensor:
     """Minus infinity around the image."""
     if padding == ((0, 0), (0, 0)):
         return x
-    a = spatial(layout)
+    a = spatial_axis(layout)
     return pad(x, [(0, 0)] * a + [*padding] + [(0, 0)] * (x.ndim - a - 2), value=-_INFINITY)
 
 
@@ -178,7 +175,8 @@ def _pool(name: str, op: Op, x: Any, kernel_size: Any, stride: Any, padding: Any
     for i in (0, 1):
         if 2 * max(around[i]) > kernel[i]:
             raise ShapeError(
-                f"{name}: padding {around} is more than half of the kernel {kernel}, so some windows would hold nothing else; use less"
+                f"{name}: padding {around} is more than half of the kernel {kernel}, "
+                "so some windows would hold nothing else; use less"
             )
     attrs = {
         "kernel": kernel,
@@ -200,10 +198,11 @@ def max_pool2d(
     padding: int | Pair | Padding = 0,
     layout: str = "NCHW",
 ) -> Tensor:
-    """The largest element of each window of an image (n, c, h, w), or (n, h, w, c) with ``layout="NHWC"``; one image without n will do.
+    """The largest element of each window of an image (n, c, h, w), or (n, h, w, c) with ``layout="NHWC"``; one image
+    without n will do.
 
-    ``stride`` is the window's size by default. Padding, at most half of the window, never wins. Of equal elements the first gets the gradient;
-    a window with NaN gives NaN. Floating dtypes.
+    ``stride`` is the window's size by default. Padding, at most half of the window, never wins. Of equal elements the
+    first gets the gradient; a window with NaN gives NaN. Floating dtypes.
 
     >>> import plugrad
     >>> max_pool2d(plugrad.asarray([[[[1.0, 2.0], [3.0, 4.0]]]]), 2).tolist()
@@ -220,7 +219,8 @@ def avg_pool2d(
     padding: int | Pair | Padding = 0,
     layout: str = "NCHW",
 ) -> Tensor:
-    """The mean of each window of an image (n, c, h, w), or (n, h, w, c) with ``layout="NHWC"``; one image without n will do.
+    """The mean of each window of an image (n, c, h, w), or (n, h, w, c) with ``layout="NHWC"``; one image without n
+    will do.
 
     ``stride`` is the window's size by default. Padding, at most half of the window, counts as zeros. Floating dtypes.
 

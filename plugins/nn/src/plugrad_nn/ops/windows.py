@@ -1,6 +1,8 @@
-"""Sliding windows over two adjacent axes: where they lie, the strided slices that read them, and the adjoint that adds them back.
+"""Sliding windows over two adjacent axes: where they lie, the strided slices that read them, and the adjoint that adds
+them back.
 
-A window operation is written with one slice per element of the window, so that each is one large movement, whatever the backend.
+A window operation is written with one slice per element of the window, so that each is one large movement, whatever the
+backend.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ _SLICE, _PAD = OPS["slice"], OPS["pad"]
 
 
 class Windows(NamedTuple):
-    """Windows of ``kernel`` elements, ``dilation`` apart, every ``stride`` elements; ``out`` of them along each axis."""
+    """Windows of ``kernel`` elements, ``dilation`` apart, every ``stride`` elements; ``out`` of them each way."""
 
     kernel: Pair
     stride: Pair
@@ -38,14 +40,11 @@ class Windows(NamedTuple):
         return self.kernel == self.stride and all(d == 1 or k == 1 for d, k in zip(self.dilation, self.kernel))
 
     def separated(self, width: int) -> tuple[Windows, Windows]:
-        """The same windows in two steps: columns of each window, over an image of this width, then the row of what they gave."""
+        """The same windows in two steps: columns of each window, over an image of this width, then the row of what they
+        gave.
+        """
         (kh, kw), (sh, sw), (dh, dw), (oh, ow) = self
         return Windows((kh, 1), (sh, 1), (dh, 1), (oh, width)), Windows((1, kw), (1, sw), (1, dw), (oh, ow))
-
-
-def spatial(layout: str) -> int:
-    """The axis of the height; the width follows it."""
-    return 2 if layout == "NCHW" else 1
 
 
 def windows(
@@ -98,7 +97,9 @@ def take(x: Tensor, w: Windows, axis: int) -> list[Tensor]:
 
 
 def reduced(f: Callable[[Tensor, Tensor], Tensor], x: Tensor, w: Windows, axis: int) -> Tensor:
-    """``f`` over the elements of each window, for an associative and commutative ``f``: down the columns, then along the rows."""
+    """``f`` over the elements of each window, for an associative and commutative ``f``: down the columns, then along
+    the rows.
+    """
     for step in w.separated(x.shape[axis + 1]):
         x = functools.reduce(f, take(x, step, axis))
     return x
