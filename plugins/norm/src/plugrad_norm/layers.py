@@ -1,4 +1,4 @@
-"""The layers: Modules over the ops of this package. Running statistics are Buffers, draws come from a generator's Buffer."""
+"""The layers: Modules over the ops of this package. Running statistics are Buffers; draws come from a generator."""
 
 from __future__ import annotations
 
@@ -24,11 +24,17 @@ class LayerNorm(pg.Module):
     """
 
     def __init__(
-        self, shape: int | Sequence[int], eps: float = 1e-5, affine: bool = True, *, device: str | None = None, dtype: Any = None
+        self,
+        shape: int | Sequence[int],
+        eps: float = 1e-5,
+        affine: bool = True,
+        *,
+        device: str | None = None,
+        dtype: Any = None,
     ) -> None:
         self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
         if not self.shape or min(self.shape) < 1:
-            raise ShapeError(f"LayerNorm: shape {shape!r} must name at least one trailing dimension, each of size 1 or more")
+            raise ShapeError(f"LayerNorm: shape {shape!r} must name the trailing dimensions, one or more, none empty")
         self.eps = _check_eps("LayerNorm", eps)
         self.weight = pg.Parameter(pg.ones(self.shape, dtype=dtype, device=device)) if affine else None
         self.bias = pg.Parameter(pg.zeros(self.shape, dtype=dtype, device=device)) if affine else None
@@ -37,7 +43,9 @@ class LayerNorm(pg.Module):
         """x (..., *shape) to the same shape."""
         n = len(self.shape)
         if tuple(x.shape[-n:]) != self.shape:
-            raise ShapeError(f"LayerNorm: x has shape {x.shape}; its last {n} must be {self.shape}, the shape this layer was made for")
+            raise ShapeError(
+                f"LayerNorm: x has shape {x.shape}; this layer was made for {self.shape}: its last {n} sizes must be those"
+            )
         w, b = self.weight, self.bias
         if n > 1:
             flat = (math.prod(self.shape),)
@@ -87,7 +95,7 @@ class _BatchNorm(pg.Module):
             self.num_batches = pg.Buffer(count, name=f"{name}.num_batches", reduce=reduce)
 
     def forward(self, x: pg.Tensor) -> pg.Tensor:
-        """x to the same shape: by its own statistics in training (and without running ones), by the running ones else."""
+        """x to the same shape: by its own statistics in training or without running ones, else by the running ones."""
         axis = self._axis(x)
         if self.running_mean is not None and self.running_var is not None and not self.training:
             return normalize(x, self.running_mean, self.running_var, self.weight, self.bias, axis=axis, eps=self.eps)
@@ -105,16 +113,18 @@ class _BatchNorm(pg.Module):
     def _axis(self, x: pg.Tensor) -> int:
         name, axis = type(self).__name__, self.axes[self.layout]
         if x.ndim not in self.ranks:
-            raise ShapeError(f"{name}: x has shape {x.shape}; give {' or '.join(map(str, self.ranks))} dimensions, as in {self.layout}")
+            ranks = " or ".join(map(str, self.ranks))
+            raise ShapeError(f"{name}: x has shape {x.shape}; give {ranks} dimensions, as in {self.layout}")
         axis = axis % x.ndim
         if x.shape[axis] != self.num_features:
             raise ShapeError(
-                f"{name}: x has shape {x.shape}, {x.shape[axis]} channels along axis {axis}; this layer was made for {self.num_features} (layout {self.layout})"
+                f"{name}: x has shape {x.shape}, {x.shape[axis]} channels along axis {axis}; "
+                f"this layer was made for {self.num_features} channels in the layout {self.layout}"
             )
         return axis
 
     def _follow(self, mean: pg.Tensor, var: pg.Tensor) -> None:
-        """Move the running statistics towards those of the batch; the variance is the unbiased one. Refused as a whole or done as a whole."""
+        """Move the running statistics towards the mean and the unbiased variance of the batch: all of them, or none."""
         assert self.running_mean is not None and self.running_var is not None and self.num_batches is not None
         seen = self.num_batches + 1
         rate = 1.0 / seen.astype(self.running_mean.dtype) if self.momentum is None else self.momentum
@@ -125,8 +135,11 @@ class _BatchNorm(pg.Module):
         self.num_batches.assign(seen)
 
     def extra_repr(self) -> str:
-        tracked = self.running_mean is not None
-        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.weight is not None}, track_running_stats={tracked}"
+        affine, tracked = self.weight is not None, self.running_mean is not None
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={affine}, "
+            f"track_running_stats={tracked}, layout={self.layout!r}"
+        )
 
 
 class BatchNorm1d(_BatchNorm):
@@ -155,10 +168,12 @@ class BatchNorm1d(_BatchNorm):
 class BatchNorm2d(_BatchNorm):
     """Batch normalisation of images: (x - mean) / sqrt(var + eps) * weight + bias for each channel.
 
-    In training mean and biased variance are those of the batch, and the Buffers follow: running = (1 - momentum) running + momentum batch, the
-    variance unbiased; ``momentum=None`` keeps the plain average of all batches. In evaluation the running ones are used. ``layout`` is "NCHW" or
-    "NHWC". Under vmap a training layer would get different statistics for each example: call ``eval()``, or say how to reduce a batch of statistics,
-    batch dimension first, to one: ``reduce=lambda t: t.mean(axis=0)``.
+    In training mean and biased variance are those of the batch, and the Buffers follow:
+    running = (1 - momentum) running + momentum batch, the variance unbiased; ``momentum=None`` keeps the plain average
+    of all batches. In evaluation the running ones are used. ``layout`` is "NCHW" or "NHWC".
+
+    Under vmap a training layer would get other statistics for each example: call ``eval()``, or say how to reduce a
+    batch of statistics, the batch dimension first, to one: ``reduce=lambda t: t.mean(axis=0)``.
 
     >>> layer = BatchNorm2d(3)
     >>> layer(pg.ones((2, 3, 4, 4))).shape, layer.num_batches.item()
@@ -184,7 +199,7 @@ class BatchNorm2d(_BatchNorm):
 class Dropout(pg.Module):
     """In training, elements are zero with probability ``p``, else divided by 1 - p; in evaluation the identity.
 
-    Keys come from ``generator`` (a ``plugrad.random.Generator``), or from the default one, which ``plugrad.manual_seed`` restarts.
+    Keys come from ``generator``, a ``plugrad.random.Generator``, or from the default one, which ``manual_seed`` restarts.
 
     >>> Dropout(0.5).eval()(pg.ones(3)).tolist()
     [1.0, 1.0, 1.0]
@@ -192,7 +207,10 @@ class Dropout(pg.Module):
 
     def __init__(self, p: float = 0.5, generator: pg.random.Generator | None = None) -> None:
         if generator is not None and not isinstance(generator, pg.random.Generator):
-            raise TypeError(f"Dropout: generator is a {type(generator).__name__}; give a plugrad.random.Generator(seed), or None for the default one")
+            raise TypeError(
+                f"Dropout: generator is a {type(generator).__name__}; give a plugrad.random.Generator(seed), "
+                "or None for the default one"
+            )
         self.p, self.generator = check_probability("Dropout", p), generator
 
     def forward(self, x: pg.Tensor) -> pg.Tensor:

@@ -53,7 +53,7 @@ class _Attention(Op):
     name = "nn.attention"
     dtypes = "float"
     together = (0, 1, 2)
-    residuals = ()
+    residuals = (1,)
 
     def spec(self, q: Any, k: Any, v: Any, *mask: Any, scale: float, causal: bool) -> tuple[Spec, Spec]:
         fits = q.ndim >= 2 and q.ndim == k.ndim == v.ndim and q.shape[:-2] == k.shape[:-2] == v.shape[:-2]

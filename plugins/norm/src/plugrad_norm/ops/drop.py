@@ -29,7 +29,10 @@ class _Dropout(Op):
         if key.dtype != pg.uint32:
             raise DTypeError(f"{self.name}: the key is {key.dtype}; make a uint32 key with random.key(seed)")
         if key.ndim < 1 or key.shape[-1] != 2 or tuple(key.shape[:-1]) != tuple(x.shape[: key.ndim - 1]):
-            raise ShapeError(f"{self.name}: x has shape {x.shape}, the key {key.shape}; a key has shape (2,), or (..., 2) with the leading sizes of x")
+            raise ShapeError(
+                f"{self.name}: x has shape {x.shape}, the key {key.shape}; "
+                "a key has shape (2,), or (..., 2) with the leading sizes of x"
+            )
         return Spec(tuple(x.shape), x.dtype)
 
     def decompose(self, x: pg.Tensor, key: pg.Tensor, *, p: float) -> pg.Tensor:

@@ -66,11 +66,13 @@ class _LayerNormBwd(Op):
         row = (*x.shape[:-1], 1)
         for label, t, shape in (("g", g, tuple(x.shape)), ("mean", mean, row), ("rstd", rstd, row)):
             if tuple(t.shape) != shape:
-                raise ShapeError(f"{self.name}: {label} has shape {t.shape}, x has shape {x.shape}; {label} must have shape {shape}")
+                raise ShapeError(f"{self.name}: {label} has shape {t.shape}, x {x.shape}; {label} must have shape {shape}")
         vector = Spec((x.shape[-1],), x.dtype)
         return Spec(tuple(x.shape), x.dtype), vector, vector
 
-    def decompose(self, g: pg.Tensor, x: pg.Tensor, w: pg.Tensor, mean: pg.Tensor, rstd: pg.Tensor) -> tuple[pg.Tensor, ...]:
+    def decompose(
+        self, g: pg.Tensor, x: pg.Tensor, w: pg.Tensor, mean: pg.Tensor, rstd: pg.Tensor
+    ) -> tuple[pg.Tensor, ...]:
         rows = tuple(range(x.ndim - 1))
         scale, c = wide(rstd), wide(g)
         h = (wide(x) - wide(mean)) * scale
@@ -79,7 +81,7 @@ class _LayerNormBwd(Op):
         return narrow(x, dx, (c * h).sum(axis=rows), c.sum(axis=rows))
 
     def batch(self, size: int, xs: Any, batched: Any) -> tuple[pg.Tensor, ...]:
-        """dx by the op itself, its rows being independent; dw and db are one for each example, so they are summed here."""
+        """dx by the op itself, its rows being independent; dw and db are one an example, so they are summed here."""
         g, x, mean, rstd = [repeated(size, xs[i], batched[i]) for i in (0, 1, 3, 4)]
         w = xs[2]
         if batched[2]:
@@ -94,7 +96,7 @@ class _LayerNormBwd(Op):
 
 def _check_rows(name: str, x: Any) -> None:
     if x.ndim < 1 or x.shape[-1] == 0:
-        raise ShapeError(f"{name}: x has shape {x.shape}; it needs a last axis with at least one element to normalise over")
+        raise ShapeError(f"{name}: x has shape {x.shape}; it needs a last axis of at least one element to normalise over")
 
 
 def _spread(v: pg.Tensor, rank: int, batched: bool) -> pg.Tensor:

@@ -30,5 +30,6 @@ def check_vectors(name: str, x: Any, n: int, axis: int, **vectors: Any) -> None:
     for label, v in vectors.items():
         if tuple(v.shape) != (n,):
             raise ShapeError(
-                f"{name}: {label} has shape {v.shape}, x has shape {x.shape}; give {label} the shape ({n},), the size of x along axis {axis}"
+                f"{name}: {label} has shape {v.shape}, x has shape {x.shape}; "
+                f"give {label} the shape ({n},), the size of x along axis {axis}"
             )
