@@ -94,6 +94,21 @@ def test_structures_and_constants():
         staged({"x": pg.ones(2), "n": 4})
 
 
+def test_detached_values_stay_constants_in_the_graph():
+    x = pg.asarray([3.0])
+    for cut in (lambda v: v.detach(), pg.stop_gradient):
+        staged = pg.stage(lambda v, cut=cut: pg.sum(v * cut(v)), x)
+        assert pg.grad(staged)(x).tolist() == [3.0]
+        assert pg.jvp(lambda v, cut=cut: v * cut(v), (x,), (pg.ones(1),))[1].tolist() == [3.0]
+
+
+def test_assigned_values_are_not_recorded_by_a_replay():
+    total = pg.zeros(2)
+    staged = pg.stage(lambda x: total.assign(x * 2.0) * 1.0, pg.ones(2))
+    staged(pg.ones(2).requires_grad_())
+    assert total.tolist() == [2.0, 2.0] and not total.requires_grad
+
+
 def test_the_text_form():
     text = str(pg.stage(lambda x: pg.sum(x, axis=0) * 2.0, pg.ones((2, 3))))
     assert (

@@ -7,6 +7,7 @@ This module is the Python Array API namespace of every backend, and holds the tr
 from . import errors, plugins, tree
 from .backend import Backend, Kernel, Spec
 from .checkpointing import checkpoint
+from .compiled import compile
 from .custom import custom_jvp, custom_vjp
 from .dispatch import observe
 from .dtypes import (
@@ -165,6 +166,7 @@ __all__ = [
     "broadcast_to",
     "checkpoint",
     "clip",
+    "compile",
     "complex64",
     "complex128",
     "concat",

@@ -164,6 +164,11 @@ def promotion(mode: str) -> Iterator[None]:
         _strict = before
 
 
+def strict() -> bool:
+    """Whether ``promotion("strict")`` is in force."""
+    return _strict
+
+
 _RANK = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3, "s": 2}
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from . import tree
 from .errors import ShapeError, StateError
+from .state import ACTIVE, state
 from .tensor import Buffer, Parameter, Tensor
 
 M = TypeVar("M", bound="Module")
@@ -41,6 +42,10 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__}: define forward()")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if ACTIVE[0]:
+            level = state().stage
+            if level is not None:
+                level.modules.append(self)
         return self.forward(*args, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:

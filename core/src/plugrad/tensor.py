@@ -74,8 +74,9 @@ class Tensor(InstalledMethods):
     __array_priority__ = 1000
     __hash__ = object.__hash__
 
-    # Installed by ops.creation: an array, number or list as a tensor.
+    # Installed by the ops: an array, number or list as a tensor; a value of an interpreter without its derivative.
     _convert: Callable[..., Tensor]
+    _cut: Callable[[Tensor], Tensor]
 
     def __init__(
         self,
@@ -151,9 +152,14 @@ class Tensor(InstalledMethods):
         return t
 
     def detach(self) -> Tensor:
-        """The same value, off the tape. Writing to either handle does not show in the other."""
+        """The same value as a constant for every kind of differentiation.
+
+        Writes to either handle do not show in the other.
+        """
+        if self.tr is not None:
+            return Tensor._cut(self)
         t = self.clone(None, 0)
-        if self.tr is None and t.base is None:
+        if t.base is None:
             t.base = self.val
         return t
 

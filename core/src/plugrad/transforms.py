@@ -19,7 +19,7 @@ from .tensor import Buffer, Parameter, Tensor
 F = Callable[..., Any]
 
 
-def _tensor(x: Any) -> Any:
+def as_tensor(x: Any) -> Any:
     """A bare number or array counts as a tensor."""
     if not isinstance(x, Tensor) and (isinstance(x, (float, complex)) or hasattr(x, "__array__")):
         return creation.asarray(x)
@@ -28,7 +28,7 @@ def _tensor(x: Any) -> Any:
 
 def as_leaves(x: Any) -> tuple[list[Tensor], list[bool], tree.TreeDef]:
     """Flatten an argument."""
-    return tree.flatten(_tensor(x))
+    return tree.flatten(as_tensor(x))
 
 
 def _named(f: F, what: str) -> str:
@@ -63,7 +63,7 @@ def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
         ]
         result = f(*[build(ts) for ts, (_, _, build) in zip(inputs, flat, strict=True)])
         y, aux = result if has_aux else (result, None)
-        outputs, _, build_y = tree.flatten(_tensor(y), unique=False)
+        outputs, _, build_y = tree.flatten(as_tensor(y), unique=False)
         ends = [plain(t) for t in outputs]
         y = build_y([strip(t, scope) for t in outputs])
         aux = tree.map(lambda t: strip(t, scope), aux)
@@ -84,7 +84,7 @@ def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
 
 
 def _seeds(ends: list[Tensor], cotangent: Any) -> list[tuple[Tensor, Tensor]]:
-    given = tree.flatten(_tensor(cotangent), unique=False)[0]
+    given = tree.flatten(as_tensor(cotangent), unique=False)[0]
     if len(given) != len(ends):
         raise ShapeError(
             f"pullback: {len(given)} cotangents for {len(ends)} outputs; give a tree of the output's structure"
@@ -199,7 +199,7 @@ def _dual(level: JVP, x: Tensor, t: Tensor | None) -> Tensor:
 def _directions(
     leaves: list[Tensor], trained: list[bool], structure: tree.TreeDef, tangent: Any
 ) -> list[Tensor | None]:
-    tangent = _tensor(tangent)
+    tangent = as_tensor(tangent)
     given = tree.leaves(tangent)
     placed = tree.leaves_like(structure, tangent)
     if placed is not None:
@@ -424,21 +424,19 @@ class Staged:
         return str(self.graph)
 
 
-def stage(f: F, *args: Any) -> Staged:
+def stage(f: F, *args: Any, met: list[Any] | None = None) -> Staged:
     """Run ``f`` once on shapes and dtypes, and return its graph as a callable. Nothing is computed and no state is
     changed by staging.
 
     Handles from outside that ``f`` reads are inputs of the graph, read again at each call; those it writes are written
-    back after each call.
+    back after each call. ``met`` receives the Modules that ``f`` calls.
 
     >>> import plugrad
     >>> twice = stage(lambda x: x + x, plugrad.asarray([1.0]))
     >>> twice(plugrad.asarray([4.0])).tolist(), [e.op.name for e in twice.graph.equations]
     ([8.0], ['add'])
     """
-    args = tuple(
-        [creation.asarray(a) if isinstance(a, (float, complex)) or hasattr(a, "__array__") else a for a in args]
-    )
+    args = tuple([as_tensor(a) for a in args])
     leaves, _, structure = as_leaves(args)
     with Stage() as level:
         try:
@@ -450,5 +448,7 @@ def stage(f: F, *args: Any) -> Staged:
             written = [(handle, level.var(handle)) for handle, _ in level.log.handles.values()]
         finally:
             level.log.undo()
+    if met is not None:
+        met.extend(level.modules)
     graph = Graph([t.val for t in inputs], level.equations, results, level.constants, written).simplified()
     return Staged(graph, build_y, structure)

@@ -46,6 +46,7 @@ class Stage(Interpreter):
         self.constants: list[tuple[Tensor, Var]] = []
         self._by_handle: dict[int, Var] = {}
         self._by_value: dict[int, Var] = {}
+        self.modules: list[Any] = []
         self._ids = itertools.count()
 
     def changes(self) -> dict[str, Any]:
@@ -160,7 +161,10 @@ class Graph:
             found = op(*[env[v] for v in inputs], **attrs)
             env.update(zip(outputs, found if type(found) is tuple else (found,), strict=True))
         for handle, v in self.state:
-            handle.rebind(env[v])
+            if handle.is_leaf:
+                handle.assign(env[v])
+            else:
+                handle.rebind(env[v])
         return tuple([env[v] for v in self.outputs])
 
     def __str__(self) -> str:

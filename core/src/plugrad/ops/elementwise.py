@@ -548,6 +548,7 @@ def _operators() -> dict[str, Any]:
 _COMPARISONS = {"eq": equal, "ne": not_equal, "lt": less, "le": less_equal, "gt": greater, "ge": greater_equal}
 install(
     **_operators(),
+    _cut=staticmethod(stop_gradient),
     __neg__=negative,
     __pos__=positive,
     __abs__=abs,

@@ -44,14 +44,13 @@ class LayerNorm(pg.Module):
         n = len(self.shape)
         if tuple(x.shape[-n:]) != self.shape:
             raise ShapeError(
-                f"LayerNorm: x has shape {x.shape}; this layer was made for {self.shape}: its last {n} sizes must be those"
+                f"LayerNorm: x has shape {x.shape}; this layer was made for {self.shape}, which its last {n} sizes must be"
             )
-        w, b = self.weight, self.bias
-        if n > 1:
-            flat = (math.prod(self.shape),)
-            w, b = w if w is None else w.reshape(flat), b if b is None else b.reshape(flat)
-            return layer_norm(x.reshape((*x.shape[:-n], *flat)), w, b, eps=self.eps).reshape(x.shape)
-        return layer_norm(x, w, b, eps=self.eps)
+        if n == 1:
+            return layer_norm(x, self.weight, self.bias, eps=self.eps)
+        flat = (math.prod(self.shape),)
+        w, b = [None if t is None else t.reshape(flat) for t in (self.weight, self.bias)]
+        return layer_norm(x.reshape((*x.shape[:-n], *flat)), w, b, eps=self.eps).reshape(x.shape)
 
     def extra_repr(self) -> str:
         return f"{self.shape}, eps={self.eps}, affine={self.weight is not None}"
@@ -199,7 +198,7 @@ class BatchNorm2d(_BatchNorm):
 class Dropout(pg.Module):
     """In training, elements are zero with probability ``p``, else divided by 1 - p; in evaluation the identity.
 
-    Keys come from ``generator``, a ``plugrad.random.Generator``, or from the default one, which ``manual_seed`` restarts.
+    Keys come from ``generator``, a ``plugrad.random.Generator``, or from the default one; ``manual_seed`` restarts that.
 
     >>> Dropout(0.5).eval()(pg.ones(3)).tolist()
     [1.0, 1.0, 1.0]

@@ -66,7 +66,7 @@ class _LayerNormBwd(Op):
         row = (*x.shape[:-1], 1)
         for label, t, shape in (("g", g, tuple(x.shape)), ("mean", mean, row), ("rstd", rstd, row)):
             if tuple(t.shape) != shape:
-                raise ShapeError(f"{self.name}: {label} has shape {t.shape}, x {x.shape}; {label} must have shape {shape}")
+                raise ShapeError(f"{self.name}: {label} has shape {t.shape}, x {x.shape}; {label} needs shape {shape}")
         vector = Spec((x.shape[-1],), x.dtype)
         return Spec(tuple(x.shape), x.dtype), vector, vector
 
@@ -96,7 +96,9 @@ class _LayerNormBwd(Op):
 
 def _check_rows(name: str, x: Any) -> None:
     if x.ndim < 1 or x.shape[-1] == 0:
-        raise ShapeError(f"{name}: x has shape {x.shape}; it needs a last axis of at least one element to normalise over")
+        raise ShapeError(
+            f"{name}: x has shape {x.shape}; give it a last axis of at least one element to normalise over"
+        )
 
 
 def _spread(v: pg.Tensor, rank: int, batched: bool) -> pg.Tensor:
