@@ -39,7 +39,7 @@ def _static(m: Module) -> list[tuple[str, Any]]:
 
 
 def compile(f: F) -> F:
-    """``f``, staged at the first call with arguments of some structure, shapes, dtypes and devices; replayed afterwards.
+    """``f``, staged at the first call with arguments of some structure, shapes, dtypes, devices; replayed afterwards.
 
     The result composes with every transformation, as ``f`` does. Tensors that ``f`` captures are read anew at each call
     and those it writes are written; a module that changes its mode or another Python attribute is staged again. Python

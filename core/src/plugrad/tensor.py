@@ -385,7 +385,7 @@ def leaked(what: str, t: Tensor) -> LeakedTracerError:
 def _rebuild(cls: type[Tensor], array: np.ndarray, device: str, extras: dict[str, Any]) -> Tensor:
     t = Tensor._convert(array, device=device, copy=True)
     if cls is not Tensor:
-        return cls._from(t, **extras)  # type: ignore[attr-defined, no-any-return]
+        return cls._from(t, **extras)  # type: ignore[attr-defined]
     return t.requires_grad_() if extras["requires_grad"] else t
 
 

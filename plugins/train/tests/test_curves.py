@@ -81,6 +81,7 @@ def test_predictions_are_marked(tmp_path, drawn, shape):
     assert is_png(tmp_path / "p.png")
     cells = drawn[0].axes
     assert [axes.get_title() for axes in cells] == ["0", "1", "9 (is 2)", "3", "4", "5", "", ""]
+    assert drawn[0].get_supxlabel() == "predicted (is true label, where wrong); 5 of 7 right"
     framed = [axes.axison for axes in cells]
     assert framed == [False, False, True] + [False] * 5
     colours = [axes.title.get_color() for axes in cells[:6]]

@@ -68,12 +68,14 @@ def plot_predictions(
     shown = min(limit, len(pixels))
     across = min(columns, shown)
     down = -(-shown // across)
-    figure = _figure("plot_predictions", 1.1 * across, 1.35 * down + 0.2)
+    figure = _figure("plot_predictions", max(1.1 * across, 4.4), 1.35 * down + 0.4)
     cells = figure.subplots(down, across, squeeze=False).ravel()
     for axes in cells:
         axes.set_axis_off()
     for axes, image, wanted, got in zip(cells[:shown], pixels, true.tolist(), guess.tolist(), strict=False):
         _draw(axes, image, *(str(names[k]) if names else str(k) for k in (wanted, got)))
+    right = int(np.sum(true == guess))
+    figure.supxlabel(f"predicted (is true label, where wrong); {right} of {len(true)} right", fontsize=8)
     figure.savefig(path, dpi=120)
 
 
