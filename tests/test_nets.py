@@ -112,8 +112,8 @@ def train(device, steps=5):
         )
         step = optim.Adam(net, learning_rate=0.01)
         losses = []
-        for i in range(steps):
-            x = pg.asarray(image(16, seed=i, size=8).astype(np.float32))
+        for _ in range(steps):
+            x = pg.asarray(image(16, size=8).astype(np.float32))
             labels = pg.asarray(np.arange(16) % 5)
             net.zero_grad()
             loss = nn.cross_entropy(net(x), labels)

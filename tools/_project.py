@@ -128,8 +128,13 @@ class Stopwatch:
     def __init__(self) -> None:
         self.start = time.perf_counter()
 
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.perf_counter() - self.start
+
     def __str__(self) -> str:
-        return f"{time.perf_counter() - self.start:.1f} s"
+        return f"{self.seconds:.1f} s"
 
 
 def use_venv() -> None:

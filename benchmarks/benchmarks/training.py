@@ -34,7 +34,7 @@ class MLPStep(BackendBench):
         self.optimizer = optim.Adam(self.model.parameters(), learning_rate=1e-3)
 
     def loss(self) -> pg.Tensor:
-        return nn.softmax_cross_entropy(self.model(self.batch[0]), self.batch[1])
+        return nn.cross_entropy(self.model(self.batch[0]), self.batch[1])
 
     def compute(self) -> pg.Tensor:
         return self.loss().detach()

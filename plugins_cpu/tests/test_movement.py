@@ -194,9 +194,9 @@ def test_slice_update_into_other_memory(backend: Any) -> None:
 
 def test_slice_update_with_a_value_in_the_same_memory(backend: Any) -> None:
     x = view.from_array(np.arange(6.0))
-    head = backend.kernels["slice"].fn(x, start=(0,), size=(5,), step=(1,))
-    backend.into["slice_update"](x, x, head, start=(1,), size=(5,), step=(1,))
-    assert np.asarray(x).tolist() == [0, 0, 1, 2, 3, 4]
+    turned = backend.kernels["slice"].fn(x, start=(5,), size=(6,), step=(-1,))
+    backend.into["slice_update"](x, x, turned, start=(0,), size=(6,), step=(1,))
+    assert np.asarray(x).tolist() == [5, 4, 3, 2, 1, 0]
 
 
 def test_slice_update_of_another_dtype_raises(call: Any) -> None:

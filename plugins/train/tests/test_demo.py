@@ -81,5 +81,5 @@ def test_the_command_is_registered():
 
 
 def test_the_learning_rate_falls_to_almost_nothing():
-    rates = [demo._cosine(epoch, 15) for epoch in range(15)]
+    rates = [demo._cosine(epoch, 20) for epoch in range(20)]
     assert rates[0] == demo._LEARNING_RATE and np.all(np.diff(rates) < 0) and 0 < rates[-1] < 0.02 * rates[0]

@@ -10,11 +10,12 @@ from .tables cimport load, pg_fn
 from .view cimport PG_CODES, PG_MAX_DIMS, View, fresh, pg_itemsize
 
 cdef extern from "plugrad/contraction_plan.h" nogil:
-    ctypedef void (*pg_gemm_fn)(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const void* a, Py_ssize_t ar, Py_ssize_t ac, const void* b,
-                                Py_ssize_t br, Py_ssize_t bc, void* c, Py_ssize_t cr, void* work) noexcept nogil
+    ctypedef void (*pg_gemm_fn)(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const void* a, Py_ssize_t ar, Py_ssize_t ac,
+                                const void* b, Py_ssize_t br, Py_ssize_t bc, void* c, Py_ssize_t cr,
+                                void* work) noexcept nogil
     ctypedef Py_ssize_t (*pg_gemm_work_fn)(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k) noexcept nogil
-    void pg_gemm_run(pg_plan* lead, char** base, pg_gemm_fn gemm, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const Py_ssize_t* s,
-                     Py_ssize_t itemsize, void* work)
+    void pg_gemm_run(pg_plan* lead, char** base, pg_gemm_fn gemm, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+                     const Py_ssize_t* s, Py_ssize_t itemsize, void* work)
 
 cdef pg_fn GEMM[PG_CODES]
 cdef pg_fn GEMM_WORK[PG_CODES]
@@ -26,9 +27,13 @@ cdef int _check(View a, View b) except -1:
     if a.code != b.code or GEMM[a.code] == NULL:
         raise DTypeError(f"matmul: operands are {a.dtype} and {b.dtype}; cast them to one integer or float dtype")
     if a.ndim < 2 or b.ndim < 2:
-        raise ShapeError(f"matmul: shapes {a.shape} and {b.shape} need at least 2 axes; add an axis of length 1 to a vector")
+        raise ShapeError(
+            f"matmul: shapes {a.shape} and {b.shape} need at least 2 axes; add an axis of length 1 to a vector"
+        )
     if a.dims[a.ndim - 1] != b.dims[b.ndim - 2]:
-        raise ShapeError(f"matmul: shapes {a.shape} and {b.shape} do not fit; the last axis of one is the second last of the other")
+        raise ShapeError(
+            f"matmul: shapes {a.shape} and {b.shape} do not fit; the last axis of one is the second last of the other"
+        )
     return 0
 
 
@@ -43,7 +48,9 @@ cdef int _lead_dims(View a, View b, Py_ssize_t* dims) except -1:
         x = a.dims[ia] if ia >= 0 else 1
         y = b.dims[ib] if ib >= 0 else 1
         if x != y and x != 1 and y != 1:
-            raise ShapeError(f"matmul: the leading axes of {a.shape} and {b.shape} do not broadcast; lengths must be equal or 1")
+            raise ShapeError(
+                f"matmul: the leading axes of {a.shape} and {b.shape} do not broadcast; lengths must be equal or 1"
+            )
         dims[i] = y if x == 1 else x
     dims[ndim - 2] = a.dims[a.ndim - 2]
     dims[ndim - 1] = b.dims[b.ndim - 1]

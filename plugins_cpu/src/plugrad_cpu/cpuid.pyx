@@ -1,4 +1,4 @@
-"""Which instruction sets this processor has, and which one to use. Imports nothing, so that the probe can ask cheaply."""
+"""Which instruction sets this processor has, and which one to use. Imports nothing heavy: the probe asks it."""
 
 import os
 
@@ -18,5 +18,7 @@ def chosen() -> str:
     if wanted in ("", "auto"):
         return names[0]
     if wanted not in names:
-        raise ValueError(f"plugrad-cpu: PLUGRAD_CPU_ISA={wanted} does not run on this processor; use one of {', '.join(names)}")
+        raise ValueError(
+            f"plugrad-cpu: PLUGRAD_CPU_ISA={wanted} does not run on this processor; use one of {', '.join(names)}"
+        )
     return wanted

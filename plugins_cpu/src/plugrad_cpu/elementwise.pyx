@@ -1,4 +1,4 @@
-"""Elementwise ops, comparisons, ``where`` and ``cast``. The drivers are in ``rows``, the loops in ``elementwise.h`` and ``cast.h``.
+"""Elementwise ops, comparisons, ``where``, ``cast``. Drivers: ``rows``; loops: ``elementwise.h``, ``cast.h``.
 
 ``<op>_into(out, ...)`` writes into ``out``, which may be an operand. A Python scalar may stand for one of two operands.
 """

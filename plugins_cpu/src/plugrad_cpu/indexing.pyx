@@ -1,7 +1,6 @@
 """Indexing along one axis: gather, take_along, scatter_add. Indices are checked before anything is written."""
 
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 
 from plugrad.errors import DTypeError, ShapeError
 
@@ -12,7 +11,8 @@ from .view cimport PG_CODES, PG_I8, PG_MAX_DIMS, View, fresh, pg_itemsize, same_
 
 cdef extern from "plugrad/indexing_plan.h" nogil:
     Py_ssize_t pg_wrap_indices(const int64_t* i, int64_t* out, Py_ssize_t n, int64_t length)
-    void pg_gather(char* o, const char* x, const int64_t* i, Py_ssize_t outer, Py_ssize_t length, Py_ssize_t n, Py_ssize_t row)
+    void pg_gather(char* o, const char* x, const int64_t* i, Py_ssize_t outer, Py_ssize_t length, Py_ssize_t n,
+                   Py_ssize_t row)
     void pg_scatter_add(char* o, const char* v, const int64_t* i, Py_ssize_t outer, Py_ssize_t length, Py_ssize_t n,
                         Py_ssize_t inner, Py_ssize_t itemsize, pg_row_fn add)
     void pg_take_along(const pg_plan* q, char** base, Py_ssize_t n, const Py_ssize_t* s, Py_ssize_t itemsize)
@@ -36,7 +36,9 @@ cdef View _checked(str op, View x, View i, Py_ssize_t axis):
         bad = pg_wrap_indices(<const int64_t*>given.data, <int64_t*>out.data, given.size, length)
     if bad >= 0:
         value = (<const int64_t*>given.data)[bad]
-        raise IndexError(f"{op}: index {value} is out of range for axis {axis} of shape {x.shape}; use {-length} to {length - 1}")
+        raise IndexError(
+            f"{op}: index {value} is out of range for axis {axis} of shape {x.shape}; use {-length} to {length - 1}"
+        )
     return out
 
 
@@ -52,7 +54,9 @@ cdef int _indexed_dims(View x, View i, int axis, Py_ssize_t* dims) except -1:
     """The shape of ``x`` with its axis replaced by the axes of ``i``; the number of axes is returned."""
     cdef int k
     if x.ndim + i.ndim - 1 > PG_MAX_DIMS:
-        raise ShapeError(f"gather: shapes {x.shape} and {i.shape} give more than {PG_MAX_DIMS} axes; reshape the indices")
+        raise ShapeError(
+            f"gather: shapes {x.shape} and {i.shape} give more than {PG_MAX_DIMS} axes; reshape the indices"
+        )
     for k in range(axis):
         dims[k] = x.dims[k]
     for k in range(i.ndim):
@@ -87,7 +91,9 @@ cdef int _add_rows(View out, View x, View i, View v, int axis) except -1:
     cdef Py_ssize_t outer, inner
     cdef int ndim
     if v.code != x.code or out.code != x.code or not same_shape(out, x):
-        raise DTypeError(f"scatter_add: {v.dtype} of shape {v.shape} does not add to {x.dtype} of shape {x.shape}; cast it first")
+        raise DTypeError(
+            f"scatter_add: {v.dtype} of shape {v.shape} does not add to {x.dtype} of shape {x.shape}; cast it first"
+        )
     ndim = _indexed_dims(x, i, axis, dims)
     rows = contiguous(broadcast(v, ndim, dims, "scatter_add"))
     if rows.owner is out.owner:
@@ -100,14 +106,15 @@ cdef int _add_rows(View out, View x, View i, View v, int axis) except -1:
     outer = _product(x, 0, axis)
     inner = _product(x, axis + 1, x.ndim)
     with nogil:
-        pg_scatter_add(target.data, rows.data, <const int64_t*>index.data, outer, x.dims[axis], index.size, inner, pg_itemsize[x.code], add)
+        pg_scatter_add(target.data, rows.data, <const int64_t*>index.data, outer, x.dims[axis], index.size, inner,
+                       pg_itemsize[x.code], add)
     if target is not out:
         copy_into(out, target)
     return 0
 
 
 def scatter_add(View x not None, View i not None, View v not None, *, int axis) -> View:
-    """A copy of ``x`` with the rows of ``v`` added at the indices along an axis, repeated ones too, in order. Raises IndexError."""
+    """A copy of ``x`` with the rows of ``v`` added at indices of an axis, in order, repeated ones too. Raises IndexError."""
     cdef View out = fresh(x.ndim, x.dims, x.code)
     _add_rows(out, x, i, v, axis)
     return out

@@ -1,7 +1,7 @@
 """Aligned memory in size classes, with a cache of free blocks and its statistics. Knows no shapes and no dtypes.
 
-The cache is a list per size class, threaded through the free blocks themselves. The GIL guards it: a block is taken and given
-back only while it is held.
+The cache is a list per size class, threaded through the free blocks themselves. The GIL guards it: a block is taken and
+given back only while it is held.
 """
 
 cimport cython
@@ -33,7 +33,7 @@ cdef size_t _misses = 0
 @cython.final
 @cython.freelist(256)
 cdef class Storage:
-    """One block of memory, given back to the cache when the last view of it is gone; or memory lent by another object."""
+    """One block of memory, given back to the cache when its last view is gone; or memory lent by another object."""
 
     def __dealloc__(self):
         if self.data != NULL and self.size_class >= 0:
@@ -121,7 +121,7 @@ def set_cache_limit(size_t bytes) -> None:
 
 
 def statistics() -> dict[str, int]:
-    """Counters in bytes and blocks: what is in use, its peak, what waits for reuse, and how often the cache served a request."""
+    """Bytes and blocks in use, the peak of that, bytes and blocks kept for reuse, and how often reuse was possible."""
     return {
         "live_bytes": _live_bytes,
         "live_blocks": _live_blocks,

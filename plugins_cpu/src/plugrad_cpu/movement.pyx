@@ -1,7 +1,7 @@
-"""Movement: views where strides can express the result (reshape, permute, broadcast_to, slice), copies where they cannot.
+"""Movement: views where strides can express the result (reshape, permute, broadcast_to, slice), else copies.
 
-Every copy of this backend goes through ``copy_into``: a loop nest over both layouts, merged to as few axes as possible, with
-square tiles where the fastest axes of the two differ.
+Every copy of this backend goes through ``copy_into``: a loop nest over both layouts, merged to as few axes as
+possible, with square tiles where the fastest axes of the two differ.
 """
 
 from libc.string cimport memcpy, memset
@@ -13,7 +13,8 @@ from .tables cimport find, pg_row_fn
 from .view cimport PG_MAX_DIMS, View, alias, fresh, fresh_like, pg_itemsize, read_dims, same_shape, settle
 
 cdef extern from "plugrad/movement_plan.h" nogil:
-    ctypedef void (*pg_transpose_fn)(char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+    ctypedef void (*pg_transpose_fn)(char*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                                     Py_ssize_t) noexcept nogil
     void pg_plan_copy(pg_plan* q, char** base, pg_row_fn row, pg_transpose_fn transpose)
 
 cdef enum:
@@ -37,7 +38,9 @@ cdef int copy_into(View out, View x) except -1:
     cdef char* base[2]
     cdef int itemsize = pg_itemsize[x.code]
     if not same_shape(out, x) or out.code != x.code:
-        raise ShapeError(f"copy: {x.shape} {x.dtype} does not fit into {out.shape} {out.dtype}; shapes and dtypes must be equal")
+        raise ShapeError(
+            f"copy: {x.shape} {x.dtype} does not fit into {out.shape} {out.dtype}; shapes and dtypes must be equal"
+        )
     if x.size == 0:
         return 0
     if out.contiguous and x.contiguous:
@@ -88,7 +91,10 @@ cdef View broadcast(View x, int ndim, const Py_ssize_t* dims, str op):
             break
     if lead < 0 or lead > ndim:
         target = tuple([dims[i] for i in range(ndim)])
-        raise ShapeError(f"{op}: shape {x.shape} does not broadcast to {target}; lengths must be equal or 1, aligned at the last axis")
+        raise ShapeError(
+            f"{op}: shape {x.shape} does not broadcast to {target}; "
+            "lengths must be equal or 1, aligned at the last axis"
+        )
     settle(y)
     return y
 
@@ -112,13 +118,17 @@ cdef View region(View x, tuple start, tuple size, tuple step, str op):
     cdef Py_ssize_t first, count, stride, last
     cdef int i
     if len(start) != x.ndim or len(size) != x.ndim or len(step) != x.ndim:
-        raise ShapeError(f"{op}: start {start}, size {size}, step {step} need one entry for each axis of shape {x.shape}")
+        raise ShapeError(
+            f"{op}: start {start}, size {size}, step {step} need one entry for each axis of shape {x.shape}"
+        )
     for i in range(x.ndim):
         first = start[i]
         count = size[i]
         stride = step[i]
-        if count < 0 or (count > 0 and not 0 <= first < x.dims[i]) or (count > 1 and not _inside(first, count, stride, x.dims[i])):
-            raise ShapeError(f"{op}: start {start}, size {size}, step {step} leave shape {x.shape}; every element must lie inside")
+        if count < 0 or (count > 0 and not _inside(first, count, stride, x.dims[i])):
+            raise ShapeError(
+                f"{op}: start {start}, size {size}, step {step} leave shape {x.shape}; every element must lie inside"
+            )
         if count > 0:
             y.data += first * x.strides_[i]
         y.dims[i] = count
@@ -128,9 +138,13 @@ cdef View region(View x, tuple start, tuple size, tuple step, str op):
 
 
 cdef bint _inside(Py_ssize_t first, Py_ssize_t count, Py_ssize_t stride, Py_ssize_t length) noexcept:
-    """Whether ``first + (count - 1) * stride`` is an index below ``length``, without overflow."""
-    if stride >= 0:
-        return stride == 0 or (length - 1 - first) // stride >= count - 1
+    """Whether ``first`` and ``first + (count - 1) * stride`` are indices below ``length``, without overflow."""
+    if not 0 <= first < length:
+        return False
+    if count == 1 or stride == 0:
+        return True
+    if stride > 0:
+        return (length - 1 - first) // stride >= count - 1
     return stride > -length and first // -stride >= count - 1
 
 
@@ -221,7 +235,7 @@ cdef bint _regroup(View x, View y) noexcept:
         nj = ni
         have = old[oi]
         want = 1
-        while want != have or oj == oi:                       # the smallest groups of old and new axes with equal counts
+        while want != have:                 # the smallest groups of old and new axes with equal counts
             if want < have:
                 want *= y.dims[nj]
                 nj += 1
@@ -248,10 +262,14 @@ def pad(View x not None, *, tuple low, tuple high, tuple interior) -> View:
     cdef View out, inner
     cdef int i
     if len(low) != x.ndim or len(high) != x.ndim or len(interior) != x.ndim:
-        raise ShapeError(f"pad: low {low}, high {high}, interior {interior} need one entry for each axis of shape {x.shape}")
+        raise ShapeError(
+            f"pad: low {low}, high {high}, interior {interior} need one entry for each axis of shape {x.shape}"
+        )
     for i in range(x.ndim):
         if low[i] < 0 or high[i] < 0 or interior[i] < 0:
-            raise ShapeError(f"pad: low {low}, high {high}, interior {interior} must be 0 or more; slice to make it smaller")
+            raise ShapeError(
+                f"pad: low {low}, high {high}, interior {interior} must be 0 or more; slice to make it smaller"
+            )
         dims[i] = low[i] + high[i] + x.dims[i] + (interior[i] * (x.dims[i] - 1) if x.dims[i] else 0)
     out = fresh(x.ndim, dims, x.code)
     memset(out.data, 0, out.size * pg_itemsize[x.code])
@@ -272,7 +290,9 @@ def concat(View x not None, *rest, Py_ssize_t axis) -> View:
     for other in rest:
         y = other
         if y.ndim != x.ndim or y.code != x.code:
-            raise ShapeError(f"concat: {y.shape} {y.dtype} does not go with {x.shape} {x.dtype}; ranks and dtypes must be equal")
+            raise ShapeError(
+                f"concat: {y.shape} {y.dtype} does not go with {x.shape} {x.dtype}; ranks and dtypes must be equal"
+            )
         for i in range(x.ndim):
             if i != axis and y.dims[i] != x.dims[i]:
                 raise ShapeError(f"concat: shapes {x.shape} and {y.shape} may differ only along axis {axis}")
@@ -296,7 +316,8 @@ def slice_update(View x not None, View v not None, *, tuple start, tuple size, t
     return out
 
 
-def slice_update_into(View out not None, View x not None, View v not None, *, tuple start, tuple size, tuple step) -> None:
+def slice_update_into(View out not None, View x not None, View v not None, *, tuple start, tuple size,
+                      tuple step) -> None:
     """``slice_update`` that writes into ``out``, which may be ``x``."""
     region(x, start, size, step, "slice_update")
     if out is not x:

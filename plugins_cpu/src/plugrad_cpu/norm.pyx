@@ -1,6 +1,6 @@
 """``norm.layer_norm`` and its backward twin, fused. The loops are in ``norm.h``; the op belongs to plugrad-norm.
 
-Claimed for the last axis with one-dimensional weight and bias of its length; anything else is declined before any effect.
+Claimed for one-dimensional weight and bias of the last axis's length; anything else is declined, before any effect.
 """
 
 from libc.string cimport memcpy, memset
@@ -11,8 +11,9 @@ from .view cimport PG_CODES, PG_MAX_DIMS, View, fresh, pg_itemsize, same_shape
 
 ctypedef void (*forward_fn)(Py_ssize_t rows, Py_ssize_t n, const void* x, const void* w, const void* b, double eps,
                             void* y, void* mean, void* rstd) noexcept nogil
-ctypedef void (*backward_fn)(Py_ssize_t rows, Py_ssize_t n, const void* g, const void* x, const void* w, const void* mean,
-                             const void* rstd, void* dx, void* dw, void* db, void* block) noexcept nogil
+ctypedef void (*backward_fn)(Py_ssize_t rows, Py_ssize_t n, const void* g, const void* x, const void* w,
+                             const void* mean, const void* rstd, void* dx, void* dw, void* db,
+                             void* block) noexcept nogil
 
 cdef pg_fn FORWARD[PG_CODES]
 cdef pg_fn BACKWARD[PG_CODES]

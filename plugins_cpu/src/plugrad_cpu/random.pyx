@@ -14,7 +14,7 @@ cdef philox_fn PHILOX = <philox_fn>find("random", "philox", "u4")
 
 
 def random_bits(View key not None, *, tuple shape) -> View:
-    """uint32 words of shape ``key.shape[:key.ndim - 1] + shape``, each key (two uint32 along the last axis) giving its own stream."""
+    """uint32 words: ``shape`` of them for each key; a key is two uint32 along the last axis."""
     cdef Py_ssize_t dims[PG_MAX_DIMS]
     cdef View keys = contiguous(key), out
     cdef Py_ssize_t i, per_key = 1, count

@@ -1,13 +1,13 @@
 """sum, prod, max, min over any axes; argmax, argmin, cumsum along one. The loops are in ``reduction.h``."""
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 
 from plugrad.errors import ShapeError
 
 from .movement cimport squeezed
 from .plan cimport pg_plan, pg_plan_simplify
 from .tables cimport load, pg_fn, pg_row_fn
-from .view cimport PG_B1, PG_CODES, PG_I8, PG_MAX_DIMS, PG_U1, View, fresh, pg_itemsize, scalar
+from .view cimport PG_B1, PG_CODES, PG_I8, PG_MAX_DIMS, PG_U1, View, fresh, scalar
 
 from .movement import broadcast_to, copy
 
@@ -48,7 +48,9 @@ cdef uint64_t _bits(str op, View x, tuple axis) except? 0:
     cdef Py_ssize_t i
     for i in axis:
         if not 0 <= i < x.ndim or axes >> i & 1:
-            raise ShapeError(f"{op}: axis {axis} does not fit shape {x.shape}; name each axis once, from 0 to {x.ndim - 1}")
+            raise ShapeError(
+                f"{op}: axis {axis} does not fit shape {x.shape}; name each axis once, from 0 to {x.ndim - 1}"
+            )
         axes |= <uint64_t>1 << i
     return axes
 
@@ -69,7 +71,9 @@ cdef View _reduce(str op, pg_fn* by_code, View x, tuple axis, bint keepdims, obj
             fn(&kept, &reduced, x.data, out.data)
     elif out.size > 0:
         if empty_value is None:
-            raise ShapeError(f"{op}: axis {axis} of shape {x.shape} is empty and there is no smallest or largest element of nothing")
+            raise ShapeError(
+                f"{op}: axis {axis} of shape {x.shape} is empty and there is no smallest or largest element of nothing"
+            )
         out = copy(broadcast_to(scalar(empty_value, x.code), shape=out.shape))
     return out if keepdims else squeezed(out, axes)
 

@@ -10,7 +10,7 @@ ctypedef struct Rows:
 cdef int name_rows(Rows* rows, const char* name) except -1
 cdef void run_row(pg_row_fn row, char** p, const Py_ssize_t* s, Py_ssize_t n) noexcept
 cdef void run_plan(pg_row_fn row, pg_plan* plan, char** p, Py_ssize_t n) noexcept
-cdef int start_plan(pg_plan* plan, View out) except -1
+cdef void start_plan(pg_plan* plan, View out) noexcept
 cdef int add_operand(pg_plan* plan, View x, View out, str op) except -1
 cdef View unary(Rows* rows, View x, View out)
 cdef View binary(Rows* rows, object left, object right, View out, bint compare)

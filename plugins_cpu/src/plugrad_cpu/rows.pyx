@@ -1,6 +1,6 @@
-"""The drivers of elementwise rows: one, two or three operands, broadcast NumPy's way, into fresh or given memory. Knows no op.
+"""The drivers of elementwise rows: one, two or three operands, broadcast NumPy's way, into fresh or given memory.
 
-Two roads, the shorter first: C-contiguous operands of one shape are one flat row; anything else is a plan over the strides.
+Two roads: C-contiguous operands of one shape are one flat row; anything else is a plan over the strides. Knows no op.
 """
 
 from libc.string cimport memcmp, memcpy
@@ -15,6 +15,7 @@ from .view cimport (
 
 cdef enum:
     HOLD_GIL_BELOW = 4096                  # elements: releasing and taking the GIL costs more than such a loop
+
 
 cdef int name_rows(Rows* rows, const char* name) except -1:
     """Look up the rows of an op for every dtype."""
@@ -58,7 +59,10 @@ cdef int add_operand(pg_plan* plan, View x, View out, str op) except -1:
                 fits = False
                 break
     if not fits:
-        raise ShapeError(f"{op}: shape {x.shape} does not broadcast to {out.shape}; lengths must be equal or 1, aligned at the last axis")
+        raise ShapeError(
+            f"{op}: shape {x.shape} does not broadcast to {out.shape}; "
+            "lengths must be equal or 1, aligned at the last axis"
+        )
     plan.operands += 1
     return 0
 
@@ -76,21 +80,26 @@ cdef int joint_dims(View x, View y, Py_ssize_t* dims, str op) except -1:
         if a == 1:
             dims[lead + i] = b
         elif b != 1 and a != b:
-            raise ShapeError(f"{op}: shapes {x.shape} and {y.shape} do not broadcast; lengths must be equal or 1, aligned at the last axis")
+            raise ShapeError(
+                f"{op}: shapes {x.shape} and {y.shape} do not broadcast; "
+                "lengths must be equal or 1, aligned at the last axis"
+            )
     return long.ndim
 
 
-cdef int start_plan(pg_plan* plan, View out) except -1:
+cdef void start_plan(pg_plan* plan, View out) noexcept:
+    """A plan over the result alone."""
     plan.operands = 1
     plan.ndim = out.ndim
     memcpy(plan.shape, out.dims, out.ndim * sizeof(Py_ssize_t))
     memcpy(plan.stride[0], out.strides_, out.ndim * sizeof(Py_ssize_t))
-    return 0
 
 
-cdef int check_out(View out, View expected_shape, int code, str op) except -1:
-    if out.code != code or not same_shape(out, expected_shape):
-        raise ShapeError(f"{op}: the result {expected_shape.shape} of code {pg_short_name[code].decode()} does not go into {out!r}")
+cdef int check_out(View out, View like, int code, str op) except -1:
+    if out.code != code or not same_shape(out, like):
+        raise ShapeError(
+            f"{op}: the result {like.shape} of dtype {pg_short_name[code].decode()} does not go into {out!r}"
+        )
     return 0
 
 
@@ -111,7 +120,7 @@ cdef View unary(Rows* rows, View x, View out):
         return out
     p[0] = out.data
     p[1] = x.data
-    if same_layout(out, x):
+    if out.contiguous and x.contiguous:
         s[0] = s[1] = pg_itemsize[x.code]
         run_row(row, p, s, x.size)
         return out
@@ -123,14 +132,6 @@ cdef View unary(Rows* rows, View x, View out):
 
 cdef View no_kernel(Rows* rows, View x):
     raise DTypeError(f"{rows.name.decode()}: not defined for {x.dtype}; cast it first")
-
-
-cdef bint same_layout(View out, View x) noexcept:
-    """Whether a fresh result and its operand run through memory without gaps in the same order.
-
-    A result that is not C-contiguous has the strides of a gapless operand (``fresh_like``), or is an operand itself.
-    """
-    return out.contiguous and x.contiguous
 
 
 # -- two operands
@@ -222,7 +223,9 @@ cdef View select(View c, object left, object right, View out):
         y = right
         x = scalar(left, y.code)
     if c.code != PG_B1 or x.code != y.code:
-        raise DTypeError(f"where: condition {c.dtype} with {x.dtype} and {y.dtype}; use a bool condition and two values of one dtype")
+        raise DTypeError(
+            f"where: condition {c.dtype} with {x.dtype} and {y.dtype}; use a bool condition and two values of one dtype"
+        )
     ndim = joint_dims(x, y, dims, "where")
     ndim = widen(c, dims, ndim, all_dims)
     if out is None:

@@ -6,8 +6,8 @@ Strides are in bytes. Fresh views are C-contiguous.
 
 cimport cython
 from cpython.buffer cimport (
-    PyBUF_ANY_CONTIGUOUS, PyBUF_C_CONTIGUOUS, PyBUF_F_CONTIGUOUS, PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDED_RO, PyBUF_STRIDES,
-    PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+    PyBUF_ANY_CONTIGUOUS, PyBUF_C_CONTIGUOUS, PyBUF_F_CONTIGUOUS, PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDED_RO,
+    PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cpython.object cimport PyObject
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -17,13 +17,14 @@ import numpy as np
 
 from plugrad.errors import DTypeError, ShapeError
 
-from .memory cimport Storage, allocate, borrow
+from .memory cimport allocate, borrow
 
 
 cdef Py_ssize_t LARGEST = <Py_ssize_t>1 << 46          # bytes: about what an address can span
 
 cdef tuple DTYPES = tuple(
-    np.dtype(name) for name in ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
+    np.dtype(name)
+    for name in "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split()
 )
 cdef dict CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
 cdef char[PG_CODES][2] FORMATS
@@ -35,7 +36,7 @@ for _code, _dtype in enumerate(DTYPES):
 @cython.final
 @cython.freelist(256)
 cdef class View:
-    """Pointer, shape, strides and dtype over a shared block of memory. Made without any, it is an empty row of bools."""
+    """Pointer, shape, strides and dtype over a shared block of memory. ``View()`` is an empty row of bools."""
 
     def __cinit__(self):
         self.data = <char*>self.dims
@@ -91,7 +92,10 @@ cdef class View:
         if flags & PyBUF_WRITABLE:
             raise BufferError("View: the memory is read-only; copy it with numpy.array(view)")
         if not self.contiguous and not _layout_allowed(self, flags):
-            raise BufferError(f"View: strides {self.strides} of shape {self.shape} do not fit the request; copy it with numpy.array(view)")
+            raise BufferError(
+                f"View: strides {self.strides} of shape {self.shape} do not fit the request; "
+                "copy it with numpy.array(view)"
+            )
         buffer.buf = self.data
         buffer.obj = self
         buffer.len = self.size * pg_itemsize[self.code]
@@ -191,7 +195,7 @@ cdef View fresh(int ndim, const Py_ssize_t* dims, int code):
 cdef View fresh_like(View x, int code):
     """A new view of the shape of ``x``, for a result computed from it element by element.
 
-    A layout without gaps that is not C order (a transposed array) is kept when the item size is: such loops are then flat.
+    A layout without gaps that is not C order (a transposed array) is kept if the item size is: such loops are flat.
     """
     cdef View y
     if x.contiguous or pg_itemsize[code] != pg_itemsize[x.code] or not _is_dense(x):
@@ -225,7 +229,7 @@ cdef bint _is_dense(View x) noexcept:
 
 
 cdef View alias(View x, int ndim):
-    """A view of the same memory, dtype and first element; the caller fills in dims and strides, then calls ``settle``."""
+    """A view of the same memory, dtype and first element; the caller fills in dims and strides and calls ``settle``."""
     cdef View y = View.__new__(View)
     y.owner = x.owner
     y.data = x.data

@@ -44,7 +44,7 @@ class LayerNorm(pg.Module):
         n = len(self.shape)
         if tuple(x.shape[-n:]) != self.shape:
             raise ShapeError(
-                f"LayerNorm: x has shape {x.shape}; this layer was made for {self.shape}, which its last {n} sizes must be"
+                f"LayerNorm: x has shape {x.shape}, this layer was made for {self.shape}: the last {n} sizes must agree"
             )
         if n == 1:
             return layer_norm(x, self.weight, self.bias, eps=self.eps)
@@ -198,7 +198,7 @@ class BatchNorm2d(_BatchNorm):
 class Dropout(pg.Module):
     """In training, elements are zero with probability ``p``, else divided by 1 - p; in evaluation the identity.
 
-    Keys come from ``generator``, a ``plugrad.random.Generator``, or from the default one; ``manual_seed`` restarts that.
+    Keys come from ``generator``, a ``plugrad.random.Generator``, or from the default one (see ``manual_seed``).
 
     >>> Dropout(0.5).eval()(pg.ones(3)).tolist()
     [1.0, 1.0, 1.0]

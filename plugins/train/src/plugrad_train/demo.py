@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="plugrad demo", description="Train a small convolutional network on handwritten digits."
     )
     parser.add_argument("--device", help="such as numpy, cpu or cuda:0 (default: the best backend here)")
-    parser.add_argument("--epochs", type=int, default=15, help="walks over the training data (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=20, help="walks over the training data (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, default=Path("demo-output"), help="folder for pictures and model (default: %(default)s)"
     )

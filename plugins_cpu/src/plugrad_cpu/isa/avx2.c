@@ -1,5 +1,6 @@
-/* The kernels for AVX2 with FMA; an empty table on other architectures. The whole file is compiled for that instruction set, so
-   every function in it must be static, and nothing outside may call one without asking the processor first (isa.h). */
+/* The kernels for AVX2 with FMA; an empty table on other architectures. The whole file is compiled for that instruction
+   set, so every function in it must be static, and nothing outside may call one without asking the processor first
+   (isa.h). */
 #define PG_ISA avx2
 #if defined(__x86_64__)
 #include <math.h>

@@ -39,7 +39,7 @@ static const char *const pg_short_name[PG_CODES] = {"b1", "i1", "i2", "i4", "i8"
 
 #define PG_INLINE static inline __attribute__((always_inline))
 
-/* Elements of one row never depend on each other; an operand that is the result has the same address at the same index. */
+/* Elements of one row never depend on each other: an operand that is the result has the same address at each index. */
 #if defined(__clang__)
 #define PG_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
@@ -51,8 +51,9 @@ static const char *const pg_short_name[PG_CODES] = {"b1", "i1", "i2", "i4", "i8"
 #define PG_FLOATS(X, OP, E) X(OP, f4, float, E) X(OP, f8, double, E)
 #define PG_WIDE_INTS(X, OP, E) X(OP, i4, int32_t, E) X(OP, i8, int64_t, E)
 #ifdef PG_BASELINE
-#define PG_OTHER_INTS(X, OP, E) \
-    X(OP, i1, int8_t, E) X(OP, i2, int16_t, E) X(OP, u1, uint8_t, E) X(OP, u2, uint16_t, E) X(OP, u4, uint32_t, E) X(OP, u8, uint64_t, E)
+#define PG_OTHER_INTS(X, OP, E)                                                             \
+    X(OP, i1, int8_t, E) X(OP, i2, int16_t, E) X(OP, u1, uint8_t, E) X(OP, u2, uint16_t, E) \
+    X(OP, u4, uint32_t, E) X(OP, u8, uint64_t, E)
 #define PG_BOOL(X, OP, E) X(OP, b1, uint8_t, E)
 #else
 #define PG_OTHER_INTS(X, OP, E)

@@ -4,8 +4,8 @@
 
 #include "plan.h"
 
-typedef void (*pg_gemm_fn)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t ar, ptrdiff_t ac, const void *b, ptrdiff_t br,
-                           ptrdiff_t bc, void *c, ptrdiff_t cr, void *work);
+typedef void (*pg_gemm_fn)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t ar, ptrdiff_t ac,
+                           const void *b, ptrdiff_t br, ptrdiff_t bc, void *c, ptrdiff_t cr, void *work);
 typedef ptrdiff_t (*pg_gemm_work_fn)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k);
 
 /* m x n x k products; `s` are the byte strides of (a rows, a columns, b rows, b columns, c rows). */
@@ -15,12 +15,13 @@ static inline void pg_gemm_run(pg_plan *lead, char *const *base, pg_gemm_fn gemm
     ptrdiff_t index[PG_MAX_DIMS] = {0};
     pg_plan_simplify(lead);
     const int last = lead->ndim - 1;
-    if (last >= 0 && lead->stride[2][last] == 0 && lead->stride[1][last] == m * s[0] && lead->stride[0][last] == m * s[4]) {
+    if (last >= 0 && lead->stride[2][last] == 0 && lead->stride[1][last] == m * s[0] &&
+        lead->stride[0][last] == m * s[4]) {
         m *= lead->shape[last]; /* one b for a whole stack of a: more rows of a single product */
         --lead->ndim;
     }
-    do
-        gemm(m, n, k, p[1], s[0] / itemsize, s[1] / itemsize, p[2], s[2] / itemsize, s[3] / itemsize, p[0], s[4] / itemsize, work);
+    const ptrdiff_t ar = s[0] / itemsize, ac = s[1] / itemsize, br = s[2] / itemsize, bc = s[3] / itemsize;
+    do gemm(m, n, k, p[1], ar, ac, p[2], br, bc, p[0], s[4] / itemsize, work);
     while (pg_plan_next(lead, lead->ndim, index, p));
 }
 

@@ -1,5 +1,5 @@
-/* Indexing along one axis, seen as outer x length x inner: rows of `inner` elements are fetched or added. Indices are int64,
-   contiguous, checked and made non-negative before anything else happens. Independent of the instruction set. */
+/* Indexing along one axis, seen as outer x length x inner: rows of `inner` elements are fetched or added. Indices are
+   int64, contiguous, checked and made non-negative before anything else happens. Independent of the instruction set. */
 #ifndef PLUGRAD_INDEXING_PLAN_H
 #define PLUGRAD_INDEXING_PLAN_H
 
@@ -16,7 +16,8 @@ static inline ptrdiff_t pg_wrap_indices(const int64_t *i, int64_t *out, ptrdiff_
 }
 
 /* o[a, k, :] = x[a, i[k], :], all contiguous, `row` bytes each. */
-static inline void pg_gather(char *o, const char *x, const int64_t *i, ptrdiff_t outer, ptrdiff_t length, ptrdiff_t n, ptrdiff_t row) {
+static inline void pg_gather(char *o, const char *x, const int64_t *i, ptrdiff_t outer, ptrdiff_t length, ptrdiff_t n,
+                             ptrdiff_t row) {
     for (ptrdiff_t a = 0; a < outer; ++a, x += length * row) {
         if (row == 4)
             for (ptrdiff_t k = 0; k < n; ++k, o += 4) *(uint32_t *)o = *(const uint32_t *)(x + i[k] * 4);
@@ -28,8 +29,8 @@ static inline void pg_gather(char *o, const char *x, const int64_t *i, ptrdiff_t
 }
 
 /* o[a, i[k], :] += v[a, k, :], all contiguous, in the order of k; `add` is the row of the op add. */
-static inline void pg_scatter_add(char *o, const char *v, const int64_t *i, ptrdiff_t outer, ptrdiff_t length, ptrdiff_t n,
-                                  ptrdiff_t inner, ptrdiff_t itemsize, pg_row_fn add) {
+static inline void pg_scatter_add(char *o, const char *v, const int64_t *i, ptrdiff_t outer, ptrdiff_t length,
+                                  ptrdiff_t n, ptrdiff_t inner, ptrdiff_t itemsize, pg_row_fn add) {
     const ptrdiff_t s[3] = {itemsize, itemsize, itemsize}, row = inner * itemsize;
     for (ptrdiff_t a = 0; a < outer; ++a, o += length * row)
         for (ptrdiff_t k = 0; k < n; ++k, v += row) {
@@ -40,7 +41,8 @@ static inline void pg_scatter_add(char *o, const char *v, const int64_t *i, ptrd
 }
 
 /* o[.., k, ..] = x[.., i[.., k, ..], ..] for one line. operands of the nest: o, i, x. */
-static inline void pg_take_along(const pg_plan *q, char *const *base, ptrdiff_t n, const ptrdiff_t *s, ptrdiff_t itemsize) {
+static inline void pg_take_along(const pg_plan *q, char *const *base, ptrdiff_t n, const ptrdiff_t *s,
+                                 ptrdiff_t itemsize) {
     char *p[3] = {base[0], base[1], base[2]};
     ptrdiff_t index[PG_MAX_DIMS] = {0};
     do

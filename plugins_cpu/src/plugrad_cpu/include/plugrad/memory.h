@@ -1,5 +1,5 @@
-/* Aligned blocks from the system. Blocks of 4 MB and more start on a huge page and ask for huge pages: touching fresh 4 kB pages
-   costs more than most kernels. */
+/* Aligned blocks from the system. Blocks of 4 MB and more start on a huge page and ask for huge pages: touching fresh 4
+   kB pages costs more than most kernels. */
 #ifndef PLUGRAD_MEMORY_H
 #define PLUGRAD_MEMORY_H
 
@@ -24,7 +24,8 @@ static inline void *pg_block_new(size_t bytes) {
 
 static inline void pg_block_free(void *block) { free(block); }
 
-/* The size class of a request: powers of two in four steps (64, 80, 96, 112, 128, 160, ...), so that at most a fifth is lost. */
+/* The size class of a request: powers of two in four steps (64, 80, 96, 112, 128, 160, ...), so that at most a fifth is
+   lost. */
 static inline int pg_size_class(size_t bytes, size_t *rounded) {
     if (bytes <= PG_ALIGNMENT) {
         *rounded = PG_ALIGNMENT;

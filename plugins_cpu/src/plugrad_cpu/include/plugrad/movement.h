@@ -1,6 +1,6 @@
-/* Copies between layouts, by item size: rows, and square tiles for axes that swap places (reading along a column touches a new
-   cache line for every element; a tile uses each line it has touched). Measured against memcpy: rows at its speed, transposes
-   of large matrices at about a third. */
+/* Copies between layouts, by item size: rows, and square tiles for axes that swap places (reading along a column
+   touches a new cache line for every element; a tile uses each line it has touched). Measured against memcpy: rows
+   at its speed, transposes of large matrices at about a third. */
 #ifndef PLUGRAD_MOVEMENT_H
 #define PLUGRAD_MOVEMENT_H
 
@@ -24,19 +24,19 @@
     }
 
 /* rows x columns, `ro`, `co` the result's strides, `ri`, `ci` the operand's. */
-#define PG_DEFINE_TRANSPOSE(OP, S, T, EXPR)                                                                         \
+#define PG_DEFINE_TRANSPOSE(OP, S, T, EXPR)                                                                          \
     static void transpose_##S(char *o, const char *x, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t ro, ptrdiff_t co, \
-                              ptrdiff_t ri, ptrdiff_t ci) {                                                         \
-        for (ptrdiff_t r = 0; r < rows; r += PG_TILE)                                                               \
-            for (ptrdiff_t c = 0; c < columns; c += PG_TILE) {                                                      \
-                const ptrdiff_t rn = rows - r < PG_TILE ? rows - r : PG_TILE;                                       \
-                const ptrdiff_t cn = columns - c < PG_TILE ? columns - c : PG_TILE;                                 \
-                for (ptrdiff_t i = 0; i < rn; ++i) {                                                                \
-                    char *to = o + (r + i) * ro + c * co;                                                           \
-                    const char *from = x + (r + i) * ri + c * ci;                                                   \
-                    for (ptrdiff_t j = 0; j < cn; ++j) PG_AT(T, to, j * co) = PG_AT(const T, from, j * ci);         \
-                }                                                                                                   \
-            }                                                                                                       \
+                              ptrdiff_t ri, ptrdiff_t ci) {                                                          \
+        for (ptrdiff_t r = 0; r < rows; r += PG_TILE)                                                                \
+            for (ptrdiff_t c = 0; c < columns; c += PG_TILE) {                                                       \
+                const ptrdiff_t rn = rows - r < PG_TILE ? rows - r : PG_TILE;                                        \
+                const ptrdiff_t cn = columns - c < PG_TILE ? columns - c : PG_TILE;                                  \
+                for (ptrdiff_t i = 0; i < rn; ++i) {                                                                 \
+                    char *to = o + (r + i) * ro + c * co;                                                            \
+                    const char *from = x + (r + i) * ri + c * ci;                                                    \
+                    for (ptrdiff_t j = 0; j < cn; ++j) PG_AT(T, to, j * co) = PG_AT(const T, from, j * ci);          \
+                }                                                                                                    \
+            }                                                                                                        \
     }
 
 #ifdef PG_BASELINE

@@ -1,5 +1,5 @@
-/* The copy driver: like plan.h, but where the operand is fastest along another axis than the result, those two axes go through
-   a tiled transpose. */
+/* The copy driver: like plan.h, but where the operand is fastest along another axis than the result, those two axes go
+   through a tiled transpose. */
 #ifndef PLUGRAD_MOVEMENT_PLAN_H
 #define PLUGRAD_MOVEMENT_PLAN_H
 
@@ -27,7 +27,8 @@ static inline void pg_plan_copy(pg_plan *q, char *const *base, pg_row_fn row, pg
         return;
     }
     const int last = q->ndim - 1;
-    for (int j = tile; j < last - 1; ++j) pg_plan_swap(q, j, j + 1); /* the tile is the last two axes, the nest the others */
+    /* the tile becomes the last two axes, the nest the others */
+    for (int j = tile; j < last - 1; ++j) pg_plan_swap(q, j, j + 1);
     const ptrdiff_t *so = q->stride[0] + last - 1, *sx = q->stride[1] + last - 1;
     ptrdiff_t index[PG_MAX_DIMS] = {0};
     char *p[2] = {base[0], base[1]};

@@ -1,5 +1,6 @@
-/* The driver above all elementwise rows: a loop nest over the operands' strides, with axes ordered by the result's strides and
-   neighbouring axes merged where every operand allows it. Independent of the instruction set; touches no data itself. */
+/* The driver above all elementwise rows: a loop nest over the operands' strides, with axes ordered by the result's
+   strides and neighbouring axes merged where every operand allows it. Independent of the instruction set; touches no
+   data itself. */
 #ifndef PLUGRAD_PLAN_H
 #define PLUGRAD_PLAN_H
 
@@ -40,8 +41,9 @@ static inline void pg_plan_simplify(pg_plan *q) {
             ++n;
         }
     q->ndim = n;
+    const ptrdiff_t *s = q->stride[0];
     for (int i = 1; i < n; ++i)
-        for (int j = i; j > 0 && pg_magnitude(q->stride[0][j]) > pg_magnitude(q->stride[0][j - 1]); --j) pg_plan_swap(q, j, j - 1);
+        for (int j = i; j > 0 && pg_magnitude(s[j]) > pg_magnitude(s[j - 1]); --j) pg_plan_swap(q, j, j - 1);
     for (int i = n - 2; i >= 0; --i)
         if (pg_plan_mergeable(q, i, i + 1)) {
             q->shape[i + 1] *= q->shape[i];
@@ -50,7 +52,8 @@ static inline void pg_plan_simplify(pg_plan *q) {
         }
 }
 
-/* Move all pointers to the next place of the first `axes` axes, the last of them fastest; 0 when all places have been visited. */
+/* Move all pointers to the next place of the first `axes` axes, the last of them fastest; 0 when all places have been
+   visited. */
 static inline int pg_plan_next(const pg_plan *q, int axes, ptrdiff_t *index, char **p) {
     for (int axis = axes - 1; axis >= 0; --axis) {
         if (++index[axis] < q->shape[axis]) {

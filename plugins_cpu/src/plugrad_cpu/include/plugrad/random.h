@@ -1,5 +1,6 @@
-/* Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"): four words for each counter.
-   The normative generator of plugrad: key (k0, k1), counter (e / 4 low, e / 4 high, 0, 0), lane e % 4 for element e. */
+/* Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"): four words for each
+   counter. The normative generator of plugrad: key (k0, k1), counter (e / 4 low, e / 4 high, 0, 0), lane e % 4 for
+   element e. */
 #ifndef PLUGRAD_RANDOM_H
 #define PLUGRAD_RANDOM_H
 

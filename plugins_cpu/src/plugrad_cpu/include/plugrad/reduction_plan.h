@@ -1,4 +1,5 @@
-/* The axes of a reduction as two loop nests over the operand, and the choice between folding along rows and across them. */
+/* The axes of a reduction as two loop nests over the operand, and the choice between folding along rows and across
+   them. */
 #ifndef PLUGRAD_REDUCTION_PLAN_H
 #define PLUGRAD_REDUCTION_PLAN_H
 
@@ -15,8 +16,8 @@ static inline void pg_plan_push(pg_plan *q, ptrdiff_t length, ptrdiff_t s0, ptrd
 }
 
 /* Bit i of `axes` says that axis i is reduced; `so` are the result's strides with the reduced axes kept at length 1. */
-static inline void pg_reduction_plans(int ndim, const ptrdiff_t *shape, const ptrdiff_t *s, const ptrdiff_t *so, uint64_t axes,
-                                      pg_plan *kept, pg_plan *reduced) {
+static inline void pg_reduction_plans(int ndim, const ptrdiff_t *shape, const ptrdiff_t *s, const ptrdiff_t *so,
+                                      uint64_t axes, pg_plan *kept, pg_plan *reduced) {
     kept->operands = 2;
     reduced->operands = 1;
     kept->ndim = reduced->ndim = 0;

@@ -1,11 +1,12 @@
-/* exp, log, tanh as straight-line scalar code without branches or tables, so that the compiler turns a loop of calls into
-   vector code for any instruction set. Whole range: subnormal arguments and results, infinities, NaN. Errors measured against
-   long double (tests/test_vecmath.py holds them to 4 ulp).
+/* exp, log, tanh as straight-line scalar code without branches or tables, so that the compiler turns a loop of calls
+   into vector code for any instruction set. Whole range: subnormal arguments and results, infinities, NaN. Errors
+   measured against long double (tests/test_vecmath.py holds them to 4 ulp).
 
-   exp    x = n ln2 + r, |r| <= ln2/2, with ln2 in two parts; Taylor polynomial of e^r - 1 - r, whose first dropped term is
-          below a tenth of an ulp; 2^n applied in two steps so that overflow and gradual underflow come out of the products.
-   log    x = 2^e m, sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f): log m = 2 artanh s = f - s (f - R(s^2)), R the
-          series 2 s^2 (1/3 + s^2/5 + ...).
+   exp    x = n ln2 + r, |r| <= ln2/2, with ln2 in two parts; Taylor polynomial of e^r - 1 - r, whose first dropped
+          term is below a tenth of an ulp; 2^n applied in two steps so that overflow and gradual underflow come out
+          of the products.
+   log    x = 2^e m, sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f): log m = 2 artanh s = f - s (f - R(s^2)), R
+          the series 2 s^2 (1/3 + s^2/5 + ...).
    tanh   E / (E + 2) with E = e^{2|x|} - 1 = 2^n (e^r - 1) + (2^n - 1), exact to rounding also near 0. */
 #ifndef PLUGRAD_VECMATH_H
 #define PLUGRAD_VECMATH_H
@@ -68,7 +69,8 @@ PG_INLINE double pg_exp_f8(double x) {
     const double t = c * 1.44269504088896340736 + PG_ROUND_F8, n = t - PG_ROUND_F8;
     const double r = (c - n * 0x1.62e42feep-1) - n * 0x1.a39ef35793c76p-33;
     const int64_t k = pg_bits_f8(t) - pg_bits_f8(PG_ROUND_F8);
-    const int64_t half = (int64_t)((uint64_t)(k + 4096) >> 1) - 2048; /* k >> 1: no 64-bit arithmetic shift before AVX-512 */
+    /* k >> 1: there is no arithmetic shift of 64 bits before AVX-512 */
+    const int64_t half = (int64_t)((uint64_t)(k + 4096) >> 1) - 2048;
     return (1.0 + pg_expm1_small_f8(r)) * pg_pow2_f8(half) * pg_pow2_f8(k - half);
 }
 
@@ -89,7 +91,8 @@ PG_INLINE float pg_log_f4(float x) {
 }
 
 PG_INLINE double pg_log_f8(double x) {
-    const double lift = x < 2.2250738585072014e-308 ? 4503599627370496.0 : 1.0, bias = x < 2.2250738585072014e-308 ? 52.0 : 0.0;
+    const double lift = x < 2.2250738585072014e-308 ? 4503599627370496.0 : 1.0;
+    const double bias = x < 2.2250738585072014e-308 ? 52.0 : 0.0;
     const int64_t i = pg_bits_f8(x * lift);
     const uint64_t up = (uint64_t)(i - 0x3fe6a09e667f3bcd) + ((uint64_t)1 << 62); /* keeps the shift logical */
     const uint64_t e = up >> 52;                                                 /* exponent + 1024 */

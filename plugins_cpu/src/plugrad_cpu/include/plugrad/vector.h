@@ -1,5 +1,5 @@
-/* Vector types of the instruction set's width, by GCC's and Clang's extension: arithmetic and comparisons are element by element,
-   loads need no alignment. On a narrower machine the compiler splits them. */
+/* Vector types of the instruction set's width, by GCC's and Clang's extension: arithmetic and comparisons are element
+   by element, loads need no alignment. On a narrower machine the compiler splits them. */
 #ifndef PLUGRAD_VECTOR_H
 #define PLUGRAD_VECTOR_H
 

@@ -1,0 +1,232 @@
+"""The base of optimizers: pure ``init`` and ``update`` over trees, and ``step()`` over them for ``backward()``.
+
+The learning rate is a Buffer and the count of steps a tensor, both on the reference backend, as random generators are:
+a staged step reads them anew at each call, and nothing has to be made again when they change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import plugrad as pg
+from plugrad.errors import RecordingError, ShapeError
+
+from . import saving, structure
+from .checks import number
+from .ops import working_dtype
+
+HOST = "numpy"
+Scalars = tuple[pg.Tensor, ...]
+Slots = dict[str, pg.Tensor]
+State = dict[str, Slots]
+
+
+class Optimizer:
+    """Subclasses name the ``moments`` that a parameter has, give the scalars of a step, and take it.
+
+    ``params`` is a Module, a Parameter, or a list, tuple or dict of these; it may be left out where only ``init`` and
+    ``update`` are used. State is a dict: for each parameter's path, its moments and ``step``, the count of its steps.
+    """
+
+    moments: tuple[str, ...] = ()
+
+    def __init__(self, params: Any, learning_rate: float) -> None:
+        rate = pg.asarray(_checked_rate(self.name, learning_rate), dtype=pg.float64, device=HOST)
+        self._rate = pg.Buffer(rate, name=f"{self.name}.learning_rate")
+        self._handles: structure.Leaves | None = None
+        self._state: State = {}
+        if params is not None:
+            params = list(params) if isinstance(params, Iterator) else params
+            self._handles = structure.trained(self.name, params)
+            _check_leaves(self.name, self._handles)
+            self._state = _held(self.init(params))
+
+    @property
+    def name(self) -> str:
+        """The name in messages."""
+        return type(self).__name__
+
+    @property
+    def learning_rate(self) -> float:
+        """The step size. It may be set at any time; a staged step follows."""
+        return float(self._rate.item())
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        rate = _checked_rate(f"{self.name}.learning_rate", value)
+        self._rate.assign(pg.asarray(rate, dtype=pg.float64, device=HOST))
+
+    def __repr__(self) -> str:
+        return f"{self.name}(learning_rate={self.learning_rate})"
+
+    # -- what a subclass fills in
+
+    def _scalars(self, rate: pg.Tensor, count: pg.Tensor | None) -> Scalars:
+        """The 0-d operands, float64, of a parameter's step number ``count`` (from 1; None without moments)."""
+        raise NotImplementedError
+
+    def _advance(self, p: pg.Tensor, g: pg.Tensor, slots: Slots, scalars: Scalars) -> tuple[pg.Tensor, Slots]:
+        """The parameter and its moments after a step."""
+        raise NotImplementedError
+
+    # -- pure functions over trees
+
+    def init(self, params: Any) -> State:
+        """The state of a run that begins at ``params``: moments of zero, float32 for half precision, and no steps."""
+        leaves = structure.trained(f"{self.name}.init", params)
+        count = pg.asarray(0, device=HOST)
+        state: State = {}
+        for path, p in leaves.items():
+            state[path] = {slot: p.zeros_like(dtype=working_dtype(p.dtype)) for slot in self.moments}
+            if self.moments:
+                state[path]["step"] = count
+        return state
+
+    def update(self, grads: Any, state: State, params: Any, learning_rate: Any = None) -> tuple[Any, State]:
+        """(params, state) after one step; changes neither its arguments nor the optimizer, and can be differentiated.
+
+        ``grads`` has the structure of ``params``, as ``grad`` returns it; a parameter whose gradient is None stays.
+        ``learning_rate``, a number or 0-d tensor, takes the place of the optimizer's own. A Module comes back as a copy
+        with new Parameters and the same Buffers. ShapeError where structures or shapes do not agree, RecordingError
+        where no parameter has a gradient.
+        """
+        where = f"{self.name}.update"
+        leaves = structure.trained(where, params)
+        found = structure.aligned(where, params, grads)
+        if all(g is None for g in found.values()):
+            raise RecordingError(f"{where}: no parameter has a gradient; give what grad(loss)(params) returns")
+        saving.check_state(where, self.moments, leaves, state)
+        step = _Step(self, self._rate if learning_rate is None else _as_rate(where, learning_rate))
+        after, new = dict(state), {}
+        for path, p in leaves.items():
+            g = found[path]
+            if g is not None:
+                new[id(p)], after[path] = step.take(p, g, state[path])
+        return structure.rebuilt(params, new), after
+
+    # -- over backward()
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient in ``.grad``; the others and their state stay.
+
+        RecordingError where none has one, ShapeError where one has another shape than its parameter.
+        """
+        handles = self._own("step")
+        found = {path: p.grad for path, p in handles.items() if p.grad is not None}
+        if not found:
+            raise RecordingError(f"{self.name}.step: no parameter has a gradient; call loss.backward() before step()")
+        for path, g in found.items():
+            if g.shape != handles[path].shape:
+                raise ShapeError(
+                    f"{self.name}.step: the gradient of {path!r} has shape {g.shape}, the parameter "
+                    f"{handles[path].shape}; call zero_grad() and backward() again"
+                )
+        with pg.no_grad():
+            _settle(self._state, found, handles)
+            step = _Step(self, self._rate)
+            for path, g in found.items():
+                slots = self._state[path]
+                new, after = step.take(handles[path], g, slots)
+                handles[path].assign(new)
+                for slot in self.moments:
+                    slots[slot].assign(after[slot])
+            step.keep_counts()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for p in self._own("zero_grad").values():
+            p.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a run needs to go on, flat: ``learning_rate``, and by path each parameter's moments and ``step``."""
+        self._own("state_dict")
+        return {"learning_rate": self.learning_rate, **saving.flattened(self._state)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``state_dict`` returned, tensors or arrays. It is checked before anything is changed."""
+        where = f"{self.name}.load_state_dict"
+        handles = self._own("load_state_dict")
+        saving.check_saved(where, self.moments, handles, state)
+        rate = _checked_rate(where, state["learning_rate"])
+        saving.restore(self.moments, self._state, state)
+        self.learning_rate = rate
+
+    def _own(self, method: str) -> structure.Leaves:
+        if self._handles is None:
+            raise RecordingError(
+                f"{self.name}.{method}: this optimizer was made without params; make it with {self.name}(params, ...), "
+                "or use init() and update()"
+            )
+        return self._handles
+
+
+class _Step:
+    """One step of all parameters: scalars are made once for each count, dtype and device that occurs."""
+
+    def __init__(self, optimizer: Optimizer, rate: pg.Tensor) -> None:
+        self.optimizer, self.rate = optimizer, rate
+        self._counts: dict[int, tuple[pg.Tensor | None, pg.Tensor | None, Scalars]] = {}
+        self._placed: dict[tuple[Any, ...], Scalars] = {}
+
+    def take(self, p: pg.Tensor, g: pg.Tensor, slots: Slots) -> tuple[pg.Tensor, Slots]:
+        old = slots.get("step")
+        if id(old) not in self._counts:
+            new = None if old is None else old + 1
+            self._counts[id(old)] = old, new, self.optimizer._scalars(self.rate, new)
+        _, count, scalars = self._counts[id(old)]
+        key = (id(old), p.dtype, p.device)
+        if key not in self._placed:
+            work = working_dtype(p.dtype)
+            self._placed[key] = tuple([s.astype(work).to(p.device) for s in scalars])
+        fresh, moments = self.optimizer._advance(p, g.to(p.device).astype(p.dtype), slots, self._placed[key])
+        return fresh, moments if count is None else {**moments, "step": count}
+
+    def keep_counts(self) -> None:
+        """Write the counts back to the handles they came from."""
+        for old, new, _ in self._counts.values():
+            if old is not None and new is not None:
+                old.assign(new)
+
+
+def _held(state: State) -> State:
+    """The state in handles that are written in place, so that stage and compile see the writes."""
+    made: dict[int, pg.Buffer] = {}
+    for slots in state.values():
+        for t in slots.values():
+            made.setdefault(id(t), pg.Buffer(t, name="an optimizer's state"))
+    return {path: {slot: made[id(t)] for slot, t in slots.items()} for path, slots in state.items()}
+
+
+def _settle(state: State, found: Mapping[str, Any], handles: structure.Leaves) -> None:
+    """State follows its parameter to another device; parameters that stay get a count apart from those that move."""
+    moving = {id(slots["step"]) for path, slots in state.items() if path in found and "step" in slots}
+    apart: dict[int, pg.Tensor] = {}
+    for path, slots in state.items():
+        for slot, t in slots.items():
+            if slot != "step" and t.device != handles[path].device:
+                slots[slot] = pg.Buffer(t.detach().to(handles[path].device), name="an optimizer's state")
+        count = slots.get("step")
+        if count is not None and path not in found and id(count) in moving:
+            slots["step"] = apart.setdefault(id(count), pg.Buffer(count, name="an optimizer's state"))
+
+
+def _check_leaves(name: str, handles: structure.Leaves) -> None:
+    for path, p in handles.items():
+        if not isinstance(p, pg.Parameter) and not p.is_leaf:
+            raise RecordingError(
+                f"{name}: params hold at {path!r} a tensor that backward() gives no gradient to; "
+                "make it a Parameter, or call .requires_grad_() on it first"
+            )
+
+
+def _checked_rate(where: str, value: Any) -> float:
+    return number(where, "learning_rate", value.item() if hasattr(value, "item") else value, 0.0)
+
+
+def _as_rate(where: str, rate: Any) -> pg.Tensor:
+    if not isinstance(rate, pg.Tensor):
+        return pg.asarray(_checked_rate(where, rate), dtype=pg.float64, device=HOST)
+    if rate.shape != ():
+        raise ShapeError(f"{where}: learning_rate has shape {rate.shape}; give a number or a 0-d tensor")
+    return rate.to(HOST).astype(pg.float64)
