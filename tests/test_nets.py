@@ -108,7 +108,13 @@ def train(device, steps=5):
     pg.manual_seed(11)
     with pg.device(device):
         net = nn.Sequential(
-            nn.Conv2d(1, 4, 3, padding=1), norm.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), norm.Dropout(0.3), nn.Linear(64, 5)
+            nn.Conv2d(1, 4, 3, padding=1, bias=False),
+            norm.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            norm.Dropout(0.3),
+            nn.Linear(64, 5),
         )
         step = optim.Adam(net, learning_rate=0.01)
         losses = []

@@ -114,7 +114,7 @@ cdef int _add_rows(View out, View x, View i, View v, int axis) except -1:
 
 
 def scatter_add(View x not None, View i not None, View v not None, *, int axis) -> View:
-    """A copy of ``x`` with the rows of ``v`` added at indices of an axis, in order, repeated ones too. Raises IndexError."""
+    """A copy of ``x`` with the rows of ``v`` added at indices of an axis, in order, repeated ones too, or IndexError."""
     cdef View out = fresh(x.ndim, x.dims, x.code)
     _add_rows(out, x, i, v, axis)
     return out
