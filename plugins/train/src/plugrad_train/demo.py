@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.device is None:
         run(options.epochs, options.out, options.seed)
     else:
-        if True:
+        with plugrad.device(options.device):
             run(options.epochs, options.out, options.seed)
     return 0
 
