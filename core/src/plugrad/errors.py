@@ -14,6 +14,7 @@ __all__ = [
     "FallbackError",
     "FallbackWarning",
     "LeakedTracerError",
+    "MissingExtraError",
     "PluginError",
     "PluginWarning",
     "PlugradError",
@@ -75,6 +76,10 @@ class PluginError(PlugradError, RuntimeError):
 
 class UnknownNameError(PlugradError, LookupError):
     """No op, component or command of that name is registered."""
+
+
+class MissingExtraError(PlugradError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
 
 
 class CheckpointError(PlugradError, OSError):

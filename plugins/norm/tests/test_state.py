@@ -1,4 +1,4 @@
-"""A net with BatchNorm and Dropout is the same under every transformation: losses, gradients, statistics written once."""
+"""A net with BatchNorm and Dropout is the same under every transformation: losses, gradients, statistics (once)."""
 
 from __future__ import annotations
 
@@ -330,6 +330,7 @@ def test_vmap_with_reduce_keeps_the_mean_of_the_statistics(device: str):
 
 def test_an_ensemble_of_models_under_vmap_of_grad(device: str):
     """Parameters batched, statistics reduced: the gradients are those of each model alone."""
+
     def layer() -> BatchNorm1d:
         return BatchNorm1d(4, dtype="float64", reduce=lambda t: t.mean(axis=0))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plugrad.errors import PlugradError
+from plugrad.errors import MissingExtraError, PlugradError
 
 __all__ = ["DataFileError", "MissingDataError", "MissingExtraError"]
 
@@ -14,7 +14,3 @@ class MissingDataError(PlugradError, FileNotFoundError):
 class DataFileError(PlugradError, ValueError):
     """A data file is damaged or not of the expected kind; the message names the file, what was expected and what
     was found."""
-
-
-class MissingExtraError(PlugradError, ImportError):
-    """An optional dependency is not installed; the message names the extra that brings it."""

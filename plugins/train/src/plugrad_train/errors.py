@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from plugrad.errors import PlugradError
+from plugrad.errors import MissingExtraError, PlugradError
 
 __all__ = ["MissingExtraError", "NonFiniteLossError"]
 
 
 class NonFiniteLossError(PlugradError, FloatingPointError):
     """The loss became infinite or not a number; the message names epoch and step. The model has not taken that step."""
-
-
-class MissingExtraError(PlugradError, ImportError):
-    """An optional dependency is not installed; the message names the extra that brings it."""
