@@ -23,7 +23,6 @@ class _LayerNorm(Op):
     name = "norm.layer_norm"
     dtypes = "float"
     together = (0, 1, 2)
-    saves = (0, 1)
     residuals = (1, 2)
 
     def spec(self, x: Any, w: Any, b: Any, *, eps: float) -> tuple[Spec, ...]:
