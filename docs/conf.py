@@ -28,7 +28,8 @@ html_theme = "furo"
 html_title = f"plugrad {release}"
 
 PAGE_OF = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "core/README.md": "api/plugrad.md"}
-PAGE_OF |= {f"plugins/{name}/README.md": f"api/{name}.md" for name in ("nn", "norm", "optim", "data", "train")}
+PLUGIN_PAGES = ("nn", "norm", "optim", "data", "train")
+PAGE_OF |= {f"plugins/{name}/README.md": f"api/{name}.md" for name in PLUGIN_PAGES}
 PAGE_OF |= {f"plugins_{name}/README.md": "api/backend.md" for name in ("cpu", "cuda")}
 
 
@@ -54,24 +55,35 @@ def include_root_files(app: Any, _docname: str, source: list[str]) -> None:
 def keep_lines(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
     """Turn indented blocks of a docstring, which list names and meanings, into blocks that keep their lines."""
     kept: list[str] = []
-    paragraph = 0  # lines of the paragraph so far
-    block = plain = False  # inside a block to keep; inside one that has a meaning of its own
-    for line in lines:
-        indented = line.startswith(" ")
-        if not indented and line:
-            starts_own = line.endswith("::") or line.startswith(("..", "* ", "- ", ">>>", ":")) or line[:1].isdigit()
-            if block:
-                kept.append("")
-            plain = starts_own or (plain and paragraph > 0)
-            block, paragraph = False, paragraph + 1
-        elif indented and not plain and not block and paragraph != 1:
-            kept.append("")
-            block = True
-        kept.append(f"| {line.rstrip()}" if block and line else line)
-        paragraph = 0 if not line else paragraph
+    paragraph = 0  # lines of the paragraph that may be followed by an indented block
+    plain = False  # that paragraph announces a block with a meaning of its own
+    run = ""  # what the indented block is: one to keep, or one that reads well as it is
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if not line:
+            paragraph = 0
+        elif line.startswith(" "):
+            if not run:
+                run = "own" if plain or paragraph == 1 else "kept"
+                kept += [""] if run == "kept" else []
+            paragraph = 0
+        else:
+            own = line.endswith("::") or line.startswith(("..", "* ", "- ", ">>>", ":")) or line[0].isdigit()
+            plain = own or (plain and paragraph > 0)
+            ends = run == "kept" or (run == "own" and not following.startswith(" "))
+            kept += [""] if ends and kept[-1] else []
+            paragraph, run = paragraph + 1, ""
+        kept.append(f"| {line.rstrip()}" if line and run == "kept" else line)
     lines[:] = kept
+
+
+def leave_out_guests(app: Any, _what: str, _name: str, member: Any, _skip: bool, _options: Any) -> bool | None:
+    """On the page of a plugin, leave out what it only passes on from the core, which has its own place."""
+    page = app.env.docname.removeprefix("api/")
+    core = str(getattr(member, "__module__", "")).startswith("plugrad.")
+    return True if core and page in PLUGIN_PAGES else None
 
 
 def setup(app: Any) -> None:
     app.connect("source-read", include_root_files)
     app.connect("autodoc-process-docstring", keep_lines)
+    app.connect("autodoc-skip-member", leave_out_guests)

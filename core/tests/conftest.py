@@ -1,11 +1,4 @@
-"""Shared fixtures of the core's tests.
-
-Everything here runs on the NumPy reference backend, whatever plugins are installed.
-"""
-
-import os
-
-os.environ["PLUGRAD_PLUGINS"] = "none"
+"""Shared fixtures of the core's tests: everything here runs on the NumPy reference backend."""
 
 import numpy as np
 import pytest

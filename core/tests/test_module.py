@@ -168,3 +168,37 @@ def test_moving_a_module():
     assert all(a is b for a, b in zip(net.parameters(), handles, strict=True)) and net.scale.device == "second"
     pg.sum(net(pg.ones((1, 2), dtype="float64", device="second"))).backward()
     assert net.layers[0].w.grad.device == "second"
+
+
+def loss_of(m):
+    return pg.sum(pg.tanh(m(pg.asarray(np.ones((1, 2))))) ** 2)
+
+
+def test_a_rebuilt_module_knows_its_parameters():
+    """Derivatives of derivatives with respect to a Module; updates by tree.map; ensembles by vmap; staging."""
+    net = Net()
+    v = tree.map(lambda p: p.detach() * 0 + 1.0, net)
+    flat = lambda m: np.concatenate([t.detach().numpy().ravel() for t in tree.leaves(m)])  # noqa: E731
+    product = pg.hvp(loss_of, (net,), (v,))
+    eps = 1e-6
+    moved = [
+        tree.map(lambda p, t, s=s: p.detach() + t * s if isinstance(p, pg.Parameter) else p, net, v)
+        for s in (eps, -eps)
+    ]
+    difference = (flat(pg.grad(loss_of)(moved[0])) - flat(pg.grad(loss_of)(moved[1]))) / (2 * eps)
+    np.testing.assert_allclose(flat(product), difference, rtol=1e-5, atol=1e-7)
+    nested = pg.grad(lambda m: sum(pg.sum(g) for g in tree.leaves(pg.grad(loss_of)(m))))(net)
+    np.testing.assert_allclose(flat(nested), flat(product), rtol=1e-10, atol=1e-12)
+    stacked = tree.map(lambda p: p if isinstance(p, pg.Buffer) else pg.stack([p.detach(), p.detach() * 0.5]), net)
+    each = pg.vmap(pg.grad(loss_of))(stacked)
+    np.testing.assert_allclose(
+        each.layers[0].w[0].numpy(), pg.grad(loss_of)(net).layers[0].w.detach().numpy(), rtol=1e-12
+    )
+    staged = pg.stage(pg.grad(loss_of), net)
+    np.testing.assert_allclose(flat(staged(net)), flat(pg.grad(loss_of)(net)), rtol=1e-12)
+
+
+def test_a_tied_weight_stays_tied_in_a_rebuilt_module():
+    net = Net()
+    net.layers[1] = net.layers[0]
+    pg.grad(lambda m: pg.sum(m.layers[0].w * 1.0) + (0.0 if m.layers[0].w is m.layers[1].w else 1 / 0))(net)

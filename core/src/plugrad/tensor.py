@@ -135,6 +135,10 @@ class Tensor(InstalledMethods):
         """Whether a transformation over a tree differentiates with respect to this leaf."""
         return not in_module and KIND[self.dt] in "fc"
 
+    def successor(self, in_module: bool) -> Callable[[Any], Any] | None:
+        """What to make of a new leaf in this one's place of a tree."""
+        return None
+
     # -- other handles on the same value
 
     def clone(self, node: Node | None, mask: int, ix: int = 0) -> Tensor:
@@ -414,6 +418,19 @@ class Parameter(Tensor):
 
     def trained(self, in_module: bool) -> bool:
         return True
+
+    def successor(self, in_module: bool) -> Callable[[Any], Any] | None:
+        return _as_parameter if in_module else None
+
+
+def _as_parameter(new: Any) -> Any:
+    """A handle on the same value and place on the tape that a Module trains; not a leaf of its own."""
+    if type(new) is not Tensor:
+        return new
+    p = object.__new__(Parameter)
+    p.restore(new.content())
+    p.grad, p.born = None, new.born
+    return p
 
 
 class Buffer(Tensor):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 Flatten = Callable[[Any], tuple[Iterable[Any], Any]]
 Unflatten = Callable[[Any, list[Any]], Any]
+Successor = Callable[[Any], Any]
 
 
 class _Container(NamedTuple):
@@ -47,7 +48,11 @@ def register(cls: type, flatten: Flatten, unflatten: Unflatten, *, is_module: bo
 
 
 def register_leaf(cls: type) -> None:
-    """Make instances of ``cls`` leaves. They answer ``trained(in_module)``: is a gradient wanted?"""
+    """Make instances of ``cls`` leaves.
+
+    They answer ``trained(in_module)``: is a gradient wanted? And ``successor(in_module)``: None, or what to make of a
+    new leaf that takes this one's place, so that a Module built around new values still knows its Parameters.
+    """
     global _leaf_types
     _leaf_types = (*_leaf_types, cls)
 
@@ -55,16 +60,16 @@ def register_leaf(cls: type) -> None:
 class TreeDef:
     """The structure of a tree without its leaves. Calling it with new leaves builds the same tree around them."""
 
-    __slots__ = ("count", "root")
+    __slots__ = ("count", "root", "successors")
 
-    def __init__(self, root: Any, count: int) -> None:
-        self.root, self.count = root, count
+    def __init__(self, root: Any, successors: list[Successor | None]) -> None:
+        self.root, self.count, self.successors = root, len(successors), successors
 
     def __call__(self, leaves: Iterable[Any]) -> Any:
         leaves = list(leaves)
         if len(leaves) != self.count:
             raise ValueError(f"tree: the structure has {self.count} leaves, {len(leaves)} were given")
-        return _build(self.root, leaves)
+        return _build(self.root, [x if s is None else s(x) for x, s in zip(leaves, self.successors, strict=True)])
 
     def occurrences(self) -> list[int]:
         """The position in the flat list of every leaf of the tree, in order; a leaf that occurs twice is listed
@@ -92,10 +97,9 @@ def flatten(tree: Any, *, unique: bool = True) -> tuple[list[Any], list[bool], T
     >>> leaves, rebuild([])
     ([], {'a': (1, None)})
     """
-    leaves: list[Any] = []
-    trained: list[bool] = []
-    root = _walk(tree, False, leaves, trained, {} if unique else None, set())
-    return leaves, trained, TreeDef(root, len(leaves))
+    walk = _Walk({} if unique else None)
+    root = walk.visit(tree, False)
+    return walk.leaves, walk.trained, TreeDef(root, walk.successors)
 
 
 def leaves(tree: Any) -> list[Any]:
@@ -142,32 +146,45 @@ def _container_of(x: Any) -> _Container | None:
     return None
 
 
-# Module level, not a closure: a recursive closure is a reference cycle that keeps every leaf until the collector comes.
-def _walk(
-    x: Any, in_module: bool, leaves: list[Any], trained: list[bool], seen: dict[int, int] | None, path: set[int]
-) -> Any:
-    if isinstance(x, _leaf_types):
-        index = None if seen is None else seen.get(id(x))
-        if index is None:
-            index = len(leaves)
-            if seen is not None:
-                seen[id(x)] = index
-            leaves.append(x)
-            trained.append(x.trained(in_module))
-        return _Leaf(index)
-    container = _container_of(x)
-    if container is None:
-        return _Static(x)
-    if id(x) in path:
-        raise ValueError(
-            f"tree: a {type(x).__name__} contains itself; break the cycle (keep a back reference outside the tree)"
-        )
-    path.add(id(x))
-    children, aux = container.flatten(x)
-    inside = in_module or container.is_module
-    node = _Node(container, aux, tuple([_walk(child, inside, leaves, trained, seen, path) for child in children]))
-    path.remove(id(x))
-    return node
+class _Walk:
+    """One flattening. Not a closure: a recursive one is a cycle that keeps every leaf until the collector comes."""
+
+    __slots__ = ("leaves", "path", "seen", "successors", "trained")
+
+    def __init__(self, seen: dict[int, int] | None) -> None:
+        self.seen = seen
+        self.leaves: list[Any] = []
+        self.trained: list[bool] = []
+        self.successors: list[Successor | None] = []
+        self.path: set[int] = set()
+
+    def visit(self, x: Any, in_module: bool) -> Any:
+        if isinstance(x, _leaf_types):
+            return self._leaf(x, in_module)
+        container = _container_of(x)
+        if container is None:
+            return _Static(x)
+        if id(x) in self.path:
+            raise ValueError(
+                f"tree: a {type(x).__name__} contains itself; break the cycle (keep a back reference outside the tree)"
+            )
+        self.path.add(id(x))
+        children, aux = container.flatten(x)
+        inside = in_module or container.is_module
+        node = _Node(container, aux, tuple([self.visit(child, inside) for child in children]))
+        self.path.remove(id(x))
+        return node
+
+    def _leaf(self, x: Any, in_module: bool) -> _Leaf:
+        place = None if self.seen is None else self.seen.get(id(x))
+        if place is None:
+            place = len(self.leaves)
+            if self.seen is not None:
+                self.seen[id(x)] = place
+            self.leaves.append(x)
+            self.trained.append(x.trained(in_module))
+            self.successors.append(x.successor(in_module))
+        return _Leaf(place)
 
 
 def _build(node: Any, leaves: list[Any]) -> Any:

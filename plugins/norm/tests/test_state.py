@@ -279,6 +279,20 @@ def test_grad_of_staged(reference: Reference):
     np.testing.assert_allclose(num(g), num(pg.grad(lambda x: loss(Net(), x))(pg.asarray(X))), rtol=1e-10)
 
 
+def test_compile_follows_the_mode_and_writes_once_a_call(reference: Reference):
+    model = Net()
+    step = pg.compile(lambda x: loss(model, x))
+    reference.check(model, step(pg.asarray(X)))
+    model.eval()
+    before = statistics(model)
+    np.testing.assert_allclose(step(pg.asarray(X2)).item(), loss(model, pg.asarray(X2)).item(), rtol=1e-12)
+    for a, b in zip(statistics(model), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    model.train()
+    step(pg.asarray(X2))
+    assert statistics(model)[2] == 2 and statistics(model)[3].tolist() == [7, 2]
+
+
 XS = np.stack([X, X2])
 
 

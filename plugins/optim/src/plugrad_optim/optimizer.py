@@ -93,10 +93,10 @@ class Optimizer:
         """
         where = f"{self.name}.update"
         leaves = structure.trained(where, params)
+        saving.check_state(where, self.moments, leaves, state)
         found = structure.aligned(where, params, grads)
         if all(g is None for g in found.values()):
             raise RecordingError(f"{where}: no parameter has a gradient; give what grad(loss)(params) returns")
-        saving.check_state(where, self.moments, leaves, state)
         step = _Step(self, self._rate if learning_rate is None else _as_rate(where, learning_rate))
         after, new = dict(state), {}
         for path, p in leaves.items():
