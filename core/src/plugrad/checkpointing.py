@@ -8,9 +8,10 @@ from typing import Any
 
 from . import tree
 from .errors import LeakedTracerError
+from .parameter import Buffer
 from .state import Log, Scope, State, state, within
 from .tape import Capture, Replay, backprop, leaf, live, plain
-from .tensor import Buffer, Node, Tensor
+from .tensor import Node, Tensor
 from .transforms import as_leaves, vmap
 
 F = Callable[..., Any]

@@ -15,11 +15,12 @@ from .errors import DeviceError, DTypeError
 from .fallback import through_host
 from .op import OPS, Op, broadcast_shapes
 from .ownership import sole
+from .parameter import HANDLES
 from .reference.backend import NumpyBackend
 from .state import ACTIVE, State, state, within
 from .table import add_backend, add_kernel, code_of, decline, illegal_dtype
 from .tape import live
-from .tensor import FOREIGN, HANDLES, LENT, Node, Tensor, leaked
+from .tensor import FOREIGN, LENT, Node, Tensor, leaked
 
 __all__ = ["Place", "add_backend", "add_kernel", "bind", "bind1", "bind2", "lift", "observe", "overwrite", "sole"]
 

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from . import tree
 from .errors import ShapeError, StateError
+from .parameter import Buffer, Parameter
 from .state import ACTIVE, state
-from .tensor import Buffer, Parameter, Tensor
+from .tensor import Tensor
 
 M = TypeVar("M", bound="Module")
 

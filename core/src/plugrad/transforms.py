@@ -12,9 +12,10 @@ from .dtypes import KIND
 from .errors import DTypeError, ShapeError
 from .interpreters import JVP, Batch, Graph, Stage
 from .ops import creation, movement
+from .parameter import Buffer, Parameter
 from .state import Scope, state
 from .tape import backprop, leaf, plain, strip
-from .tensor import Buffer, Parameter, Tensor
+from .tensor import Tensor
 
 F = Callable[..., Any]
 

@@ -101,6 +101,23 @@ def test_batch_rules_equal_a_loop(device: str, batched: tuple[int | None, ...]):
             np.testing.assert_allclose(got.numpy()[i], want.numpy(), rtol=1e-9, atol=1e-11)
 
 
+def test_statistics_carry_gradients_too(device: str):
+    """A loss of mean and var: against central differences, first and second order, by reverse over reverse."""
+    x, d, c = numbers((4, 3), (4, 3), (4, 3))
+
+    def f(v: pg.Tensor) -> pg.Tensor:
+        y, mean, var = batch_norm(v, eps=EPS)
+        return (pg.sin(y) * pg.asarray(c)).sum() + (mean**2 * var).sum()
+
+    def along(v: pg.Tensor) -> pg.Tensor:
+        return (pg.grad(f)(v) * pg.asarray(d)).sum()
+
+    for function in (f, along):
+        up, down = [function(pg.asarray(x + s * d)).item() for s in (1e-6, -1e-6)]
+        found = (pg.grad(function)(pg.asarray(x)).numpy() * d).sum()
+        np.testing.assert_allclose(found, (up - down) / 2e-6, rtol=1e-6)
+
+
 def test_second_order_against_central_differences(device: str):
     x, w, b, d = numbers((4, 3), (3,), (3,), (4, 3))
 

@@ -162,6 +162,13 @@ def test_half_precision_sgd(options: dict[str, Any]):
     assert p.dtype == pg.float16 and p.tolist() == [0.5, 0.5, 0.5]
 
 
+@pytest.mark.parametrize("make", [lambda: SGD(None, 0.5), lambda: SGD(None, 0.5, momentum=0.9), lambda: Adam(None)])
+def test_half_precision_update_keeps_the_dtype(make: Any):
+    pure, p = make(), pg.ones(3, dtype="bfloat16", device="numpy")
+    new, _ = pure.update(p, pure.init(p), p)
+    assert new.dtype == pg.bfloat16
+
+
 def test_complex_parameters_descend():
     """Towards the minimum of |z - (1 + 2i)|^2."""
     z = pg.Parameter(np.array([0j]), device="numpy")

@@ -117,6 +117,13 @@ def test_tied_weights_stay_tied_through_update(device: str):
     assert len(state) == 2
 
 
+def test_a_tied_leaf_takes_the_gradient_at_its_first_place(device: str):
+    w = pg.asarray([1.0])
+    pure = SGD(None, 0.5)
+    new, state = pure.update({"a": pg.asarray([2.0]), "b": None}, pure.init({"a": w, "b": w}), {"a": w, "b": w})
+    assert new["a"] is new["b"] and new["a"].tolist() == [0.0] and list(state) == ["a"]
+
+
 class Pair(NamedTuple):
     a: Any
     b: Any

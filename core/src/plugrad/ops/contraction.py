@@ -13,6 +13,8 @@ from ..tensor import Tensor, install
 from .movement import matrix_transpose, permute_dims, reshape
 from .reduction import normal_axes
 
+__all__ = ["matmul", "outer", "tensordot"]
+
 
 class _Matmul(Op):
     name = "matmul"

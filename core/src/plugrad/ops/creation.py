@@ -19,6 +19,13 @@ from ..state import state, within
 from ..tensor import FOREIGN, LENT, Tensor, install
 from .movement import broadcast_to, reshape, stack
 
+# fmt: off
+__all__ = [
+    "arange", "asarray", "device", "empty", "empty_like", "eye", "full", "full_like", "get_default_device",
+    "linspace", "ones", "ones_like", "set_default_device", "tensor", "zeros", "zeros_like"
+]
+# fmt: on
+
 _default: list[Place] = []
 
 

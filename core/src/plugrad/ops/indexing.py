@@ -22,6 +22,8 @@ from .elementwise import where
 from .movement import SLICE, broadcast_to, copy, expand_dims, moveaxis, reshape
 from .reduction import normal_axes
 
+__all__ = ["one_hot", "take", "take_along_axis", "tril", "triu"]
+
 
 def _full(size: int, x: Tensor, batched: bool) -> Tensor:
     return x if batched else expand_dims(x).broadcast_to((size, *x.shape))

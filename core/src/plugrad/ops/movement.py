@@ -18,6 +18,13 @@ from ..tensor import Tensor, install
 from .elementwise import where
 from .reduction import normal_axes
 
+# fmt: off
+__all__ = [
+    "broadcast_arrays", "broadcast_to", "concat", "copy", "expand_dims", "flip", "matrix_transpose", "moveaxis",
+    "pad", "permute_dims", "reshape", "split", "squeeze", "stack"
+]
+# fmt: on
+
 
 def _full(size: int, x: Tensor, batched: bool) -> Tensor:
     """An operand with a batch dimension, repeated if it had none."""

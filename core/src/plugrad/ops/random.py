@@ -19,8 +19,9 @@ from ..dispatch import bind
 from ..dtypes import CODE, KIND, as_dtype, float32, float64, uint32
 from ..errors import DTypeError, ShapeError, StateError
 from ..op import Op
+from ..parameter import Buffer
 from ..state import state
-from ..tensor import Buffer, Tensor
+from ..tensor import Tensor
 from . import elementwise as ew
 from .creation import _sizes, arange, asarray
 from .movement import concat, expand_dims, reshape

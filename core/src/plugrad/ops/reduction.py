@@ -15,6 +15,8 @@ from ..op import OPS, Op
 from ..tensor import Tensor, install
 from . import elementwise as ew
 
+__all__ = ["all", "any", "argmax", "argmin", "cumulative_sum", "max", "mean", "min", "prod", "std", "sum", "var"]
+
 Axis = int | tuple[int, ...] | None
 
 

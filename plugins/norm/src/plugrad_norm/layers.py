@@ -105,7 +105,7 @@ class _BatchNorm(pg.Module):
                 "statistics of a batch need at least 2: use a larger batch, or model.eval()"
             )
         y, mean, var = batch_norm(x, self.weight, self.bias, axis=axis, eps=self.eps)
-        if self.training and self.running_mean is not None:
+        if self.running_mean is not None:
             self._follow(pg.stop_gradient(mean), pg.stop_gradient(var) * (count / (count - 1)))
         return y
 

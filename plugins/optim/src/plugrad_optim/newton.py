@@ -47,7 +47,7 @@ def newton_cg(f: Callable[[Any], pg.Tensor], x: Any, *, iterations: int = 100, t
     handles = list(leaves.values())
 
     def on_leaves(*v: pg.Tensor) -> pg.Tensor:
-        return f(structure.replaced(x, {id(h): t for h, t in zip(handles, v, strict=True)}))
+        return f(structure.rebuilt(x, {id(h): t for h, t in zip(handles, v, strict=True)}))
 
     point = [h.detach() for h in handles]
     with pg.no_grad():

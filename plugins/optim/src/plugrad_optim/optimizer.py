@@ -40,7 +40,7 @@ class Optimizer:
             params = list(params) if isinstance(params, Iterator) else params
             self._handles = structure.trained(self.name, params)
             _check_leaves(self.name, self._handles)
-            self._state = _held(self.init(params))
+            self._state = self.init(params)
 
     @property
     def name(self) -> str:
@@ -189,15 +189,6 @@ class _Step:
                 old.assign(new)
 
 
-def _held(state: State) -> State:
-    """The state in handles that are written in place, so that stage and compile see the writes."""
-    made: dict[int, pg.Buffer] = {}
-    for slots in state.values():
-        for t in slots.values():
-            made.setdefault(id(t), pg.Buffer(t, name="an optimizer's state"))
-    return {path: {slot: made[id(t)] for slot, t in slots.items()} for path, slots in state.items()}
-
-
 def _settle(state: State, found: Mapping[str, Any], handles: structure.Leaves) -> None:
     """State follows its parameter to another device; parameters that stay get a count apart from those that move."""
     moving = {id(slots["step"]) for path, slots in state.items() if path in found and "step" in slots}
@@ -205,10 +196,10 @@ def _settle(state: State, found: Mapping[str, Any], handles: structure.Leaves) -
     for path, slots in state.items():
         for slot, t in slots.items():
             if slot != "step" and t.device != handles[path].device:
-                slots[slot] = pg.Buffer(t.detach().to(handles[path].device), name="an optimizer's state")
+                slots[slot] = t.to(handles[path].device)
         count = slots.get("step")
         if count is not None and path not in found and id(count) in moving:
-            slots["step"] = apart.setdefault(id(count), pg.Buffer(count, name="an optimizer's state"))
+            slots["step"] = apart.setdefault(id(count), count.detach())
 
 
 def _check_leaves(name: str, handles: structure.Leaves) -> None:

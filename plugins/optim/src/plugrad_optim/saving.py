@@ -69,7 +69,7 @@ def restore(moments: tuple[str, ...], state: State, saved: Mapping[str, Any]) ->
         handle, count = slots["step"], int(saved[f"{path}.step"])
         key = (id(handle), count)
         if key not in counts:
-            counts[key] = pg.Buffer(handle, name="an optimizer's state") if id(handle) in used else handle
+            counts[key] = handle.detach() if id(handle) in used else handle
             used.add(id(handle))
         slots["step"] = counts[key]
     for (_, count), handle in counts.items():

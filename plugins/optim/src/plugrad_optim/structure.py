@@ -40,11 +40,6 @@ def rebuilt(params: Any, new: dict[int, pg.Tensor]) -> Any:
     return _rebuild(params, new, {})
 
 
-def replaced(params: Any, new: dict[int, pg.Tensor]) -> Any:
-    """As ``rebuilt``, but with the new handles as they are, also in the place of Parameters: to compute with."""
-    return _rebuild(params, new, dict(new))
-
-
 def _join(path: str, key: Any) -> str:
     return f"{path}.{key}" if path else str(key)
 
