@@ -95,7 +95,7 @@ class Optimizer:
         leaves = structure.trained(where, params)
         saving.check_state(where, self.moments, leaves, state)
         found = structure.aligned(where, params, grads)
-        if all(g is None for g in found.values()):
+        if all(found[path] is None for path in leaves):
             raise RecordingError(f"{where}: no parameter has a gradient; give what grad(loss)(params) returns")
         step = _Step(self, self._rate if learning_rate is None else _as_rate(where, learning_rate))
         after, new = dict(state), {}

@@ -29,9 +29,12 @@ def trained(name: str, params: Any) -> Leaves:
 
 
 def aligned(name: str, params: Any, grads: Any) -> dict[str, pg.Tensor | None]:
-    """The gradient of each trained leaf by path, None where there is none. ShapeError where the trees do not agree."""
+    """The gradient of each trained leaf by path, None where there is none. ShapeError where the trees do not agree.
+
+    A tied leaf is there under each of its paths; the first is the one that ``trained`` knows.
+    """
     found: dict[str, pg.Tensor | None] = {}
-    _align(name, params, grads, "", False, set(), found)
+    _align(name, params, grads, "", False, found)
     return found
 
 
@@ -68,14 +71,10 @@ def _walk(x: Any, path: str, in_module: bool, seen: set[int]) -> Iterator[tuple[
         yield from _walk(child, _join(path, key), in_module or isinstance(x, pg.Module), seen)
 
 
-def _align(
-    name: str, p: Any, g: Any, path: str, in_module: bool, seen: set[int], found: dict[str, pg.Tensor | None]
-) -> None:
+def _align(name: str, p: Any, g: Any, path: str, in_module: bool, found: dict[str, pg.Tensor | None]) -> None:
     if isinstance(p, pg.Tensor):
-        if id(p) not in seen:
-            seen.add(id(p))
-            if p.trained(in_module):
-                found[path or "0"] = _gradient(name, p, g, path or "0")
+        if p.trained(in_module):
+            found[path or "0"] = _gradient(name, p, g, path or "0")
         return
     parts = _children(p)
     if parts is None:
@@ -88,7 +87,7 @@ def _align(
             "their structure must be that of params, as grad(f)(params) gives it"
         )
     for key, child in parts:
-        _align(name, child, given[key], _join(path, key), in_module or isinstance(p, pg.Module), seen, found)
+        _align(name, child, given[key], _join(path, key), in_module or isinstance(p, pg.Module), found)
 
 
 def _gradient(name: str, p: pg.Tensor, g: Any, path: str) -> pg.Tensor | None:
