@@ -199,3 +199,35 @@ def test_cotangents_stay_on_their_backend():
     with pg.observe(lambda op, backend, how: seen.add(backend)):
         pg.sum(norm(x, pg.tensor(W, device="claiming"))).backward()
     assert seen == {"claiming"} and x.grad.device == "claiming"
+
+
+def test_an_op_with_residuals_keeps_its_operands():
+    op = Op(
+        "test.residual",
+        dtypes="float",
+        saves=(0,),
+        residuals=(1,),
+        spec=lambda x, b: (Spec(x.shape, x.dtype),) * 2,
+        decompose=lambda x, b: (x * x + b, x * x),
+        vjp=lambda g, y, xs, need: (g[0] * xs[0] * 2.0, g[0]),
+    )
+    x, b = pg.asarray(X), pg.asarray(V)
+    np.testing.assert_allclose(pg.grad(lambda x: pg.sum(op(x, b)[1]))(x).numpy(), 2 * X)
+    np.testing.assert_allclose(pg.grad(lambda x: pg.sum(op(x, b)[0] + op(x, b)[1]))(x).numpy(), 4 * X)
+
+
+def test_only_the_outputs_that_the_rule_reads_are_kept():
+    op = Op(
+        "test.kept",
+        dtypes="float",
+        residuals=(1,),
+        save_output=(1,),
+        spec=lambda x: (Spec(x.shape, x.dtype),) * 2,
+        decompose=lambda x: (pg.exp(x) * 2.0, pg.exp(x)),
+        vjp=lambda g, y, xs, need: (g[0] * y[1] * 2.0,),
+    )
+    x = pg.asarray(X).requires_grad_()
+    y = op(x)[0]
+    assert y.node.outputs[0].val is None and y.node.outputs[1].val is not None
+    pg.sum(y).backward()
+    np.testing.assert_allclose(x.grad.numpy(), 2 * np.exp(X))

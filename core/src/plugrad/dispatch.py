@@ -294,7 +294,10 @@ def record(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], out: Any, rec:
         inputs.append(x.clone(node, mask, x.ix) if keep else x.ghost(node, mask, x.ix))
     many = type(out) is tuple
     outs = out if many else (out,)
-    kept = tuple([o.clone(None, 0) if op.save_output else o.ghost(None, 0) for o in outs])
+    save = op.save_output
+    kept = tuple(
+        [o.clone(None, 0) if save is True or (save and i in save) else o.ghost(None, 0) for i, o in enumerate(outs)]
+    )
     node = Node(op, attrs, tuple(inputs), kept, rec)
     results = tuple([_own_handle(o, xs) for o in outs])
     for i, o in enumerate(results):

@@ -76,8 +76,10 @@ class Op:
         ``jvp(ts, y, xs, **attrs)`` gives the tangent. Optional, derived otherwise.
     ``batch``
         ``batch(size, xs, batched, **attrs)``, the batch dimension first. Optional for elementwise ops and composites.
+        An attribute may be called ``size``, if the rule makes its own three positional (``/``).
     ``saves``, ``save_output``
-        The operands whose values vjp reads (None: all), and whether it reads y. Others are kept as shape and dtype.
+        The operands whose values vjp reads (None: all), and whether it reads y, or which of several outputs. Others are
+        kept as shape and dtype. An op with ``residuals`` keeps all operands.
     ``residuals``
         Outputs that exist for the backward only; cotangents on them (gradients of gradients) go by the decomposition.
     ``alias``
@@ -104,7 +106,7 @@ class Op:
     batch: Any = None
     decompose: Any = None
     saves: tuple[int, ...] | None = None
-    save_output: bool | None = None
+    save_output: bool | tuple[int, ...] | None = None
     residuals: tuple[int, ...] = ()
     together: tuple[int, ...] | None = None
     run: Any = None
@@ -129,7 +131,9 @@ class Op:
             )
         if self.partials is not None:
             self.elementwise = True
-        if self.saves is None and (self.linear and not self.multilinear):
+        if self.residuals:
+            self.saves = None  # cotangents on residual outputs run the decomposition again, which reads every operand
+        elif self.saves is None and (self.linear and not self.multilinear):
             self.saves = ()
         if self.save_output is None:
             self.save_output = not (self.linear or self.multilinear)

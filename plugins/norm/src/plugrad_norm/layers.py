@@ -40,7 +40,7 @@ class LayerNorm(pg.Module):
         self.bias = pg.Parameter(pg.zeros(self.shape, dtype=dtype, device=device)) if affine else None
 
     def forward(self, x: pg.Tensor) -> pg.Tensor:
-        """x (..., *shape) to the same shape."""
+        """Normalise the last axes of x, whose sizes are those of the layer; the shape stays."""
         n = len(self.shape)
         if tuple(x.shape[-n:]) != self.shape:
             raise ShapeError(

@@ -24,6 +24,7 @@ class _LayerNorm(Op):
     dtypes = "float"
     together = (0, 1, 2)
     residuals = (1, 2)
+    save_output = (1, 2)
 
     def spec(self, x: Any, w: Any, b: Any, *, eps: float) -> tuple[Spec, ...]:
         _check_rows(self.name, x)
