@@ -175,11 +175,9 @@ def test_staged_equals_eager(name):
     np.testing.assert_array_equal(pg.stage(f, *xs)(*xs).numpy(), f(*xs).numpy())
 
 
-@pytest.mark.parametrize("name", sorted(set(SAMPLES) - KINKED))
+@pytest.mark.parametrize("name", sorted(set(SAMPLES) - KINKED - {"index_empty"}))
 def test_gradient_flows(name):
     f, _, args = SAMPLES[name]
-    if np.size(SAMPLES[name][1](*args)) == 0:
-        pytest.skip("the result is empty")
     grads = pg.grad(lambda *xs: pg.sum(f(*xs) * f(*xs)), tuple(range(len(args))))(*[pg.asarray(a) for a in args])
     assert all(np.any(g.numpy() != 0) for g in grads)
 
