@@ -198,7 +198,10 @@ def test_grad_needs_a_scalar():
         ),
         (lambda: pg.jvp(lambda x: x, (pg.ones(2),), ()), "1 primals and 0 tangents"),
         (lambda: pg.vjp(lambda x: x, pg.ones(2))[1](pg.ones(3)), r"cotangent of shape \(3,\)"),
-        (lambda: pg.vjp(lambda x: (x, x), pg.ones(2))[1](pg.ones(2)), "1 cotangents for 2 outputs"),
+        (
+            lambda: pg.vjp(lambda x: (x, x), pg.ones(2))[1](pg.ones(2)),
+            "the cotangent has a Tensor, which has not the structure",
+        ),
         (lambda: pg.stage(lambda x: x, pg.ones(2))(pg.ones(3)), "staged for"),
     ],
 )

@@ -135,7 +135,7 @@ def test_trees():
     assert tree.flatten(value)[2] == build and tree.flatten({"a": 1})[2] != tree.flatten({"a": 2})[2]
     with pytest.raises(ValueError, match="2 leaves, 1 were given"):
         build([x])
-    with pytest.raises(ValueError, match="structures must agree"):
+    with pytest.raises(ValueError, match="1 is in one of the two only"):
         tree.map(lambda a, b: a, [x, y], [x])
     assert tree.map(lambda a, b: a + b, [x, y], [y, y])[0].tolist() == [3.0]
     loop = []

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from . import tree
+from .dispatch import own_borrowed
+from .dtypes import KIND
 from .errors import LeakedTracerError
 from .parameter import Buffer
-from .state import Log, Scope, State, state, within
+from .state import RECORDING, Log, Scope, State, state, within
 from .tape import Capture, Replay, backprop, leaf, live, plain
 from .tensor import Node, Tensor
 from .transforms import as_leaves, vmap
@@ -48,7 +50,7 @@ def checkpoint(f: F) -> F:
         leaves, _, build = as_leaves(args)
         here = state()
         top = here.top
-        ids = here.mask if top is None else here.mask & ~top.outer
+        ids = (here.mask if top is None else here.mask & ~top.outer) & ~RECORDING
         if not ids:
             return _without_ids(f, leaves, build, here)
         return _first_run(f, leaves, build, ids, here)
@@ -60,11 +62,15 @@ def _first_run(f: F, leaves: list[Tensor], build: tree.TreeDef, ids: int, here: 
     parent = here.capture
     if parent is not None:
         leaves = [parent.resolve(t) for t in leaves]
-    # taken before the run: f may write to its arguments. A Buffer is state: the re-run meets the caller's own
+    own_borrowed(tuple(leaves))
+    # f gets handles of its own, which it may write to. A Buffer is state: both runs meet the caller's own
     before = [t if isinstance(t, Buffer) else plain(t) for t in leaves]
-    capture, log = Capture(ids, parent), Log(here.log)
+    log = Log(here.log)
+    capture = Capture(ids, parent, log.uid)
     with within(capture=capture, log=log, uid=log.uid):
-        outputs, _, build_y = as_leaves(f(*build(leaves)))
+        given = [t if isinstance(t, Buffer) else plain(t) for t in before]
+        outputs, _, build_y = as_leaves(f(*build(given)))
+        outputs = [capture.resolve(y) for y in outputs]  # a captured value may leave without passing through an op
     own = {(id(t.node), t.ix) for t in before if t.node is not None}
     inputs = before + [t for place, t in capture.found.items() if place not in own]
     mask = 0
@@ -76,13 +82,13 @@ def _first_run(f: F, leaves: list[Tensor], build: tree.TreeDef, ids: int, here: 
         return build_y(outputs)
     places = [(id(t.node), t.ix) if t.mask and live(t, here) & mask else None for t in inputs]
     buffers = {i: t for i, t in enumerate(before) if isinstance(t, Buffer)}
-    rule = _rule(f, build, len(leaves), buffers, places, log, parent, here.draws)
+    rule = _rule(f, build, len(leaves), buffers, places, log, parent, here)
     snapshots = []
     for t in inputs:
         m = live(t, here) & mask if t.mask else 0
         snapshots.append(t.clone(t.node if m else None, m, t.ix))
     node = Node(_Rerun(rule), {}, tuple(snapshots), tuple([y.ghost(None, 0) for y in outputs]), mask)
-    return build_y([y.clone(node, mask, i) for i, y in enumerate(outputs)])
+    return build_y([y.clone(node, mask, i) if KIND[y.dt] in "fc" else y for i, y in enumerate(outputs)])
 
 
 def _rule(
@@ -93,24 +99,28 @@ def _rule(
     places: list[Any],
     log: Log,
     first: Any,
-    draws: str,
+    here: State,
 ) -> Any:
+    draws, device = here.draws, here.device
+
     def rule(gs: tuple[Tensor | None, ...], xs: tuple[Tensor, ...]) -> list[Tensor | None]:
         again = Log(None)
         try:
             with Scope() as scope:
                 leaves = [leaf(x, scope) for x in xs]
+                nodes = [t.node for t in leaves]  # before f writes to them
                 for handle, content in log.handles.values():
                     again.handles[id(handle)] = (handle, handle.content())
                     handle.restore(content)
                 table = {place: t for place, t in zip(places, leaves, strict=True) if place is not None}
-                with within(capture=Replay(table, state().capture, first), log=again, uid=again.uid, draws=draws):
+                replay = Replay(table, state().capture, first)
+                with within(capture=replay, log=again, uid=again.uid, draws=draws, device=device):
                     args = build([buffers.get(i, t) for i, t in enumerate(leaves[:count])])
-                    outputs = as_leaves(f(*args))[0]
+                    outputs = [replay.resolve(y) for y in as_leaves(f(*args))[0]]
                 seeds = [(plain(y), g) for y, g in zip(outputs, gs, strict=True) if g is not None]
         finally:
             again.undo()
-        return backprop(seeds, [t.node for t in leaves], scope.bit, scope.start)
+        return backprop(seeds, nodes, scope.bit, scope.start)
 
     return rule
 

@@ -2,40 +2,90 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from . import dtypes, tree
 from .module import Module
 from .ops import creation
 from .state import state
 from .tensor import Tensor
-from .transforms import Staged, as_tensor, stage
+from .transforms import Staged, as_array, stage
 
 F = Callable[..., Any]
 
 
+LIMIT = 16
+"""Graphs kept for one kind of call; the oldest goes first."""
+
+
+class _Same:
+    """Equal only for the same object, which it keeps alive, so that its identity stays its own."""
+
+    __slots__ = ("thing",)
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.thing is other.thing
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _guard(value: Any) -> Any:
+    """What must stay equal: plain values and containers as they are, an array by its contents, all else by identity."""
+    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
+        return type(value), value
+    if isinstance(value, (list, tuple)):
+        return [_guard(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _guard(v) for k, v in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.dtype, value.shape, value.tobytes()
+    return _Same(value)
+
+
+def _look(m: Module) -> Any:
+    return m.training, {name: _guard(value) for name, value in vars(m).items()}
+
+
+def _captured(f: Any) -> list[Module]:
+    """Modules that a function may use without being given them: in its closure, bound to it, or global to it."""
+    f = getattr(f, "__wrapped__", f)
+    bound = getattr(f, "__self__", None)
+    code = getattr(f, "__code__", getattr(getattr(f, "__func__", None), "__code__", None))
+    names = getattr(f, "__globals__", {})
+    found = [bound, *[names.get(n) for n in (code.co_names if code is not None else ())]]
+    for closed in getattr(f, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # a name that is not bound yet
+            found.append(closed.cell_contents)
+    return [m for thing in found if isinstance(thing, (Module, list, tuple, dict)) for m in _modules(thing)]
+
+
+def _modules(thing: Any) -> list[Module]:
+    if isinstance(thing, Module):
+        return list(thing.modules())
+    return [
+        m for x in (thing.values() if isinstance(thing, dict) else thing) if isinstance(x, Module) for m in x.modules()
+    ]
+
+
 class _Guarded:
-    """A staged function, and what the Modules it called looked like then."""
+    """A staged function, and what the Modules in its reach looked like then."""
 
     def __init__(self, staged: Staged, modules: list[Module]) -> None:
         self.staged = staged
-        self.seen = [(m, _static(m)) for m in {id(m): m for m in modules}.values()]
+        self.seen = [(m, _look(m)) for m in {id(m): m for m in modules}.values()]
 
     def holds(self) -> bool:
-        """Whether no module that was met has changed in anything but tensors."""
-        return all(_static(m) == known for m, known in self.seen)
-
-
-def _static(m: Module) -> list[tuple[str, Any]]:
-    """A module's attributes: values that compare as themselves, tensors and containers by identity and length."""
-    found: list[tuple[str, Any]] = [("training", m.training)]
-    for name, value in vars(m).items():
-        plain = value is None or isinstance(value, (bool, int, float, complex, str, bytes))
-        size = len(value) if isinstance(value, (list, tuple, dict)) else 0
-        found.append((name, value if plain else (id(value), size)))
-    return found
+        """Whether none of those modules has changed in anything but the values of its tensors."""
+        return all(_look(m) == known for m, known in self.seen)
 
 
 def compile(f: F) -> F:
@@ -43,7 +93,8 @@ def compile(f: F) -> F:
 
     The result composes with every transformation, as ``f`` does. Tensors that ``f`` captures are read anew at each call
     and those it writes are written; a module that changes its mode or another Python attribute is staged again. Python
-    control flow on values raises, as it cannot be part of a graph; other side effects happen while staging only.
+    control flow on values raises, as it cannot be part of a graph; other side effects happen while staging only. Python
+    numbers are part of the graph: give what changes from call to call as a tensor.
 
     >>> import plugrad
     >>> f = compile(lambda x: plugrad.sin(x) * plugrad.sin(x))
@@ -51,17 +102,25 @@ def compile(f: F) -> F:
     ([0.0], 1)
     """
     graphs: dict[Any, list[_Guarded]] = {}
+    name = getattr(f, "__name__", type(f).__name__)
 
     @functools.wraps(f, updated=())
     def wrapped(*args: Any) -> Any:
-        args = tuple([as_tensor(a) for a in args])
+        args = tuple([as_array(a) for a in args])
         known = graphs.setdefault(_key(args), [])
         for guarded in known:
             if guarded.holds():
                 return guarded.staged(*args)
-        modules: list[Module] = []
+        modules = _captured(f)
         staged = stage(f, *args, met=modules)
         known.append(_Guarded(staged, modules))
+        if len(known) > LIMIT:
+            known.pop(0)
+            warnings.warn(
+                f"compile: {name} was staged more than {LIMIT} times for one kind of call: a Python attribute "
+                "of a module changes from call to call; make it a tensor, or a Buffer",
+                stacklevel=2,
+            )
         return staged(*args)
 
     wrapped.graphs = graphs  # type: ignore[attr-defined]

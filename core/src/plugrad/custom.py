@@ -86,9 +86,10 @@ class _VjpFunction(_Function):
         self.call, self.forward, self.backward = call, forward, backward
 
     def decompose(self, *xs: Tensor) -> tuple[Tensor, ...]:
-        found: tuple[Tensor, ...] = self.forward(*xs)
-        self.residuals = tuple(range(self.call.results, len(found)))
-        return found
+        return self.forward(*xs)
+
+    def residuals_of(self, y: Any) -> tuple[int, ...]:
+        return tuple(range(self.call.results, len(y))) if isinstance(y, tuple) else ()
 
     def vjp(self, g: Any, y: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...]) -> Any:
         n = self.call.results

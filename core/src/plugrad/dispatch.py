@@ -22,7 +22,19 @@ from .table import add_backend, add_kernel, code_of, decline, illegal_dtype
 from .tape import live
 from .tensor import FOREIGN, LENT, Node, Tensor, leaked
 
-__all__ = ["Place", "add_backend", "add_kernel", "bind", "bind1", "bind2", "lift", "observe", "overwrite", "sole"]
+__all__ = [
+    "Place",
+    "add_backend",
+    "add_kernel",
+    "bind",
+    "bind1",
+    "bind2",
+    "lift",
+    "observe",
+    "overwrite",
+    "own_borrowed",
+    "sole",
+]
 
 
 class Place(NamedTuple):
@@ -50,6 +62,10 @@ def bind2(op: Op, x: Any, y: Any) -> Any:
     if type(y) is float or type(y) is int:
         if not isinstance(x, Tensor):
             return bind(op, (x, y), {})
+        if op.scalars[x.be][x.dt] and not ACTIVE[0] and not x.mask and x.tr is None and scalar_fits(y, x.dt):
+            r = op.table[x.be][x.dt](x.val, y)
+            if r is not NotImplemented:
+                return Tensor(r, x.be, B1 if op.boolean else x.dt, x.shape, x.dev)
         y = lift(op.name, y, x)
     if type(x) is not Tensor or type(y) is not Tensor or ACTIVE[0] or x.mask or y.mask:
         return bind(op, (x, y), {})
@@ -164,6 +180,7 @@ def bind(op: Op, xs: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         if capture is not None:
             xs = tuple([capture.resolve(x) for x in xs])
             hold = capture.hold
+            own_borrowed(xs)  # the function will be run again, and must find the same values
     for x in xs:
         if x.tr is not None:
             if not x.tr.alive:
@@ -275,10 +292,15 @@ def _lower(tr: Any, op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], spec:
 
 def _own_saved(op: Op, xs: tuple[Tensor, ...]) -> None:
     """Borrowed memory that a node will keep is copied once, for its handle."""
-    for i, x in enumerate(xs):
-        if x.base is FOREIGN and x.tr is None and (op.saves is None or i in op.saves):
-            copied = bind(OPS["copy"], (x.clone(None, 0),), {})
-            x.val, x.base = copied.val, None
+    own_borrowed(xs if op.saves is None else tuple([xs[i] for i in op.saves]))
+
+
+def own_borrowed(xs: tuple[Tensor, ...]) -> None:
+    """Copy what is borrowed, for the handles themselves: somebody will look at the values later."""
+    for x in xs:
+        if x.base is FOREIGN and x.tr is None:
+            with within(mask=0, stage=None, capture=None, top=None):  # the handle keeps a value, whatever level asks
+                x.val, x.base = bind(OPS["copy"], (x.clone(None, 0),), {}).val, None
 
 
 def record(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], out: Any, rec: int) -> Any:
@@ -301,7 +323,8 @@ def record(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], out: Any, rec:
     node = Node(op, attrs, tuple(inputs), kept, rec)
     results = tuple([_own_handle(o, xs) for o in outs])
     for i, o in enumerate(results):
-        o.node, o.mask, o.ix = node, rec, i
+        if KIND[o.dt] in "fc":
+            o.node, o.mask, o.ix = node, rec, i
     return results if many else results[0]
 
 
@@ -365,6 +388,8 @@ def _reuse(op: Op, x: Tensor, rest: tuple[Tensor, ...], attrs: dict[str, Any]) -
             rec |= live(r, state())
     if op.spec(x, *rest, **attrs).shape != x.shape:
         return False
+    if not x.recorded:
+        rec = 0
     if rec and (op.saves is None or 0 in op.saves or op.save_output):
         return False
     if into(x.val, x.val, *[r.val for r in rest], **attrs) is NotImplemented:

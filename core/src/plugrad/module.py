@@ -62,11 +62,7 @@ class Module:
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This module and those inside it, each once, with dotted paths; the outermost has the empty path."""
-        seen: set[int] = set()
-        for path, part in _parts(self, prefix):
-            if isinstance(part, Module) and id(part) not in seen:
-                seen.add(id(part))
-                yield path, part
+        return ((path, part) for path, part in _parts(self, prefix, set()) if isinstance(part, Module))
 
     def modules(self) -> Iterator[Module]:
         """This module and those inside it, each once."""
@@ -74,11 +70,7 @@ class Module:
 
     def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Every tensor of the tree, each once, with its dotted path."""
-        seen: set[int] = set()
-        for path, part in _parts(self, ""):
-            if isinstance(part, Tensor) and id(part) not in seen:
-                seen.add(id(part))
-                yield path, part
+        return ((path, part) for path, part in _parts(self, "", set()) if isinstance(part, Tensor))
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """The Parameters, each once, with dotted paths."""
@@ -187,15 +179,15 @@ def _children(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield f"{name}.{i}", child
 
 
-def _parts(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Tensors and Modules below ``value`` in order, with paths."""
-    if isinstance(value, Tensor):
-        yield path, value
-        return
+def _parts(value: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Tensors and Modules below ``value`` in order, each once, with paths."""
     items: Any
-    if isinstance(value, Module):
+    if isinstance(value, (Tensor, Module)):
+        if id(value) in seen:
+            return
+        seen.add(id(value))
         yield path, value
-        items = vars(value).items()
+        items = vars(value).items() if isinstance(value, Module) else ()
     elif isinstance(value, dict):
         items = value.items()
     elif isinstance(value, (list, tuple)):
@@ -203,7 +195,7 @@ def _parts(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     else:
         return
     for key, child in items:
-        yield from _parts(child, f"{path}.{key}" if path else str(key))
+        yield from _parts(child, f"{path}.{key}" if path else str(key), seen)
 
 
 def _flatten_module(m: Module) -> tuple[Any, Any]:
@@ -218,4 +210,4 @@ def _unflatten_module(aux: Any, children: list[Any]) -> Module:
     return m
 
 
-tree.register(Module, _flatten_module, _unflatten_module, is_module=True)
+tree.register(Module, _flatten_module, _unflatten_module, is_module=True, names=lambda aux: aux[1])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from .backend import Kernel, Spec
-from .dtypes import GROUPS, bool_, parse
+from .dtypes import bool_, parse
 from .errors import PluginError, ShapeError
 from .state import Scope
 from .tape import backprop, leaf, plain
@@ -174,18 +174,27 @@ class Op:
                 (g if p is ONE else g * p(y, *xs).conj()) if n and p is not None else None
                 for p, n in zip(self.partials, need, strict=True)
             ]
-        elif self.residuals and any(g[i] is not None for i in self.residuals):
+        elif any(g[i] is not None for i in self.residuals_of(y)):
             found = self._vjp_residual(g, y, xs, need, attrs)
         else:
             found = self.vjp(g, y, xs, need, **attrs)
+        if not isinstance(found, (tuple, list)) or len(found) != len(xs):
+            raise PluginError(
+                f"{self.name}: vjp must return a tuple of {len(xs)} cotangents, one an operand, None for zero"
+            )
         return [None if c is None or not n else self._fit(c, x) for c, x, n in zip(found, xs, need, strict=True)]
+
+    def residuals_of(self, y: Any) -> tuple[int, ...]:
+        """The residual outputs of a call that returned ``y``."""
+        return self.residuals
 
     def _vjp_residual(
         self, g: Any, y: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]
     ) -> Cotangents:
         """The declared rule for the results, the decomposition's for the residual outputs; both are summed."""
-        results = tuple([None if i in self.residuals else c for i, c in enumerate(g)])
-        residual = tuple([c if i in self.residuals else None for i, c in enumerate(g)])
+        extra = self.residuals_of(y)
+        results = tuple([None if i in extra else c for i, c in enumerate(g)])
+        residual = tuple([c if i in extra else None for i, c in enumerate(g)])
         found = self.vjp_by_decompose(residual, xs, need, attrs)
         if all(c is None for c in results):
             return found
@@ -198,6 +207,11 @@ class Op:
     def _fit(self, c: Tensor, x: Tensor) -> Tensor:
         if self.elementwise and c.shape != x.shape:
             c = unbroadcast(c, x.shape)
+        if c.shape != x.shape:
+            raise PluginError(
+                f"{self.name}: vjp gives a cotangent of shape {c.shape} for an operand of shape {x.shape}; "
+                "sum it over the axes that were broadcast"
+            )
         return c if c.dt == x.dt else c.astype(x.dtype)
 
     def jvp_rule(self, ts: Sequence[Tensor | None], y: Any, xs: tuple[Tensor, ...], attrs: dict[str, Any]) -> Any:
@@ -245,10 +259,11 @@ class Op:
         """
         with Scope() as scope:
             inputs = [leaf(x, scope) if n else x for x, n in zip(xs, need, strict=True)]
+            nodes = [t.node for t, n in zip(inputs, need, strict=True) if n]  # before the decomposition writes to them
             ys = self.decompose(*inputs, **attrs)
         many = type(ys) is tuple
         seeds = [(y, g) for y, g in zip(ys if many else (ys,), gs if many else (gs,), strict=True) if g is not None]
-        found = iter(backprop(seeds, [t.node for t, n in zip(inputs, need, strict=True) if n], scope.bit, scope.start))
+        found = iter(backprop(seeds, nodes, scope.bit, scope.start))
         return [next(found) if n else None for n in need]
 
     def batch_rule(self, size: int, xs: tuple[Tensor, ...], batched: tuple[bool, ...], attrs: dict[str, Any]) -> Any:
@@ -301,6 +316,3 @@ def unbroadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:
 def elementwise(name: str, **rules: Any) -> Op:
     """An elementwise op: shape rule, batching and broadcasting are derived."""
     return Op(name, elementwise=True, **rules)
-
-
-ALL_CODES = GROUPS["any"]

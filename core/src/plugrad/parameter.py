@@ -61,6 +61,7 @@ class Buffer(Tensor):
     """
 
     __slots__ = ("label", "reduce")
+    recorded = False
 
     def __init__(
         self,

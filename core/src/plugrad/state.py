@@ -17,6 +17,8 @@ serial = itertools.count(1)
 """Numbers interpreters, checkpoints and traces; a handle remembers the innermost one of its birth."""
 
 ACTIVE = [0]
+RECORDING = 1 << 62
+"""In a thread's mask unless ``no_grad`` is in force; no tensor carries it."""
 _lock = threading.Lock()
 
 
@@ -28,7 +30,7 @@ class State:
     __slots__ = ("capture", "device", "draws", "log", "mask", "observers", "scopes", "since", "stage", "top", "uid")
 
     def __init__(self) -> None:
-        self.mask: int = 1
+        self.mask: int = RECORDING | 1
         self.scopes: tuple[Scope, ...] = ()
         self.since: int = 0
         self.stage: Any = None
@@ -62,14 +64,15 @@ class within:
     0
     """
 
-    __slots__ = ("changes", "old")
+    __slots__ = ("before", "changes")
 
     def __init__(self, **changes: Any) -> None:
         self.changes = changes
+        self.before: list[dict[str, Any]] = []
 
     def __enter__(self) -> within:
         here = _local.state
-        self.old = {name: getattr(here, name) for name in self.changes}
+        self.before.append({name: getattr(here, name) for name in self.changes})
         for name, value in self.changes.items():
             setattr(here, name, value)
         with _lock:
@@ -78,14 +81,14 @@ class within:
 
     def __exit__(self, *_: object) -> None:
         here = _local.state
-        for name, value in self.old.items():
+        for name, value in self.before.pop().items():
             setattr(here, name, value)
         with _lock:
             ACTIVE[0] -= 1
 
 
 _free_bits = [1 << i for i in range(61, 0, -1)]
-_more_bits = itertools.count(62)
+_more_bits = itertools.count(63)
 
 
 class Scope:

@@ -5,6 +5,7 @@ Knows ops only by their ``vjp_rule``.
 
 from __future__ import annotations
 
+import functools
 import heapq
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,8 +15,8 @@ from .state import ACTIVE, Scope, State, state, within
 from .tensor import Node, Tensor, install
 
 
-def no_grad() -> within:
-    """Within the block nothing is recorded, except by a ``grad`` or ``vjp`` that starts inside it.
+class no_grad(within):
+    """Within the block, or the decorated function, nothing is recorded, except by a ``grad`` or ``vjp`` inside it.
 
     >>> import plugrad
     >>> x = plugrad.asarray([1.0]).requires_grad_()
@@ -23,7 +24,19 @@ def no_grad() -> within:
     ...     (x * 2).requires_grad
     False
     """
-    return within(mask=0)
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(mask=0)
+
+    def __call__(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(f)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with no_grad():
+                return f(*args, **kwargs)
+
+        return wrapped
 
 
 def live(t: Tensor, here: State) -> int:
@@ -193,7 +206,9 @@ def backward(
                 "first"
             )
         gradient = y.ones_like()
-    elif gradient.shape != y.shape:
+    elif not isinstance(gradient, Tensor):
+        gradient = Tensor._convert(gradient, device=y.device)
+    if gradient.shape != y.shape:
         raise RecordingError(f"backward: gradient has shape {gradient.shape}, the output {y.shape}; they must agree")
     seed = (plain(y), gradient.astype(y.dtype))
     with within(mask=here.mask if create_graph else here.mask & ~1):
@@ -207,13 +222,13 @@ install(backward=backward)
 
 class Capture:
     """The first run of a checkpoint: ids held back are not recorded; whatever carries them is noted, once for each
-    node and output.
+    node and output. ``uid`` numbers the run: a plain handle older than it must not be written, or its gradient is lost.
     """
 
-    __slots__ = ("found", "hold", "ids", "parent")
+    __slots__ = ("found", "hold", "ids", "parent", "uid")
 
-    def __init__(self, ids: int, parent: Any) -> None:
-        self.ids, self.parent = ids, parent
+    def __init__(self, ids: int, parent: Any, uid: int) -> None:
+        self.ids, self.parent, self.uid = ids, parent, uid
         self.hold: int = ids | (parent.hold if parent is not None else 0)
         self.found: dict[tuple[int, int], Tensor] = {}
 
@@ -233,6 +248,7 @@ class Replay:
     """The re-run: whatever was found in the first run is a fresh leaf now, wherever the function meets it."""
 
     __slots__ = ("first", "hold", "parent", "table")
+    uid = 0
 
     def __init__(self, table: dict[tuple[int, int], Tensor], parent: Any, first: Any) -> None:
         self.table, self.parent, self.first = table, parent, first

@@ -72,6 +72,8 @@ class Tensor(InstalledMethods):
         "val",
     )
     __array_priority__ = 1000
+    recorded = True
+    """A write keeps the node of the new value."""
     __hash__ = object.__hash__
 
     # Installed by the ops: an array, number or list as a tensor; a value of an interpreter without its derivative.
@@ -160,7 +162,7 @@ class Tensor(InstalledMethods):
 
         Writes to either handle do not show in the other.
         """
-        if self.tr is not None:
+        if self.tr is not None or (ACTIVE[0] and state().stage is not None):
             return Tensor._cut(self)
         t = self.clone(None, 0)
         if t.base is None:
@@ -190,7 +192,20 @@ class Tensor(InstalledMethods):
                     "use where() instead of a Python condition, or move this call outside the transformation"
                 )
             t = t.val
+        if ACTIVE[0]:
+            level = state().stage
+            if level is not None and t.born < level.uid:
+                raise LeakedTracerError(
+                    f"{what}: reading this {self.describe()} from outside while staging would freeze it into the "
+                    "graph; compute with the tensor itself, or pass the value as a Python argument"
+                )
         return t
+
+    @property
+    def known(self) -> bool:
+        """Whether the value may be looked at here: not inside an interpreter, and not as an input of a graph."""
+        level = state().stage if ACTIVE[0] else None
+        return self.tr is None and (level is None or self.born >= level.uid)
 
     def item(self) -> Any:
         """The single element as a Python scalar."""
@@ -327,6 +342,11 @@ class Tensor(InstalledMethods):
                 f"write: this {self.describe()} is a leaf that requires grad; write inside no_grad(), or use .assign() "
                 "for an optimizer's update"
             )
+        if here.capture is not None and self.born < here.capture.uid:
+            raise StateError(
+                f"write: this {self.describe()} was made outside the checkpoint that writes it, which would lose the "
+                "gradient; return the value from the function, or make the target a Buffer"
+            )
         self.logged(here)
         if self.is_leaf:  # inside no_grad: it stays the same leaf
             self.val, self.base, self.tr, self.aux = new.val, new.base, new.tr, new.aux
@@ -362,7 +382,7 @@ class Tensor(InstalledMethods):
 
     def adopt(self, value: Any) -> Tensor:
         """``value`` as an unrecorded tensor of this handle's shape, dtype and device."""
-        new = value if isinstance(value, Tensor) else Tensor._convert(value, device=self.device)
+        new = value if isinstance(value, Tensor) else Tensor._convert(value, device=self.device, copy=True)
         if new.shape != self.shape:
             raise ValueError(
                 f"assign: the value has shape {new.shape}, the {type(self).__name__.lower()} {self.shape}; shapes must "

@@ -9,7 +9,7 @@ from typing import Any
 from . import tree
 from .backend import Spec
 from .dtypes import KIND
-from .errors import DTypeError, ShapeError
+from .errors import DTypeError, ShapeError, StateError
 from .interpreters import JVP, Batch, Graph, Stage
 from .ops import creation, movement
 from .parameter import Buffer, Parameter
@@ -25,6 +25,11 @@ def as_tensor(x: Any) -> Any:
     if not isinstance(x, Tensor) and (isinstance(x, (float, complex)) or hasattr(x, "__array__")):
         return creation.asarray(x)
     return x
+
+
+def as_array(x: Any) -> Any:
+    """As ``as_tensor``, but Python numbers stay as they are: they are weak, a tensor would not be."""
+    return x if isinstance(x, (float, complex)) else as_tensor(x)
 
 
 def as_leaves(x: Any) -> tuple[list[Tensor], list[bool], tree.TreeDef]:
@@ -62,6 +67,7 @@ def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
             ]
             for leaves, mask, _ in flat
         ]
+        leaf_nodes = [[t.node for t in ts] for ts in inputs]  # before f writes to its arguments
         result = f(*[build(ts) for ts, (_, _, build) in zip(inputs, flat, strict=True)])
         y, aux = result if has_aux else (result, None)
         outputs, _, build_y = tree.flatten(as_tensor(y), unique=False)
@@ -69,12 +75,12 @@ def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
         y = build_y([strip(t, scope) for t in outputs])
         aux = tree.map(lambda t: strip(t, scope), aux)
     wanted = [(i, j) for i, (_, mask, _) in enumerate(flat) for j, trained in enumerate(mask) if trained]
-    nodes = [inputs[i][j].node for i, j in wanted]
+    nodes = [leaf_nodes[i][j] for i, j in wanted]
     likes = [[t.ghost(None, 0) for t in ts] for ts in inputs]
     builds = [build for _, _, build in flat]
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        seeds = _seeds(ends, cotangent)
+        seeds = _seeds(ends, build_y, cotangent)
         found = backprop(seeds, nodes, scope.bit, scope.start)
         slots: list[list[Tensor | None]] = [[None] * len(ts) for ts in likes]
         for (i, j), g in zip(wanted, found, strict=True):
@@ -84,14 +90,12 @@ def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
     return (y, pullback, aux) if has_aux else (y, pullback)
 
 
-def _seeds(ends: list[Tensor], cotangent: Any) -> list[tuple[Tensor, Tensor]]:
-    given = tree.flatten(as_tensor(cotangent), unique=False)[0]
-    if len(given) != len(ends):
-        raise ShapeError(
-            f"pullback: {len(given)} cotangents for {len(ends)} outputs; give a tree of the output's structure"
-        )
+def _seeds(ends: list[Tensor], structure: tree.TreeDef, cotangent: Any) -> list[tuple[Tensor, Tensor]]:
+    given = tree.leaves_like(structure, as_tensor(cotangent), "pullback: the cotangent")
     seeds = []
     for y, g in zip(ends, given, strict=True):
+        if g is None:
+            continue
         if g.shape != y.shape:
             raise ShapeError(
                 f"pullback: a cotangent of shape {g.shape} for an output of shape {y.shape}; they must agree"
@@ -130,7 +134,13 @@ def value_and_grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fal
             full = list(args)
             for n, value in zip(numbers, chosen, strict=True):
                 full[n] = value
-            return f(*full, **kwargs)
+            result = f(*full, **kwargs)
+            if isinstance(result, (int, float)):
+                raise ShapeError(
+                    f"{_named(f, 'grad')}: the function returned a Python {type(result).__name__}, which has no "
+                    "derivative; return the tensor, without item() or float()"
+                )
+            return result
 
         y, pullback, *aux = vjp(partial, *[args[n] for n in numbers], has_aux=has_aux)
         if not isinstance(y, Tensor) or y.shape != () or KIND[y.dt] != "f":
@@ -176,6 +186,8 @@ def jvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any,
     >>> dy.item()
     6.0
     """
+    if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
+        raise ShapeError("jvp: primals and tangents must be tuples, one entry an argument: jvp(f, (x,), (t,))")
     if len(primals) != len(tangents):
         raise ShapeError(f"jvp: {len(primals)} primals and {len(tangents)} tangents; give one tangent for each primal")
     with JVP() as level:
@@ -191,33 +203,26 @@ def jvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any,
 
 
 def _dual(level: JVP, x: Tensor, t: Tensor | None) -> Tensor:
+    return x if t is None else level.wrap(_entering(x), plain(t))
+
+
+def _entering(x: Tensor) -> Tensor:
+    """A value on its way into a level, as a handle of its own; an open checkpoint or stage knows it by its own name."""
     here = state()
     if here.capture is not None:
         x = here.capture.resolve(x)
-    return x if t is None else level.wrap(x, t)
+    return plain(x) if here.stage is None else plain(here.stage.lifted(x))
 
 
 def _directions(
     leaves: list[Tensor], trained: list[bool], structure: tree.TreeDef, tangent: Any
 ) -> list[Tensor | None]:
-    tangent = as_tensor(tangent)
-    given = tree.leaves(tangent)
-    placed = tree.leaves_like(structure, tangent)
-    if placed is not None:
-        found: list[Tensor | None] = [t if w else None for t, w in zip(placed, trained, strict=True)]
-    elif len(given) == sum(trained):
-        rest = iter(given)
-        found = [next(rest) if w else None for w in trained]
-    else:
-        raise ShapeError(
-            f"jvp: a tangent with {len(given)} tensors for a primal with {sum(trained)} differentiable ones; their "
-            "structures must agree"
-        )
+    given = tree.leaves_like(structure, as_tensor(tangent), "jvp: the tangent")
     out: list[Tensor | None] = []
-    for x, t in zip(leaves, found, strict=True):
+    for x, t, wanted in zip(leaves, given, trained, strict=True):
         if t is not None and t.shape != x.shape:
             raise ShapeError(f"jvp: a tangent of shape {t.shape} for a primal of shape {x.shape}; they must agree")
-        out.append(None if t is None else creation.to(t, x.device).astype(x.dtype))
+        out.append(creation.to(t, x.device).astype(x.dtype) if t is not None and wanted else None)
     return out
 
 
@@ -243,7 +248,10 @@ def vmap(f: F, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -
         if isinstance(in_axes, tuple) and len(in_axes) != len(args):
             raise ShapeError(f"{_named(f, 'vmap')}: in_axes has {len(in_axes)} entries for {len(args)} arguments")
         axes = in_axes if isinstance(in_axes, tuple) else (in_axes,) * len(args)
-        flat = [as_leaves(a) for a in args]
+        # one axis number for a whole argument keeps tied leaves tied; a tree of axes may map two uses differently
+        flat = [
+            tree.flatten(as_tensor(x), unique=a is None or isinstance(a, int)) for x, a in zip(args, axes, strict=True)
+        ]
         leaf_axes = [_axes_of(f, a, x, leaves) for a, x, (leaves, _, _) in zip(axes, args, flat, strict=True)]
         size = _batch_size(f, [leaves for leaves, _, _ in flat], leaf_axes)
         with Batch(size, "ok" if randomness == "same" else randomness) as level:
@@ -251,10 +259,12 @@ def vmap(f: F, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -
                 build([_example(level, t, a) for t, a in zip(leaves, la, strict=True)])
                 for (leaves, _, build), la in zip(flat, leaf_axes, strict=True)
             ]
-            outputs, _, build_y = as_leaves(f(*inner))
+            result = as_tensor(f(*inner))
+            outputs, _, build_y = tree.flatten(result, unique=False)
             ys = [y.val if y.tr is level else None for y in outputs]
-        targets = _out_axes(f, out_axes, build_y(outputs), outputs)
-        return build_y([_placed(v, y, size, a) for v, y, a in zip(ys, outputs, targets, strict=True)])
+        targets: list[int | None] = []
+        _match_axes(f, out_axes, result, targets)
+        return build_y([_placed(f, v, y, size, a) for v, y, a in zip(ys, outputs, targets, strict=True)])
 
     return wrapped
 
@@ -262,16 +272,15 @@ def vmap(f: F, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -
 def _axes_of(f: F, axis: Any, arg: Any, leaves: list[Tensor]) -> list[int | None]:
     if axis is None or isinstance(axis, int):
         return [None if isinstance(t, Buffer) else axis for t in leaves]
-    found: dict[int, int | None] = {}
+    found: list[int | None] = []
     _match_axes(f, axis, arg, found)
-    return [found.get(id(t)) for t in leaves]
+    return found
 
 
-def _match_axes(f: F, axis: Any, arg: Any, found: dict[int, int | None]) -> None:
+def _match_axes(f: F, axis: Any, arg: Any, found: list[int | None]) -> None:
     """Axis trees may be shallower than the argument: one number then holds for all leaves below."""
     if axis is None or isinstance(axis, int):
-        for t in as_leaves(arg)[0]:
-            found[id(t)] = axis
+        found.extend([axis] * len(tree.flatten(as_tensor(arg), unique=False)[0]))
     elif isinstance(axis, dict) and isinstance(arg, dict) and axis.keys() == arg.keys():
         for k, v in arg.items():
             _match_axes(f, axis[k], v, found)
@@ -279,7 +288,10 @@ def _match_axes(f: F, axis: Any, arg: Any, found: dict[int, int | None]) -> None
         for a, v in zip(axis, arg, strict=True):
             _match_axes(f, a, v, found)
     else:
-        raise ShapeError(f"{_named(f, 'vmap')}: axes {axis!r} do not match the structure of the argument or result")
+        raise ShapeError(
+            f"{_named(f, 'vmap')}: axes {axis!r} do not match the structure of the argument or result; "
+            "give a number, None, or containers like it"
+        )
 
 
 def _batch_size(f: F, args: list[list[Tensor]], axes: list[list[int | None]]) -> int:
@@ -303,23 +315,17 @@ def _batch_size(f: F, args: list[list[Tensor]], axes: list[list[int | None]]) ->
 def _example(level: Batch, t: Tensor, axis: int | None) -> Tensor:
     if axis is None:
         return t
-    here = state()
-    if here.capture is not None:
-        t = here.capture.resolve(t)
     with level.underneath():
-        return level.wrap(movement.moveaxis(plain(t), axis, 0))
+        return level.wrap(movement.moveaxis(_entering(t), axis, 0))
 
 
-def _out_axes(f: F, out_axes: Any, y: Any, outputs: list[Tensor]) -> list[int]:
-    found: dict[int, int | None] = {}
-    _match_axes(f, out_axes, y, found)
-    axes = [found.get(id(t)) for t in outputs]
-    return [0 if a is None else a for a in axes]
-
-
-def _placed(value: Tensor | None, y: Tensor, size: int, axis: int) -> Tensor:
+def _placed(f: F, value: Tensor | None, y: Tensor, size: int, axis: int | None) -> Tensor:
     if value is None:  # the same for every example
+        if axis is None:
+            return y
         value = movement.broadcast_to(movement.expand_dims(y), (size, *y.shape))
+    if axis is None:
+        raise ShapeError(f"{_named(f, 'vmap')}: out_axes=None for a result that differs between examples; give an axis")
     return movement.moveaxis(value, 0, axis) if axis else value
 
 
@@ -333,7 +339,11 @@ def _basis(x: Tensor) -> Tensor:
 
 
 def _one_tensor(name: str, x: Any) -> Tensor:
-    x = creation.asarray(x) if not isinstance(x, Tensor) else x
+    x = as_tensor(x)
+    if not isinstance(x, Tensor):
+        raise DTypeError(
+            f"{name}: got a {type(x).__name__}; give one tensor, or for a Module use hvp, grad or jvp over it"
+        )
     if KIND[x.dt] not in "fc":
         raise DTypeError(f"{name}: the argument is {x.dtype}; give a floating-point tensor")
     return x
@@ -414,7 +424,7 @@ class Staged:
         self.graph, self._build, self._arguments = graph, build, arguments
 
     def __call__(self, *args: Any) -> Any:
-        leaves, _, structure = as_leaves(args)
+        leaves, _, structure = as_leaves(tuple([as_array(a) for a in args]))
         if len(leaves) != len(self.graph.inputs) or structure != self._arguments:
             raise ShapeError(
                 "stage: the arguments have another structure than those the function was staged with; stage it again"
@@ -437,19 +447,26 @@ def stage(f: F, *args: Any, met: list[Any] | None = None) -> Staged:
     >>> twice(plugrad.asarray([4.0])).tolist(), [e.op.name for e in twice.graph.equations]
     ([8.0], ['add'])
     """
-    args = tuple([as_tensor(a) for a in args])
-    leaves, _, structure = as_leaves(args)
+    leaves, _, structure = as_leaves(tuple([as_array(a) for a in args]))
     with Stage() as level:
         try:
             inputs = [level.new(Spec(t.shape, t.dtype), t.be, t.dev) for t in leaves]
+            places = [t.val for t in inputs]
             # a Buffer among the arguments stays the caller's: it is state, not an input
             given = [t if isinstance(t, Buffer) else u for t, u in zip(leaves, inputs, strict=True)]
-            outputs, _, build_y = as_leaves(f(*structure(given)))
+            args = structure(given)
+            handles = tree.leaves(args)
+            outputs, _, build_y = as_leaves(f(*args))
+            if any(t.val is not p for t, p in zip(handles, places, strict=True) if not isinstance(t, Buffer)):
+                raise StateError(
+                    f"{_named(f, 'stage')}: the function writes to an argument, which a call of the graph could not "
+                    "show its caller; copy it first, such as x = x.copy()"
+                )
             results = [level.var(y) for y in outputs]
             written = [(handle, level.var(handle)) for handle, _ in level.log.handles.values()]
         finally:
             level.log.undo()
     if met is not None:
         met.extend(level.modules)
-    graph = Graph([t.val for t in inputs], level.equations, results, level.constants, written).simplified()
+    graph = Graph(places, level.equations, results, level.constants, written).simplified()
     return Staged(graph, build_y, structure)

@@ -6,8 +6,11 @@ uses. Everything that is neither a leaf nor a registered container is static and
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
+
+import numpy as np
 
 Flatten = Callable[[Any], tuple[Iterable[Any], Any]]
 Unflatten = Callable[[Any, list[Any]], Any]
@@ -18,6 +21,7 @@ class _Container(NamedTuple):
     flatten: Flatten
     unflatten: Unflatten
     is_module: bool
+    names: Callable[[Any], tuple[Any, ...]] | None
 
 
 class _Leaf(NamedTuple):
@@ -40,11 +44,18 @@ _containers: dict[type, _Container] = {}
 _leaf_types: tuple[Any, ...] = ()
 
 
-def register(cls: type, flatten: Flatten, unflatten: Unflatten, *, is_module: bool = False) -> None:
+def register(
+    cls: type,
+    flatten: Flatten,
+    unflatten: Unflatten,
+    *,
+    is_module: bool = False,
+    names: Callable[[Any], tuple[Any, ...]] | None = None,
+) -> None:
     """Make instances of ``cls`` and its subclasses containers: ``flatten(x) -> (children, aux)``, ``unflatten(aux,
     children) -> x``.
     """
-    _containers[cls] = _Container(flatten, unflatten, is_module)
+    _containers[cls] = _Container(flatten, unflatten, is_module, names)
 
 
 def register_leaf(cls: type) -> None:
@@ -69,7 +80,7 @@ class TreeDef:
         leaves = list(leaves)
         if len(leaves) != self.count:
             raise ValueError(f"tree: the structure has {self.count} leaves, {len(leaves)} were given")
-        return _build(self.root, [x if s is None else s(x) for x, s in zip(leaves, self.successors, strict=True)])
+        return _build(self.root, {}, [x if s is None else s(x) for x, s in zip(leaves, self.successors, strict=True)])
 
     def occurrences(self) -> list[int]:
         """The position in the flat list of every leaf of the tree, in order; a leaf that occurs twice is listed
@@ -107,34 +118,46 @@ def leaves(tree: Any) -> list[Any]:
     return flatten(tree)[0]
 
 
-def leaves_like(structure: TreeDef, tree: Any) -> list[Any] | None:
-    """The leaves of a tree that has the same places for them, in the order of the structure's; None if the numbers
-    differ.
+def leaves_like(structure: TreeDef, tree: Any, what: str) -> list[Any]:
+    """The leaves of another tree by the places of ``structure``; children of dicts and Modules are matched by name.
 
-    The other tree may hold one leaf in several places, or different ones where the structure has one leaf twice: the
-    last counts.
+    Where the structure has a leaf the other tree may have None, which is returned as it is. Raises ValueError, with the
+    place, where the two differ, or where two different leaves stand for one.
     """
-    given = flatten(tree, unique=False)[0]
-    places = structure.occurrences()
-    if len(given) != len(places):
-        return None
     found: list[Any] = [None] * structure.count
-    for place, leaf in zip(places, given, strict=True):
-        found[place] = leaf
+    _match(structure.root, tree, found, what, "")
     return found
 
 
+def _match(node: Any, tree: Any, found: list[Any], what: str, path: str) -> None:
+    at = f" at {path}" if path else ""
+    if type(node) is _Leaf:
+        if tree is not None and not isinstance(tree, _leaf_types):
+            raise ValueError(f"{what} has a {type(tree).__name__}{at}, where a tensor is needed")
+        if found[node.place] is not None and tree is not found[node.place]:
+            raise ValueError(f"{what} has two different values{at} for one shared tensor; give the same one twice")
+        found[node.place] = tree
+    elif type(node) is _Node:
+        if _container_of(tree) is not node.container:
+            raise ValueError(f"{what} has a {type(tree).__name__}{at}, which has not the structure it is matched with")
+        children, aux = node.container.flatten(tree)
+        names = node.container.names
+        keys = names(node.aux) if names else tuple(range(len(node.children)))
+        given = dict(zip(names(aux), children, strict=True)) if names else dict(enumerate(children))
+        if given.keys() != set(keys):
+            odd = sorted([str(k) for k in given.keys() ^ set(keys)])
+            raise ValueError(f"{what} does not match{at}: {', '.join(odd)} is in one of the two only")
+        for key, child in zip(keys, node.children, strict=True):
+            _match(child, given[key], found, what, f"{path}.{key}" if path else str(key))
+
+
 def map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
-    """``f`` over the leaves of ``tree`` and of trees of the same structure; static parts come from the first."""
+    """``f`` over the leaves of ``tree`` and the leaves in the same places of other trees, which may be None there.
+
+    Static parts come from the first tree. Parameters of a Module stay Parameters.
+    """
     first, _, build = flatten(tree)
-    columns = [first]
-    for other in rest:
-        others = leaves_like(build, other)
-        if others is None:
-            raise ValueError(
-                f"tree.map: the trees have {len(first)} and {len(leaves(other))} leaves; their structures must agree"
-            )
-        columns.append(others)
+    columns = [first, *[leaves_like(build, other, "tree.map: a tree") for other in rest]]
     return build([f(*row) for row in zip(*columns, strict=True)])
 
 
@@ -149,7 +172,7 @@ def _container_of(x: Any) -> _Container | None:
 class _Walk:
     """One flattening. Not a closure: a recursive one is a cycle that keeps every leaf until the collector comes."""
 
-    __slots__ = ("leaves", "path", "seen", "successors", "trained")
+    __slots__ = ("leaves", "modules", "path", "seen", "successors", "trained")
 
     def __init__(self, seen: dict[int, int] | None) -> None:
         self.seen = seen
@@ -157,6 +180,7 @@ class _Walk:
         self.trained: list[bool] = []
         self.successors: list[Successor | None] = []
         self.path: set[int] = set()
+        self.modules: dict[int, _Node] = {}
 
     def visit(self, x: Any, in_module: bool) -> Any:
         if isinstance(x, _leaf_types):
@@ -168,11 +192,15 @@ class _Walk:
             raise ValueError(
                 f"tree: a {type(x).__name__} contains itself; break the cycle (keep a back reference outside the tree)"
             )
+        if id(x) in self.modules:
+            return self.modules[id(x)]
         self.path.add(id(x))
         children, aux = container.flatten(x)
         inside = in_module or container.is_module
         node = _Node(container, aux, tuple([self.visit(child, inside) for child in children]))
         self.path.remove(id(x))
+        if container.is_module and self.seen is not None:
+            self.modules[id(x)] = node
         return node
 
     def _leaf(self, x: Any, in_module: bool) -> _Leaf:
@@ -187,12 +215,16 @@ class _Walk:
         return _Leaf(place)
 
 
-def _build(node: Any, leaves: list[Any]) -> Any:
+def _build(node: Any, made: dict[int, Any], leaves: list[Any]) -> Any:
     if type(node) is _Leaf:
         return leaves[node.place]
     if type(node) is _Static:
         return node.value
-    return node.container.unflatten(node.aux, [_build(child, leaves) for child in node.children])
+    found = made.get(id(node))  # a Module that stands in two places is one again
+    if found is None:
+        children = [_build(child, made, leaves) for child in node.children]
+        found = made[id(node)] = node.container.unflatten(node.aux, children)
+    return found
 
 
 def _occurrences(node: Any, found: list[int]) -> None:
@@ -207,7 +239,10 @@ def _signature(node: Any) -> Any:
     if type(node) is _Leaf:
         return node.place
     if type(node) is _Static:
-        return ("static", type(node.value), node.value)
+        value = node.value
+        if isinstance(value, np.ndarray):
+            return ("static", value.dtype, value.shape, value.tobytes())
+        return ("static", type(value), value)
     return (node.container.unflatten, node.aux, tuple([_signature(child) for child in node.children]))
 
 
@@ -219,8 +254,12 @@ def _unflatten_tuple(cls: Any, children: list[Any]) -> Any:
     return cls(*children) if hasattr(cls, "_fields") else tuple(children)
 
 
-def _unflatten_dict(keys: tuple[Any, ...], children: list[Any]) -> dict[Any, Any]:
-    return dict(zip(keys, children, strict=True))
+def _flatten_dict(x: dict[Any, Any]) -> tuple[Iterable[Any], Any]:
+    return x.values(), (OrderedDict if isinstance(x, OrderedDict) else dict, tuple(x))
+
+
+def _unflatten_dict(aux: Any, children: list[Any]) -> dict[Any, Any]:
+    return aux[0](zip(aux[1], children, strict=True))
 
 
 def _unflatten_list(_: None, children: list[Any]) -> list[Any]:
@@ -229,4 +268,4 @@ def _unflatten_list(_: None, children: list[Any]) -> list[Any]:
 
 register(tuple, _flatten_tuple, _unflatten_tuple)
 register(list, lambda x: (x, None), _unflatten_list)
-register(dict, lambda x: (x.values(), tuple(x)), _unflatten_dict)
+register(dict, _flatten_dict, _unflatten_dict, names=lambda aux: aux[1])

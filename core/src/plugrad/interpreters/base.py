@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..op import Op
-from ..state import serial, state, within
+from ..state import RECORDING, serial, state, within
 from ..tensor import Tensor
 
 
@@ -27,7 +27,7 @@ class Interpreter:
         self.alive = True
         self.uid = next(serial)
         self.below = here.stage, here.capture, here.top
-        self.outer = 1
+        self.outer = RECORDING | 1
         for scope in here.scopes:
             self.outer |= scope.bit
         self._block = within(uid=self.uid, top=self, **self.changes())

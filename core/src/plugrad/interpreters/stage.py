@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..backend import Spec
 from ..op import Op
-from ..state import Log, state
+from ..state import RECORDING, Log, state, within
 from ..table import code_of
 from ..tensor import Tensor
 from .base import Interpreter
@@ -30,6 +30,8 @@ class Equation(NamedTuple):
     attrs: dict[str, Any]
     inputs: tuple[Var, ...]
     outputs: tuple[Var, ...]
+    hidden: str
+    """What did not record it: nothing "", the tape of ``backward()`` only "tape", or ``no_grad`` "all"."""
 
 
 class Stage(Interpreter):
@@ -50,7 +52,9 @@ class Stage(Interpreter):
         self._ids = itertools.count()
 
     def changes(self) -> dict[str, Any]:
-        self.log = Log(state().log, self.uid)
+        here = state()
+        self.log = Log(here.log, self.uid)
+        self.recordable = here.mask & (self.outer | RECORDING)
         return {"stage": self, "log": self.log}
 
     def keeps(self, op: Op) -> bool:
@@ -88,6 +92,10 @@ class Stage(Interpreter):
             self._by_value.setdefault(id(t.val), found)
         return found
 
+    def _hidden(self) -> str:
+        off = self.recordable & ~state().mask
+        return "all" if off & RECORDING else "tape" if off & 1 else ""
+
     def process(self, op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], spec: Any) -> Any:
         if xs:
             be, dev = xs[op.key].be, xs[op.key].dev
@@ -97,7 +105,8 @@ class Stage(Interpreter):
             be, dev = attrs["device"]
         many = type(spec) is tuple
         outs = tuple([self.new(s, be, dev) for s in (spec if many else (spec,))])
-        self.equations.append(Equation(op, attrs, tuple([self.var(x) for x in xs]), tuple([o.val for o in outs])))
+        inputs = tuple([self.var(x) for x in xs])
+        self.equations.append(Equation(op, attrs, inputs, tuple([o.val for o in outs]), self._hidden()))
         return outs if many else outs[0]
 
 
@@ -127,14 +136,14 @@ class Graph:
         seen: dict[Any, tuple[Var, ...]] = {}
         renamed: dict[Var, Var] = {}
         kept: list[Equation] = []
-        for op, attrs, inputs, outputs in self.equations:
+        for op, attrs, inputs, outputs, hidden in self.equations:
             inputs = tuple([renamed.get(v, v) for v in inputs])
-            key = (op, tuple(sorted((k, repr(v)) for k, v in attrs.items())), inputs)
+            key = (op, tuple(sorted((k, repr(v)) for k, v in attrs.items())), inputs, hidden)
             if not op.opaque and key in seen:
                 renamed.update(zip(outputs, seen[key], strict=True))
                 continue
             seen[key] = outputs
-            kept.append(Equation(op, attrs, inputs, outputs))
+            kept.append(Equation(op, attrs, inputs, outputs, hidden))
         results = [renamed.get(v, v) for v in self.outputs]
         state = [(handle, renamed.get(v, v)) for handle, v in self.state]
         used = set(results) | {v for _, v in state}
@@ -157,15 +166,19 @@ class Graph:
             env[v] = x
         for handle, v in self.constants:
             env[v] = handle.clone(handle.node, handle.mask, handle.ix)
-        for op, attrs, inputs, outputs in self.equations:
-            found = op(*[env[v] for v in inputs], **attrs)
+        for op, attrs, inputs, outputs, hidden in self.equations:
+            if hidden:
+                with within(mask=0 if hidden == "all" else state().mask & ~1):
+                    found = op(*[env[v] for v in inputs], **attrs)
+            else:
+                found = op(*[env[v] for v in inputs], **attrs)
             env.update(zip(outputs, found if type(found) is tuple else (found,), strict=True))
         for handle, v in self.state:
             if handle.is_leaf:
                 handle.assign(env[v])
             else:
                 handle.rebind(env[v])
-        return tuple([env[v] for v in self.outputs])
+        return tuple([env[v].clone(env[v].node, env[v].mask, env[v].ix) for v in self.outputs])
 
     def __str__(self) -> str:
         def name(v: Var) -> str:
@@ -173,7 +186,7 @@ class Graph:
 
         lines = [f"graph({', '.join(map(name, self.inputs))})"]
         lines += [f"  {name(v)} = captured" for _, v in self.constants]
-        for op, attrs, inputs, outputs in self.equations:
+        for op, attrs, inputs, outputs, _ in self.equations:
             shown = "".join(f", {k}={v}" for k, v in attrs.items())
             lines.append(
                 f"  {', '.join(map(name, outputs))} = {op.name}({', '.join(f'%{v.id}' for v in inputs)}{shown})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from ..dispatch import bind
 from ..errors import ShapeError
 from ..op import Op, broadcast_shapes, pad_rank, unbroadcast
 from ..tensor import Tensor, install
+from .elementwise import conjugate
 from .movement import matrix_transpose, permute_dims, reshape
 from .reduction import normal_axes
 
@@ -31,14 +33,14 @@ class _Matmul(Op):
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any) -> Any:
         a, b = xs
-        ga = unbroadcast(self(g, matrix_transpose(b).conj()), a.shape) if need[0] else None
-        gb = unbroadcast(self(matrix_transpose(a).conj(), g), b.shape) if need[1] else None
+        ga = unbroadcast(self(g, conjugate(matrix_transpose(b))), a.shape) if need[0] else None
+        gb = unbroadcast(self(conjugate(matrix_transpose(a)), g), b.shape) if need[1] else None
         return ga, gb
 
     def batch(self, size: int, xs: Any, batched: Any) -> Any:
         a, b = xs
         if batched[0] and not batched[1] and b.ndim == 2:  # one product with more rows
-            return self(a.reshape((-1, a.shape[-1])), b).reshape((*a.shape[:-1], b.shape[-1]))
+            return self(a.reshape((math.prod(a.shape[:-1]), a.shape[-1])), b).reshape((*a.shape[:-1], b.shape[-1]))
         rank = max(x.ndim - m for x, m in zip(xs, batched, strict=True))
         return self(*[pad_rank(x, rank) if m else x for x, m in zip(xs, batched, strict=True)])
 
@@ -53,9 +55,8 @@ def matmul(a: Any, b: Any) -> Tensor:
     >>> matmul(asarray([[1.0, 2.0]]), asarray([3.0, 4.0])).tolist()
     [11.0]
     """
-    like = a if isinstance(a, Tensor) else b
-    a = a if isinstance(a, Tensor) else Tensor._convert(a, device=like.device)
-    b = b if isinstance(b, Tensor) else Tensor._convert(b, device=like.device)
+    device = next((t.device for t in (a, b) if isinstance(t, Tensor)), None)
+    a, b = [t if isinstance(t, Tensor) else Tensor._convert(t, device=device) for t in (a, b)]
     if a.ndim == 0 or b.ndim == 0:
         raise ShapeError(f"matmul: {a.shape} @ {b.shape}: operands need at least one dimension; use * for scalars")
     row, column = a.ndim == 1, b.ndim == 1
@@ -87,19 +88,10 @@ def tensordot(a: Tensor, b: Tensor, *, axes: int | tuple[Sequence[int], Sequence
         raise ShapeError(f"tensordot: axes {left} of {a.shape} and {right} of {b.shape} have different sizes")
     keep_a = [i for i in range(a.ndim) if i not in left]
     keep_b = [i for i in range(b.ndim) if i not in right]
-    n = 1
-    for i in left:
-        n *= a.shape[i]
-    flat_a = reshape(permute_dims(a, (*keep_a, *left)), (_size(a, keep_a), n))
-    flat_b = reshape(permute_dims(b, (*right, *keep_b)), (n, _size(b, keep_b)))
-    return reshape(matmul(flat_a, flat_b), tuple([a.shape[i] for i in keep_a] + [b.shape[i] for i in keep_b]))
-
-
-def _size(x: Tensor, axes: Sequence[int]) -> int:
-    n = 1
-    for i in axes:
-        n *= x.shape[i]
-    return n
+    n, rows, columns = math.prod([a.shape[i] for i in left]), [a.shape[i] for i in keep_a], [b.shape[i] for i in keep_b]
+    flat_a = reshape(permute_dims(a, (*keep_a, *left)), (math.prod(rows), n))
+    flat_b = reshape(permute_dims(b, (*right, *keep_b)), (n, math.prod(columns)))
+    return reshape(matmul(flat_a, flat_b), (*rows, *columns))
 
 
 def outer(a: Tensor, b: Tensor) -> Tensor:

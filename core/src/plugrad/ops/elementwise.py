@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 from ..dispatch import bind, bind1, bind2, lift
-from ..dtypes import CODE, DTYPES, F4, KIND, as_dtype, bool_
+from ..dtypes import CODE, DTYPES, F4, KIND, as_dtype, bool_, real_code
 from ..errors import DTypeError
-from ..op import ONE, Op, elementwise
-from ..tensor import Tensor
+from ..op import ONE, OPS, Op, elementwise
+from ..state import state
+from ..tensor import LENT, Tensor
 
 # fmt: off
 __all__ = [
@@ -56,11 +57,7 @@ class _Real(Op):
 
     def spec(self, *xs: Any, **attrs: Any) -> Any:
         spec = Op.spec(self, *xs, **attrs)
-        return spec._replace(dtype=_real_dtype(spec.dtype))
-
-
-def _real_dtype(dtype: Any) -> Any:
-    return as_dtype({"complex64": "float32", "complex128": "float64"}.get(dtype.name, dtype))
+        return spec._replace(dtype=DTYPES[real_code(CODE[spec.dtype])])
 
 
 REAL = _Real("real", elementwise=True, dtypes="complex", linear=(0,), vjp=lambda g, y, xs, need: (g,))
@@ -91,7 +88,7 @@ MUL = elementwise(
     "mul",
     dtypes="arithmetic",
     multilinear=(0, 1),
-    vjp=lambda g, y, xs, need: (g * xs[1].conj() if need[0] else None, g * xs[0].conj() if need[1] else None),
+    vjp=lambda g, y, xs, need: (g * conjugate(xs[1]) if need[0] else None, g * conjugate(xs[0]) if need[1] else None),
 )
 DIV = elementwise("div", dtypes="inexact", partials=(lambda q, x, y: 1 / y, lambda q, x, y: -(q / y)), saves=(1,))
 
@@ -170,6 +167,34 @@ class _StopGradient(Op):
 
 STOP_GRADIENT = _StopGradient()
 
+# -- the operand itself, or another handle on it
+
+
+def alias(x: Tensor) -> Tensor:
+    """Another handle on the value of ``x``, recorded as it is: a write to one does not show in the other."""
+    if not x.is_leaf and state().stage is None:
+        return x.clone(x.node, x.mask, x.ix)
+    out: Tensor = bind(OPS["reshape"], (x,), {"shape": x.shape})
+    if out.base is x.val:
+        out.base = LENT  # shared, but not a view that one would write through
+    return out
+
+
+def cast(x: Tensor, dtype: Any) -> Tensor:
+    """``astype`` for callers that only read: the same handle if it has the dtype."""
+    dtype = as_dtype(dtype)
+    if x.dtype == dtype:
+        return x
+    if (x.mask or x.tr is not None) and KIND[CODE[dtype]] in "biu" and KIND[x.dt] in "fc":
+        x = stop_gradient(x)
+    return bind(CAST, (x,), {"dtype": dtype})
+
+
+def conjugate(x: Tensor) -> Tensor:
+    """``conj`` for callers that only read: the same handle if it is real."""
+    return bind1(CONJ, x) if KIND[x.dt] == "c" else x
+
+
 # -- public functions
 
 
@@ -211,7 +236,7 @@ def pow(x: Any, y: Any) -> Tensor:
     if type(y) is int and isinstance(x, Tensor) and y in (1, 2, 3):
         return x * x if y == 2 else x * x * x if y == 3 else +x
     if type(y) in (int, float) and y == 0.5:
-        return sqrt(x)
+        return sqrt(_floating(x))
     return bind2(POW, x, y)
 
 
@@ -242,7 +267,7 @@ def negative(x: Any) -> Tensor:
 
 def positive(x: Tensor) -> Tensor:
     """``x`` itself, as a new handle."""
-    return x.reshape(x.shape) if isinstance(x, Tensor) else Tensor._convert(x)
+    return alias(x) if isinstance(x, Tensor) else Tensor._convert(x)
 
 
 def abs(x: Any) -> Tensor:
@@ -325,8 +350,8 @@ def floor(x: Any) -> Tensor:
 
 
 def real(x: Tensor) -> Tensor:
-    """Real part; of a real tensor, the tensor."""
-    return bind(REAL, (x,), {}) if KIND[x.dt] == "c" else +x
+    """Real part; of a real tensor, its value as a new handle."""
+    return bind(REAL, (x,), {}) if KIND[x.dt] == "c" else alias(x)
 
 
 def imag(x: Tensor) -> Tensor:
@@ -335,8 +360,8 @@ def imag(x: Tensor) -> Tensor:
 
 
 def conj(x: Tensor) -> Tensor:
-    """Complex conjugate; of a real tensor, the tensor."""
-    return bind1(CONJ, x) if KIND[x.dt] == "c" else x
+    """Complex conjugate; of a real tensor, its value as a new handle."""
+    return bind1(CONJ, x) if KIND[x.dt] == "c" else alias(x)
 
 
 def equal(x: Any, y: Any) -> Tensor:
@@ -464,21 +489,17 @@ def where(condition: Any, x: Any, y: Any) -> Tensor:
 
 def clip(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """``x`` limited to [min, max]; either may be None."""
-    out = x if min is None else maximum(x, min)
+    out = positive(x) if min is None else maximum(x, min)
     return out if max is None else minimum(out, max)
 
 
 def astype(x: Tensor, dtype: Any, *, copy: bool = True) -> Tensor:
     """``x`` cast to ``dtype``. Complex to real keeps the real part; float to integer truncates.
 
-    ``copy`` is accepted: values are immutable.
+    A tensor that has the dtype gives a new handle on its value (values are immutable), or itself with ``copy=False``.
     """
-    dtype = as_dtype(dtype)
-    if x.dtype == dtype:
-        return x
-    if (x.mask or x.tr is not None) and KIND[CODE[dtype]] in "biu" and KIND[x.dt] in "fc":
-        x = stop_gradient(x)
-    return bind(CAST, (x,), {"dtype": dtype})
+    out = cast(x, dtype)
+    return alias(x) if out is x and copy else out
 
 
 def stop_gradient(x: Tensor) -> Tensor:

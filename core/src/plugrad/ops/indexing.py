@@ -253,7 +253,7 @@ class Region(NamedTuple):
 
 def _is_array(i: Any) -> bool:
     return isinstance(i, (Tensor, np.ndarray, list)) and not (
-        isinstance(i, Tensor) and i.ndim == 0 and KIND[i.dt] in "iu" and i.tr is None
+        isinstance(i, Tensor) and i.ndim == 0 and KIND[i.dt] in "iu" and i.known
     )
 
 
@@ -363,8 +363,8 @@ def _check_range(i: Tensor, n: int) -> None:
     """Positions must be checked before they are combined; where there is no value to look at, the kernel's check has
     to do.
     """
-    if i.tr is None and i.size:
-        host = i.detach().numpy()
+    if i.known and i.size:
+        host = i.numpy()
         if host.min() < -n or host.max() >= n:
             raise IndexError(
                 f"getitem: positions {host.min()} to {host.max()} are out of range for an axis of size {n}"

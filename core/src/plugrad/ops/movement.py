@@ -5,6 +5,7 @@ Most results are views of their operand.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from ..dtypes import DTYPES, promote
 from ..errors import ShapeError
 from ..op import Op, broadcast_shapes, unbroadcast
 from ..tensor import Tensor, install
-from .elementwise import where
+from .elementwise import alias, cast, where
 from .reduction import normal_axes
 
 # fmt: off
@@ -26,7 +27,7 @@ __all__ = [
 # fmt: on
 
 
-def _full(size: int, x: Tensor, batched: bool) -> Tensor:
+def repeated(size: int, x: Tensor, batched: bool) -> Tensor:
     """An operand with a batch dimension, repeated if it had none."""
     return x if batched else x.reshape((1, *x.shape)).broadcast_to((size, *x.shape))
 
@@ -157,7 +158,7 @@ class _Concat(Op):
         return self(*[x.zeros_like() if t is None else t for t, x in zip(ts, xs, strict=True)], axis=axis)
 
     def batch(self, size: int, xs: Any, batched: Any, *, axis: int) -> Any:
-        return self(*[_full(size, x, b) for x, b in zip(xs, batched, strict=True)], axis=axis + 1)
+        return self(*[repeated(size, x, b) for x, b in zip(xs, batched, strict=True)], axis=axis + 1)
 
 
 class _Copy(Op):
@@ -197,15 +198,11 @@ def reshape(x: Tensor, shape: int | Sequence[int], *more: int, copy: bool | None
     """
     new = _shape("reshape", (shape, *more) if more else shape)
     if new.count(-1) == 1:
-        known = 1
-        for d in new:
-            known *= d if d != -1 else 1
+        known = -math.prod(new)
         if known == 0 or x.size % known:
             raise ShapeError(f"reshape: {x.shape} has {x.size} elements, which do not fit {new}")
         new = tuple([x.size // known if d == -1 else d for d in new])
-    n = 1
-    for d in new:
-        n *= d
+    n = math.prod(new)
     if n != x.size or any(d < 0 for d in new):
         raise ShapeError(f"reshape: {x.shape} has {x.size} elements, {new} has {n}; the number must stay the same")
     out = bind(RESHAPE, (x,), {"shape": new})
@@ -223,7 +220,7 @@ def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
 def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
     """``x`` repeated to ``shape`` without copying."""
     new = _shape("broadcast_to", shape)
-    return x if x.shape == new else bind(BROADCAST_TO, (x,), {"shape": new})
+    return alias(x) if x.shape == new else bind(BROADCAST_TO, (x,), {"shape": new})
 
 
 def broadcast_arrays(*xs: Tensor) -> list[Tensor]:
@@ -250,7 +247,7 @@ def moveaxis(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[
     pairs = {t % x.ndim: s % x.ndim for s, t in zip(sources, targets, strict=True)}
     rest = iter([i for i in range(x.ndim) if i not in pairs.values()])
     axes = tuple([pairs[i] if i in pairs else next(rest) for i in range(x.ndim)])
-    return x if axes == tuple(range(x.ndim)) else bind(PERMUTE, (x,), {"axes": axes})
+    return alias(x) if axes == tuple(range(x.ndim)) else bind(PERMUTE, (x,), {"axes": axes})
 
 
 def expand_dims(x: Tensor, axis: int = 0) -> Tensor:
@@ -291,7 +288,7 @@ def concat(xs: Sequence[Tensor], *, axis: int | None = 0) -> Tensor:
     for x in xs[1:]:
         code = promote("concat", code, x.dt)
     (a,) = normal_axes("concat", xs[0].ndim, axis)
-    return bind(CONCAT, tuple([x.astype(DTYPES[code]) for x in xs]), {"axis": a})
+    return bind(CONCAT, tuple([cast(x, DTYPES[code]) for x in xs]), {"axis": a})
 
 
 def stack(xs: Sequence[Tensor], *, axis: int = 0) -> Tensor:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import builtins
 import functools
+import math
 import operator
 from typing import Any
 
 from ..backend import Spec
 from ..dispatch import bind
-from ..dtypes import B1, DTYPES, F4, I8, KIND, as_dtype, int64
+from ..dtypes import B1, BF2, DTYPES, F2, F4, I8, KIND, int64, real_code
 from ..errors import DTypeError, ShapeError
 from ..op import OPS, Op
 from ..tensor import Tensor, install
@@ -99,12 +100,13 @@ class _Prod(_Reduction):
         (x,) = xs
         rest = tuple([i for i in range(x.ndim) if i not in axis])
         order = (*rest, *axis)
-        flat = x.permute_dims(order).reshape((*[x.shape[i] for i in rest], -1))
+        n = math.prod([x.shape[i] for i in axis])
+        flat = x.permute_dims(order).reshape((*[x.shape[i] for i in rest], n))
         others = _exclusive_products(flat)
         back = others.reshape(tuple([x.shape[i] for i in order])).permute_dims(
             tuple([order.index(i) for i in range(x.ndim)])
         )
-        return (restore_axes(g, x.shape, axis) * back.conj(),)
+        return (restore_axes(g, x.shape, axis) * ew.conjugate(back),)
 
 
 def _exclusive_products(x: Tensor) -> Tensor:
@@ -169,7 +171,7 @@ CUMSUM = _CumulativeSum()
 def _summable(x: Tensor, dtype: Any) -> Tensor:
     """Integers narrower than the default are summed in int64 (uint64 for unsigned), as the Array API says."""
     if dtype is not None:
-        return x.astype(as_dtype(dtype))
+        return ew.cast(x, dtype)
     if x.dt == B1 or (KIND[x.dt] == "i" and x.dt < I8):
         return x.astype(DTYPES[I8])
     if KIND[x.dt] == "u" and x.dtype.itemsize < 8:
@@ -203,47 +205,46 @@ def min(x: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     return bind(MIN, (x,), {"axis": normal_axes("min", x.ndim, axis), "keepdims": bool(keepdims)})
 
 
-def _count(x: Tensor, axes: tuple[int, ...]) -> int:
-    n = 1
-    for a in axes:
-        n *= x.shape[a]
-    return n
-
-
-def _only_floating(name: str, x: Tensor) -> None:
+def _wide(name: str, x: Tensor) -> Tensor:
+    """What a mean is computed in, so that the sum of many float16 does not overflow: float32 at least."""
     if KIND[x.dt] not in "fc":
         raise DTypeError(f"{name}: not defined for {x.dtype}; cast with .astype({DTYPES[F4].name!r})")
+    return ew.cast(x, DTYPES[F4]) if x.dt in (F2, BF2) else x
+
+
+def _over(total: Tensor, n: float) -> Tensor:
+    return total * (1.0 / n) if n > 0 else total / 0.0
 
 
 def mean(x: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """Arithmetic mean over axes (all by default), of floating dtypes.
+    """Arithmetic mean over axes (all by default), of floating dtypes. Low-precision floats compute in float32.
 
     >>> mean(asarray([1.0, 3.0])).item()
     2.0
     """
-    _only_floating("mean", x)
-    axes = normal_axes("mean", x.ndim, axis)
-    total, n = sum(x, axes, keepdims=keepdims), _count(x, axes)
-    return total * (1.0 / n) if n else total / 0.0
+    wide, axes = _wide("mean", x), normal_axes("mean", x.ndim, axis)
+    return ew.cast(_over(sum(wide, axes, keepdims=keepdims), math.prod([x.shape[a] for a in axes])), x.dtype)
 
 
 def var(x: Tensor, axis: Axis = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
     """Variance over axes: squared deviations summed and divided by (count - correction).
 
-    Two passes, so no cancellation.
+    Two passes, so no cancellation. Low-precision floats compute in float32.
     """
-    _only_floating("var", x)
-    axes = normal_axes("var", x.ndim, axis)
-    centred = x - mean(x, axes, keepdims=True)
-    n = _count(x, axes) - correction
+    found = _variance("var", x, axis, correction, keepdims)
+    return ew.cast(found, DTYPES[real_code(x.dt)])
+
+
+def _variance(name: str, x: Tensor, axis: Axis, correction: float, keepdims: bool) -> Tensor:
+    wide, axes = _wide(name, x), normal_axes(name, x.ndim, axis)
+    centred = wide - mean(wide, axes, keepdims=True)
     squares = ew.real(centred * ew.conj(centred)) if KIND[x.dt] == "c" else centred * centred
-    total = sum(squares, axes, keepdims=keepdims)
-    return total * (1.0 / n) if n > 0 else total / 0.0
+    return _over(sum(squares, axes, keepdims=keepdims), math.prod([x.shape[a] for a in axes]) - correction)
 
 
 def std(x: Tensor, axis: Axis = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
     """Square root of the variance."""
-    return ew.sqrt(var(x, axis, correction=correction, keepdims=keepdims))
+    return ew.cast(ew.sqrt(_variance("std", x, axis, correction, keepdims)), DTYPES[real_code(x.dt)])
 
 
 def _truth(x: Tensor) -> Tensor:
