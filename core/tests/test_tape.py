@@ -264,7 +264,7 @@ def test_threads_keep_their_own_tapes():
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert results == {k: (36.0 * k, 10.0 * k) for k in range(4)}
-    assert state.ACTIVE[0] == 1  # the fixture's device block
+    assert state.ACTIVE[0] == 0
 
 
 def test_backward_errors():

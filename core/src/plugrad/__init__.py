@@ -1,7 +1,7 @@
 """plugrad: arrays and automatic differentiation in which everything that computes is a plugin.
 
-This module is the Python Array API namespace of every backend, and holds the transformations. Devices are strings:
-``"numpy"``, ``"cpu"``.
+This module is the namespace of every backend, with the names of the Python Array API, and holds the transformations.
+Devices are strings: ``"numpy"``, ``"cpu"``.
 """
 
 # The array functions are those that the families name in their __all__.
@@ -34,11 +34,10 @@ bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, bfloat1
 complex64, complex128 = _DTYPES[13:15]
 
 __version__ = "0.1.0"
-__array_api_version__ = "2025.12"
 
 # fmt: off
 __all__ = [  # noqa: RUF022 - those of the families follow
-    "Backend", "Buffer", "Kernel", "Module", "OPS", "Op", "Parameter", "Spec", "Tensor", "__array_api_version__",
+    "Backend", "Buffer", "Kernel", "Module", "OPS", "Op", "Parameter", "Spec", "Tensor",
     "__version__", "as_dtype", "bfloat16", "bool", "checkpoint", "compile", "complex128", "complex64", "create",
     "custom_jvp", "custom_vjp", "errors", "fallback_report", "float16", "float32", "float64", "grad", "hessian",
     "hookimpl", "hvp", "int16", "int32", "int64", "int8", "jacfwd", "jacrev", "jvp", "manual_seed", "no_grad",

@@ -158,7 +158,13 @@ class _Call:
         self.results = 0
 
     def forward(self, *leaves: Tensor) -> tuple[Tensor, ...]:
-        y, residuals = self._forward(*self.build(leaves))
+        pair = self._forward(*self.build(leaves))
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise PluginError(
+                f"custom_vjp({self.name}): the forward rule returned a {type(pair).__name__}; it must return a pair, "
+                "the result and what the backward rule needs: (y, residuals)"
+            )
+        y, residuals = pair
         outputs, _, self.build_y = as_leaves(y)
         kept, _, self._build_residuals = as_leaves(residuals)
         self.results = len(outputs)

@@ -11,7 +11,7 @@ import numpy as np
 
 from .backend import BACKENDS
 from .dtypes import B1, C8, DTYPES, F4, I8, KIND, promote, scalar_fits
-from .errors import DeviceError, DTypeError
+from .errors import DeviceError, DTypeError, PluginError
 from .fallback import through_host
 from .op import OPS, Op, broadcast_shapes
 from .ownership import sole
@@ -196,13 +196,13 @@ def bind(op: Op, xs: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
     if tr is not None and tr.staging:
         xs = tuple([tr.lifted(x) for x in xs])
     if op.decompose is not None and not _whole(op, tr, rec, be, dt):
-        return _decomposed(op, xs, attrs, rec)
+        return _decomposed(op, xs, attrs, rec, spec)
     if rec:
         _own_saved(op, xs)
     if tr is None:
         out = _run(op, xs, attrs, spec, be, dt, dev, here)
         if out is NotImplemented:
-            return _decomposed(op, xs, attrs, rec)
+            return _decomposed(op, xs, attrs, rec, spec)
     else:
         out = _lower(tr, op, xs, attrs, spec, here or state())
     return record(op, xs, attrs, out, rec) if rec else out
@@ -226,18 +226,32 @@ def _whole(op: Op, tr: Any, rec: int, be: int, dt: int) -> bool:
     return op.run is not None or op.table[be][dt] is not decline
 
 
-def _decomposed(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], rec: int) -> Any:
+def _decomposed(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], rec: int, spec: Any) -> Any:
     """Run the decomposition at the caller's level.
 
     An op with a vjp of its own is recorded as one node, else its parts are.
     """
     if not rec or not op.has_vjp:
-        return op.decompose(*xs, **attrs)
+        return _as_promised(op, op.decompose(*xs, **attrs), spec)
     _own_saved(op, xs)
     here = state()
     with within(mask=here.mask & ~rec):
         out = op.decompose(*xs, **attrs)
-    return record(op, xs, attrs, out, rec)
+    return record(op, xs, attrs, _as_promised(op, out, spec), rec)
+
+
+def _as_promised(op: Op, out: Any, spec: Any) -> Any:
+    """A decomposition must give what the shape rule said: kernels are held to the same rule."""
+    if spec is None:  # a user's function, which has no rule of its own
+        return out
+    many = type(spec) is tuple
+    outs, specs = (out if type(out) is tuple else (out,)), (spec if many else (spec,))
+    got = [(t.shape, t.dtype) if isinstance(t, Tensor) else type(t).__name__ for t in outs]
+    if got != [(s.shape, s.dtype) for s in specs]:
+        wanted = ", ".join(f"{s.dtype} {s.shape}" for s in specs)
+        found = ", ".join(g if isinstance(g, str) else f"{g[1]} {g[0]}" for g in got)
+        raise PluginError(f"{op.name}: decompose gives {found}, but spec says {wanted}; they must agree")
+    return out
 
 
 def _run(

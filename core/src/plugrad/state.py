@@ -64,11 +64,12 @@ class within:
     0
     """
 
-    __slots__ = ("before", "changes")
+    __slots__ = ("active", "before", "changes")
 
     def __init__(self, **changes: Any) -> None:
         self.changes = changes
         self.before: list[dict[str, Any]] = []
+        self.active = int(changes.keys() != {"device"})  # the hot path does not depend on the default device
 
     def __enter__(self) -> within:
         here = _local.state
@@ -76,7 +77,7 @@ class within:
         for name, value in self.changes.items():
             setattr(here, name, value)
         with _lock:
-            ACTIVE[0] += 1
+            ACTIVE[0] += self.active
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,7 +85,7 @@ class within:
         for name, value in self.before.pop().items():
             setattr(here, name, value)
         with _lock:
-            ACTIVE[0] -= 1
+            ACTIVE[0] -= self.active
 
 
 _free_bits = [1 << i for i in range(61, 0, -1)]

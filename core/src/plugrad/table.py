@@ -6,6 +6,8 @@ Filled when an op, a backend or a third party's kernel is registered, so that no
 
 from __future__ import annotations
 
+import difflib
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 from . import backend as protocol
 from .backend import BACKENDS, Backend, Kernel
 from .dtypes import CODE, DTYPES, parse
-from .errors import DTypeError, PluginError
+from .errors import DTypeError, PluginError, PluginWarning
 from .op import OPS, Op
 
 Chain = list[list[Kernel]]
@@ -45,8 +47,8 @@ def illegal_dtype(op: Op, code: int) -> DTypeError:
 def _not_stored(op: Op, code: int, backend: Backend) -> Callable[..., Any]:
     def refuse(*values: Any, **attrs: Any) -> Any:
         raise DTypeError(
-            f"{op.name}: {backend.name} does not store {DTYPES[code].name}; it stores {backend.dtypes}. Cast with "
-            ".astype()"
+            f"{op.name}: {backend.name} does not store {DTYPES[code].name}; it stores "
+            f"{', '.join(DTYPES[c].name for c in sorted(parse(backend.dtypes)))}. Use one of these, or another device"
         )
 
     return refuse
@@ -56,6 +58,15 @@ def add_backend(backend: Backend) -> int:
     """Append a backend and fill its row of every op's table; returns its index."""
     if protocol.index_of(backend.name) is not None:
         raise PluginError(f"backend {backend.name!r} is loaded already; give the second one another name")
+    odd = sorted(n for n in {*backend.kernels, *backend.into} if "." not in n and OPS and n not in OPS)
+    if odd:
+        hint = difflib.get_close_matches(odd[0], OPS, 1)
+        also = f"; did you mean {hint[0]!r}?" if hint else ""
+        warnings.warn(
+            f"backend {backend.name!r}: the core has no ops {', '.join(odd)}; these kernels are never called{also}",
+            PluginWarning,
+            stacklevel=2,
+        )
     index = len(BACKENDS)
     rows = [(op, _row(op, backend)) for op in OPS.values()]  # all or nothing: a bad declaration raises here
     for op, row in rows:

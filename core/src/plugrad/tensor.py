@@ -46,15 +46,22 @@ class Node:
 
 
 class Tensor(InstalledMethods):
-    """An n-dimensional array on some device. Make one with ``plugrad.asarray``, ``zeros``, ``random.normal`` and the
-    like.
+    """An n-dimensional array on some device; ``plugrad.asarray``, ``zeros``, ``random.normal`` and the like make one.
 
-    Slots: ``val`` the backend's value, or a lower level's handle under an interpreter ``tr``; ``be, dt, dev`` backend
-    index, dtype code, ordinal; ``base`` the root value of a view, or FOREIGN; ``node, ix, mask`` the tape: node,
-    output index, graph ids; ``aux`` the tangent under forward mode; ``born`` the serial number of the interpreter it
-    was made under.
+    It has ``shape``, ``dtype``, ``device``, ``ndim``, ``size``; operators and indexing as in NumPy; ``numpy()``,
+    ``item()``, ``tolist()``; ``astype(dtype)``, ``to(device)``, ``detach()``; and for ``backward()``:
+    ``requires_grad_()``, ``grad``. It is a handle on an immutable value: writing to it (``x[i] = v``, ``x += v``)
+    changes no other tensor, views included.
+
+    >>> import plugrad
+    >>> x = plugrad.asarray([1.0, 2.0])
+    >>> x.shape, x.dtype.name, (x * x).sum().item()
+    ((2,), 'float32', 5.0)
     """
 
+    # val: the backend's value, or a lower level's handle under an interpreter tr. be, dt, dev: backend index, dtype
+    # code, ordinal. base: the root value of a view, or FOREIGN. node, ix, mask: the place on the tape: node, output
+    # index, graph ids. aux: the tangent under forward mode. born: serial number of the interpreter it was made under.
     __slots__ = (
         "__weakref__",
         "aux",
@@ -239,6 +246,12 @@ class Tensor(InstalledMethods):
 
     def __complex__(self) -> complex:
         return complex(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if self.size == 1 and spec else str(self), spec)
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self.item(), digits)
 
     def __index__(self) -> int:
         if KIND[self.dt] not in "iu":

@@ -126,12 +126,46 @@ def test_doctor_of_a_sound_environment(site: Any) -> None:
     assert lines[-1] == "nothing is broken"
 
 
-def test_summary_lists_few_and_counts_many() -> None:
+def test_doctor_shows_a_backend_that_does_not_load_once(site: Any) -> None:
+    site.toy("liar")
+    (site.folder / "plugrad_liar_backend.py").write_text("import plugrad_absent_extension\n")
+    doctor = site.cli("doctor")
+    assert doctor.returncode == 1
+    section = doctor.stdout.partition("\nbackends\n")[2].partition("\ntargets\n")[0].splitlines()
+    assert [line for line in section if "liar" in line] == [line for line in section if "BROKEN: not loaded" in line]
+    assert len([line for line in section if "liar" in line]) == 1
+    assert "see: plugrad doctor" not in doctor.stdout
+
+
+def test_plugins_shows_backends_that_cannot_be_used(site: Any) -> None:
+    site.toy("good", probe="return True")
+    site.toy("away", probe="return 'no device here'")
+    site.toy("crash", probe="raise OSError('x')")
+    site.toy("slow", probe="import time; time.sleep(60)")
+    listed = site.cli("plugins", PLUGRAD_PROBE_TIMEOUT="0.2", COLUMNS="300")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    lines = listed.stdout.splitlines()
+    below = {line.split()[0]: (line.split()[3], after) for line, after in zip(lines, [*lines[1:], ""], strict=True)}
+    assert below["plugrad-good"][0] == "ok" and not below["plugrad-good"][1].startswith(" ")
+    assert below["plugrad-away"] == ("unavailable", "    backend away is unavailable: no device here")
+    status, reason = below["plugrad-crash"]
+    assert status == "unavailable"
+    assert reason == "    backend crash is raised: its probe plugrad_crash_probe:available raised OSError: x"
+    status, reason = below["plugrad-slow"]
+    assert status == "unavailable" and reason.startswith("    backend slow is timed out: its probe")
+
+
+def test_what_is_provided_is_listed_in_full_and_wrapped() -> None:
     registrar = Registrar(Provider("plugrad-x", "1.0", "x"))
-    assert summary(registrar.entries) == "-"
+    assert summary(registrar.entries, 40) == ["-"]
     registrar.backend("x", "m:B")
     for i in range(7):
-        registrar.kernel(f"k{i}", "x", "m:k")
+        registrar.kernel(f"kernel{i}", "x", "m:k")
     registrar.component("optimizer", "sgd", "m:S")
     registrar.component("optimizer", "adam", "m:A")
-    assert summary(registrar.entries) == "backend x; kernel (7); optimizer sgd, adam"
+    assert summary(registrar.entries, 40) == [
+        "backend: x",
+        "kernel: kernel0, kernel1, kernel2,",
+        "  kernel3, kernel4, kernel5, kernel6",
+        "optimizer: sgd, adam",
+    ]

@@ -59,13 +59,13 @@ def backends(registry: Registry) -> Iterator[Finding]:
     """What each probe answered; a backend that says it is available is loaded."""
     entries = registry.select("backend")
     for name, outcome in available_backends().items():
-        text = f"{name} of {entries[name].provider}{': ' + outcome.reason if outcome.reason else ''}"
-        yield outcome.status, text, outcome.status in ("timed out", "raised")
+        word, text, bad = outcome.status, f"{name} of {entries[name].provider}", outcome.status in ("timed out", "raised")
         try:
             if outcome.available:
                 backend_index(name)
         except BackendUnavailableError as error:
-            yield "not loaded", str(error), True
+            word, text, bad = "not loaded", str(error).removesuffix(" (see: plugrad doctor)"), True
+        yield word, f"{text}: {outcome.reason}" if outcome.reason else text, bad
     yield "default", default_backend(), False
 
 

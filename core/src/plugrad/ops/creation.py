@@ -17,7 +17,8 @@ from ..op import Op
 from ..plugins import backend_index, default_backend
 from ..state import state, within
 from ..tensor import FOREIGN, LENT, Tensor, install
-from .movement import broadcast_to, reshape, stack
+from .elementwise import cast
+from .movement import broadcast_to, copy, reshape, stack
 
 # fmt: off
 __all__ = [
@@ -85,8 +86,8 @@ class _Full(Op):
         return Spec(shape, dtype)
 
     def decompose(self, *, shape: tuple[int, ...], dtype: Any, value: Any, device: Place) -> Tensor:
-        """One element from the host, repeated."""
-        return broadcast_to(_from_host(np.asarray(value, dtype), device), shape)
+        """From the host, as memory of its own."""
+        return _from_host(np.full(shape, value, dtype), device)
 
 
 class _Iota(Op):
@@ -124,7 +125,7 @@ FULL, IOTA, TO_DEVICE = _Full(), _Iota(), _ToDevice()
 
 
 def to(x: Tensor, device: str) -> Tensor:
-    """``x`` on another device; the same handle if it is there already."""
+    """``x`` on another device; if it is there already the same handle, so that a write to one is a write to both."""
     where = place(device)
     if (x.be, x.dev) == where:
         return x
@@ -137,9 +138,10 @@ def to(x: Tensor, device: str) -> Tensor:
 def asarray(obj: Any, *, dtype: Any = None, device: str | None = None, copy: bool | None = None) -> Tensor:
     """A tensor of ``obj``: a tensor, array, scalar or nested list.
 
-    NumPy arrays keep their dtype; Python floats become float32, ints int64, complex numbers complex64. Memory of a
-    NumPy array is borrowed where the backend can (the first write copies); ``copy=True`` copies, ``copy=False`` raises
-    where a copy is needed and allows recording as it is.
+    NumPy arrays keep their dtype; Python floats become float32, ints int64, complex numbers complex64, and so do their
+    subclasses float64 and complex128 of NumPy as scalars. A list that holds arrays or other NumPy scalars has the dtype
+    that NumPy gives it. Memory of an array, or of another buffer, is borrowed where the backend can (the first write
+    copies); ``copy=True`` copies, ``copy=False`` raises where a copy is needed and allows recording as it is.
 
     >>> asarray([1, 2]).dtype.name, asarray(2.5).dtype.name
     ('int64', 'float32')
@@ -147,11 +149,11 @@ def asarray(obj: Any, *, dtype: Any = None, device: str | None = None, copy: boo
     if isinstance(obj, Tensor):
         return _again(obj, dtype, device, copy)
     where = place(device)
-    if isinstance(obj, (list, tuple)) and _holds_tensor(obj):
+    if any(issubclass(t, Tensor) for t in _types(obj)):
         return _nested(obj, dtype, device)
     array = obj if isinstance(obj, np.ndarray) else _from_python(obj, dtype)
     wanted = as_dtype(array.dtype if dtype is None else dtype)
-    own = array is not obj and not hasattr(obj, "__array__")
+    own = array is not obj and array.base is None and not hasattr(obj, "__array__")
     if array.dtype != wanted:
         if copy is False:
             raise ValueError(f"asarray: {array.dtype} to {wanted} needs a copy, and copy=False was asked")
@@ -172,7 +174,7 @@ def asarray(obj: Any, *, dtype: Any = None, device: str | None = None, copy: boo
 def _again(x: Tensor, dtype: Any, device: str | None, copy: bool | None) -> Tensor:
     out = x if device is None else to(x, device)
     if dtype is not None:
-        out = out.astype(dtype)
+        out = cast(out, dtype)
     if out is not x and copy is False:
         raise ValueError("asarray: another dtype or device needs a copy, and copy=False was asked")
     return out.copy() if copy and out is x else out
@@ -181,34 +183,30 @@ def _again(x: Tensor, dtype: Any, device: str | None, copy: bool | None) -> Tens
 def _from_python(obj: Any, dtype: Any = None) -> np.ndarray:
     """Python numbers in their default dtypes, unless one is asked for: then they go there without a detour."""
     array = np.asarray(obj)
-    if isinstance(obj, np.generic) and not isinstance(obj, float):
-        return array
-    if hasattr(obj, "__array__") and not isinstance(obj, float):
-        return array
     if array.dtype == object:
         raise ShapeError(
             f"asarray: cannot make a tensor of {type(obj).__name__}; rows must have equal lengths and hold numbers"
         )
-    if _holds_array(obj) or dtype is not None:
+    if dtype is not None or any(hasattr(t, "__array__") and not issubclass(t, (float, complex)) for t in _types(obj)):
         return array
     kind = array.dtype.kind
-    return array.astype({"f": float32, "c": complex64, "i": int64, "b": bool_}.get(kind, array.dtype))
+    return array.astype({"f": float32, "c": complex64, "i": int64, "b": bool_}.get(kind, array.dtype), copy=False)
 
 
-def _holds_array(obj: Any) -> bool:
-    while isinstance(obj, (list, tuple)) and obj:
-        obj = obj[0]
-    return isinstance(obj, (np.ndarray, np.generic))
-
-
-def _holds_tensor(obj: Any) -> bool:
-    return any(isinstance(x, Tensor) or (isinstance(x, (list, tuple)) and _holds_tensor(x)) for x in obj)
+def _types(obj: Any) -> set[type]:
+    """The types of the elements of a nested list, or of a single one."""
+    if not isinstance(obj, (list, tuple)):
+        return {type(obj)}
+    found = set(map(type, obj))
+    if any(issubclass(t, (list, tuple)) for t in found):
+        return set().union(*map(_types, obj))
+    return found
 
 
 def _nested(obj: Any, dtype: Any, device: str | None) -> Tensor:
     """A list with tensors in it: stacked, and recorded."""
     from_rows = [asarray(x, dtype=dtype, device=device) for x in obj]
-    like = next(r for r, x in zip(from_rows, obj, strict=True) if isinstance(x, Tensor) or _holds_tensor(x))
+    like = next(r for r, x in zip(from_rows, obj, strict=True) if Tensor in _types(x))
     rows = [to(r, like.device) for r in from_rows]
     return stack(rows)
 
@@ -237,7 +235,7 @@ def full(shape: int | Sequence[int], value: Any, *, dtype: Any = None, device: s
     """
     sizes = _sizes("full", shape)
     if isinstance(value, Tensor):
-        return broadcast_to(asarray(value, dtype=dtype, device=device), sizes)
+        return copy(broadcast_to(asarray(value, dtype=dtype, device=device), sizes))
     chosen = as_dtype(dtype) if dtype is not None else _from_python(value).dtype
     return bind(FULL, (), {"shape": sizes, "dtype": as_dtype(chosen), "value": _scalar(value), "device": place(device)})
 
@@ -307,12 +305,12 @@ def arange(
     chosen = as_dtype(dtype) if dtype is not None else DTYPES[I8 if whole else F4]
     if step == 0:
         raise ValueError("arange: step is 0; give a positive or negative step")
-    n = max(int(np.ceil((stop - start) / step)), 0)
+    n = len(range(start, stop, step)) if whole else max(int(np.ceil((stop - start) / step)), 0)
+    if (start, step) == (0, 1) and KIND[CODE[chosen]] != "b":
+        return bind(IOTA, (), {"size": n, "dtype": chosen, "device": place(device)})
     exact = DTYPES[I8] if whole else DTYPES[F8]
     values = np.arange(n, dtype=exact) * exact.type(step) + exact.type(start)
-    if (start, step) != (0, 1) or KIND[CODE[chosen]] == "b":
-        return asarray(values.astype(chosen), device=device, copy=True)
-    return bind(IOTA, (), {"size": n, "dtype": chosen, "device": place(device)})
+    return asarray(values.astype(chosen), device=device, copy=True)
 
 
 def linspace(

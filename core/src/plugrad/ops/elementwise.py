@@ -172,7 +172,8 @@ STOP_GRADIENT = _StopGradient()
 
 def alias(x: Tensor) -> Tensor:
     """Another handle on the value of ``x``, recorded as it is: a write to one does not show in the other."""
-    if not x.is_leaf and state().stage is None:
+    here = state()
+    if not x.is_leaf and here.stage is None and here.capture is None:
         return x.clone(x.node, x.mask, x.ix)
     out: Tensor = bind(OPS["reshape"], (x,), {"shape": x.shape})
     if out.base is x.val:

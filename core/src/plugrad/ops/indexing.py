@@ -18,19 +18,12 @@ from ..errors import DTypeError, ShapeError
 from ..op import OPS, Op, broadcast_shapes, unbroadcast
 from ..ownership import check_view_write
 from ..tensor import Tensor, install
-from .elementwise import where
-from .movement import SLICE, broadcast_to, copy, expand_dims, moveaxis, reshape
+from .creation import arange
+from .elementwise import cast, where
+from .movement import SLICE, broadcast_to, copy, moveaxis, repeated, reshape
 from .reduction import normal_axes
 
 __all__ = ["one_hot", "take", "take_along_axis", "tril", "triu"]
-
-
-def _full(size: int, x: Tensor, batched: bool) -> Tensor:
-    return x if batched else expand_dims(x).broadcast_to((size, *x.shape))
-
-
-def _iota(n: int, like: Tensor) -> Tensor:
-    return Tensor._convert(np.arange(n), device=like.device)
 
 
 class _Gather(Op):
@@ -60,8 +53,8 @@ class _Gather(Op):
 
 def _offset(i: Tensor, size: int, n: int) -> Tensor:
     """Positions in the flattened (size, n) axes, negative ones counted within their own row."""
-    rows = reshape(_iota(size, i) * n, (size, *(1,) * (i.ndim - 1)))
-    return where(i < 0, i + n, i) + rows
+    rows = reshape(arange(size, device=i.device) * n, (size, *(1,) * (i.ndim - 1)))
+    return _from_front("gather", i, n, size * n) + rows
 
 
 class _ScatterAdd(Op):
@@ -88,8 +81,7 @@ class _ScatterAdd(Op):
         return g, None, GATHER(g, xs[1], axis=axis) if need[2] else None
 
     def batch(self, size: int, xs: Any, batched: Any, *, axis: int) -> Any:
-        x, i, v = xs[0], xs[1], _full(size, xs[2], batched[2])
-        x = _full(size, x, batched[0])
+        x, i, v = repeated(size, xs[0], batched[0]), xs[1], repeated(size, xs[2], batched[2])
         if not batched[1]:
             return self(x, i, v, axis=axis + 1)
         n = x.shape[axis + 1]
@@ -139,7 +131,7 @@ class _TakeAlong(Op):
         return unbroadcast(moveaxis(reshape(summed, rows), -1, axis), xs[0].shape), None
 
     def batch(self, size: int, xs: Any, batched: Any, *, axis: int) -> Any:
-        return self(*[_full(size, x, b) for x, b in zip(xs, batched, strict=True)], axis=axis + 1)
+        return self(*[repeated(size, x, b) for x, b in zip(xs, batched, strict=True)], axis=axis + 1)
 
 
 class _SliceUpdate(Op):
@@ -168,18 +160,21 @@ class _SliceUpdate(Op):
         return self(g, zeros, **attrs), gv
 
     def batch(self, size_: int, xs: Any, batched: Any, *, start: Any, size: Any, step: Any) -> Any:
-        x, v = [_full(size_, x, b) for x, b in zip(xs, batched, strict=True)]
+        x, v = [repeated(size_, x, b) for x, b in zip(xs, batched, strict=True)]
         return self(x, v, start=(0, *start), size=(size_, *size), step=(1, *step))
 
 
 GATHER, SCATTER_ADD, TAKE_ALONG, SLICE_UPDATE = _Gather(), _ScatterAdd(), _TakeAlong(), _SliceUpdate()
 
 
-def _positions(name: str, i: Any, like: Tensor) -> Tensor:
-    i = i if isinstance(i, Tensor) else Tensor._convert(np.asarray(i), device=like.device)
+def _positions(what: str, i: Any, device: str | None) -> Tensor:
+    """Integers as int64; a list without any counts as integers."""
+    if not isinstance(i, Tensor):
+        array = np.asarray(i)
+        i = Tensor._convert(array.astype(int64) if isinstance(i, list) and not array.size else array, device=device)
     if KIND[i.dt] not in "iu":
-        raise DTypeError(f"{name}: indices are {i.dtype}; they must be integers, such as .astype('int64')")
-    return i.astype(int64)
+        raise DTypeError(f"{what} are {i.dtype}; they must be integers, such as .astype('int64')")
+    return cast(i, int64)
 
 
 def take(x: Tensor, indices: Any, *, axis: int | None = None) -> Tensor:
@@ -192,13 +187,13 @@ def take(x: Tensor, indices: Any, *, axis: int | None = None) -> Tensor:
     if axis is None and x.ndim != 1:
         raise ShapeError(f"take: shape {x.shape} needs axis=; it may be left out for 1-d tensors only")
     (a,) = normal_axes("take", x.ndim, 0 if axis is None else axis)
-    return bind(GATHER, (x, _positions("take", indices, x)), {"axis": a})
+    return bind(GATHER, (x, _positions("take: indices", indices, x.device)), {"axis": a})
 
 
 def take_along_axis(x: Tensor, indices: Any, *, axis: int = -1) -> Tensor:
     """Elements of ``x`` at ``indices`` along ``axis``, one for each element of the result; other axes broadcast."""
     (a,) = normal_axes("take_along_axis", x.ndim, axis)
-    return bind(TAKE_ALONG, (x, _positions("take_along_axis", indices, x)), {"axis": a})
+    return bind(TAKE_ALONG, (x, _positions("take_along_axis: indices", indices, x.device)), {"axis": a})
 
 
 def one_hot(labels: Any, n: int, *, dtype: Any = "float32", device: str | None = None) -> Tensor:
@@ -207,11 +202,8 @@ def one_hot(labels: Any, n: int, *, dtype: Any = "float32", device: str | None =
     >>> one_hot(asarray([1, 0]), 3).tolist()
     [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
     """
-    labels = labels if isinstance(labels, Tensor) else Tensor._convert(np.asarray(labels), device=device)
-    if KIND[labels.dt] not in "iu":
-        raise DTypeError(f"one_hot: labels are {labels.dtype}; they must be integers")
-    classes = _iota(n, labels).astype(labels.dtype)
-    return (reshape(labels, (*labels.shape, 1)) == classes).astype(dtype)
+    labels = _positions("one_hot: labels", labels, device)
+    return cast(reshape(labels, (*labels.shape, 1)) == arange(n, device=labels.device), dtype)
 
 
 def tril(x: Tensor, *, k: int = 0) -> Tensor:
@@ -227,7 +219,7 @@ def triu(x: Tensor, *, k: int = 0) -> Tensor:
 def _below(name: str, x: Tensor, k: int) -> Tensor:
     if x.ndim < 2:
         raise ShapeError(f"{name}: shape {x.shape} has fewer than 2 axes; reshape it first")
-    rows, columns = _iota(x.shape[-2], x), _iota(x.shape[-1], x)
+    rows, columns = [arange(n, device=x.device) for n in x.shape[-2:]]
     return reshape(rows, (-1, 1)) + k >= columns
 
 
@@ -343,32 +335,31 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 def _gather_arrays(x: Tensor, arrays: tuple[tuple[int, Any], ...]) -> Tensor:
     """Integer arrays broadcast together; their axes become one block, in place if they were adjacent, else in front."""
     axes = [a for a, _ in arrays]
-    found = [_positions("getitem", i, x) for _, i in arrays]
+    found = [_positions("getitem: indices", i, x.device) for _, i in arrays]
     if len(found) == 1:
         return bind(GATHER, (x, found[0]), {"axis": axes[0]})
     shape = broadcast_shapes("getitem", *[i.shape for i in found])
     front = moveaxis(x, tuple(axes), tuple(range(len(axes))))
-    flat: Any = 0
+    flat, n = Tensor._convert(0, device=x.device), math.prod([x.shape[a] for a in axes])
     for i, a in zip(found, axes, strict=True):
-        _check_range(i, x.shape[a])
-        flat = flat * x.shape[a] + where(i < 0, i + x.shape[a], i)
-    out = bind(GATHER, (reshape(front, (-1, *front.shape[len(axes) :])), broadcast_to(flat, shape)), {"axis": 0})
+        flat = flat * x.shape[a] + _from_front("getitem", i, x.shape[a], n)
+    out = bind(GATHER, (reshape(front, (n, *front.shape[len(axes) :])), broadcast_to(flat, shape)), {"axis": 0})
     adjacent = axes == list(range(axes[0], axes[0] + len(axes)))
     if adjacent and axes[0] and shape:
         out = moveaxis(out, tuple(range(len(shape))), tuple(range(axes[0], axes[0] + len(shape))))
     return out
 
 
-def _check_range(i: Tensor, n: int) -> None:
-    """Positions must be checked before they are combined; where there is no value to look at, the kernel's check has
-    to do.
+def _from_front(name: str, i: Tensor, n: int, past: int) -> Tensor:
+    """Positions along an axis of size ``n``, none negative, to be combined with others: one out of range raises here,
+    or becomes ``past``, which the kernel refuses, where there is no value to look at.
     """
-    if i.known and i.size:
-        host = i.numpy()
-        if host.min() < -n or host.max() >= n:
-            raise IndexError(
-                f"getitem: positions {host.min()} to {host.max()} are out of range for an axis of size {n}"
-            )
+    front = where(i < 0, i + n, i)
+    if not i.known:
+        return where((front >= 0) & (front < n), front, past)
+    if i.size and ((host := i.numpy()).min() < -n or host.max() >= n):
+        raise IndexError(f"{name}: positions {host.min()} to {host.max()} are out of range for an axis of size {n}")
+    return front
 
 
 def setitem(x: Tensor, index: Any, value: Any) -> None:
@@ -401,7 +392,7 @@ def _value(x: Tensor, value: Any) -> Tensor:
         raise DTypeError(
             f"setitem: a {value.dtype} value cannot be written into a {x.dtype} tensor; cast one of them with .astype()"
         )
-    return value.astype(x.dtype)
+    return cast(value, x.dtype)
 
 
 def _iterate(x: Tensor) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..backend import Spec
 from ..dispatch import bind
-from ..dtypes import CODE, KIND, as_dtype, float32, float64, uint32
+from ..dtypes import CODE, KIND, as_dtype, bfloat16, float16, float32, float64, uint32
 from ..errors import DTypeError, ShapeError, StateError
 from ..op import Op
 from ..parameter import Buffer
@@ -88,7 +88,7 @@ def fold_in(key: Tensor, data: Any) -> Tensor:
 def uniform(key: Tensor, shape: Shape = (), *, low: float = 0.0, high: float = 1.0, dtype: Any = None) -> Tensor:
     """Uniform in [low, high).
 
-    float32 has 24 random bits, float64 53; both exact multiples, the same on every backend.
+    float64 has 53 random bits, float32 24, float16 11 and bfloat16 8: exact multiples, the same on every backend.
     """
     kind = as_dtype(float32 if dtype is None else dtype)
     if kind == float64:
@@ -96,11 +96,14 @@ def uniform(key: Tensor, shape: Shape = (), *, low: float = 0.0, high: float = 1
         high_bits, low_bits = (pair[..., 0] >> 5).astype(float64), (pair[..., 1] >> 6).astype(float64)
         unit = (high_bits * 67108864.0 + low_bits) * 2.0**-53
     elif KIND[CODE[kind]] == "f":
-        unit = (bits(key, shape) >> 8).astype(float32) * 2.0**-24
+        digits = {float16: 11, bfloat16: 8}.get(kind, 24)
+        unit = (bits(key, shape) >> (32 - digits)).astype(float32) * 2.0**-digits
     else:
         raise DTypeError(f"random.uniform: not defined for {kind}; use float32 or float64")
-    out = unit if (low, high) == (0.0, 1.0) else unit * (high - low) + low
-    return out.astype(kind)
+    if (low, high) == (0.0, 1.0):
+        return ew.cast(unit, kind)
+    out, end = ew.cast(unit * (high - low) + low, kind), kind.type(high)
+    return ew.where(out == float(end), float(np.nextafter(end, kind.type(low))), out)  # rounding may reach the end
 
 
 def normal(key: Tensor, shape: Shape = (), *, mean: float = 0.0, std: float = 1.0, dtype: Any = None) -> Tensor:
@@ -122,7 +125,7 @@ def normal(key: Tensor, shape: Shape = (), *, mean: float = 0.0, std: float = 1.
     out = reshape(both[..., :n], (*key.shape[:-1], *sizes))
     if (mean, std) != (0.0, 1.0):
         out = out * std + mean
-    return out.astype(kind)
+    return ew.cast(out, kind)
 
 
 def randint(key: Tensor, shape: Shape = (), *, low: int = 0, high: int, dtype: Any = None) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .movement import slices
+from .reduction import LOW
 
 
 def _gather(x: Any, i: Any, *, axis: int) -> Any:
@@ -14,9 +15,9 @@ def _gather(x: Any, i: Any, *, axis: int) -> Any:
 
 
 def _scatter_add(x: Any, i: Any, v: Any, *, axis: int) -> Any:
-    out = np.array(x, copy=True)
+    out = x.astype(np.float32 if x.dtype.name in LOW else x.dtype)
     np.add.at(out, (slice(None),) * axis + (i,), v)
-    return out
+    return out.astype(x.dtype, copy=False)
 
 
 def _slice_update(x: Any, v: Any, *, start: Any, size: Any, step: Any) -> Any:

@@ -35,7 +35,7 @@ def random_bits(key: Any, *, shape: tuple[int, ...]) -> np.ndarray:
     words = [np.asarray(key[..., i], np.uint64)[..., None] for i in (0, 1)]
     lanes = philox((blocks & _LOW, blocks >> _32, 0, 0), (words[0], words[1]))
     bits = np.stack(lanes, axis=-1).reshape((*key.shape[:-1], -1))[..., :n]
-    return bits.reshape((*key.shape[:-1], *shape))
+    return bits.reshape((*key.shape[:-1], *shape)).copy()  # a view would share memory that nobody counts
 
 
 def _full(*, shape: tuple[int, ...], dtype: Any, value: Any, device: str) -> np.ndarray:

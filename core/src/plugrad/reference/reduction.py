@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-_LOW = ("float16", "bfloat16")
+LOW = ("float16", "bfloat16")
 
 
 def _accumulated(f: Callable[..., Any]) -> Callable[..., Any]:
     def kernel(x: Any, **attrs: Any) -> Any:
-        wide = np.float32 if x.dtype.name in _LOW else x.dtype
+        wide = np.float32 if x.dtype.name in LOW else x.dtype
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray(f(x, dtype=wide, **attrs)).astype(x.dtype, copy=False)
 
@@ -21,6 +21,8 @@ def _accumulated(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _extremum(f: Callable[..., Any]) -> Callable[..., Any]:
     def kernel(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+        if not x.size:  # where a result is empty too; else the shape rule has raised
+            return np.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
         with np.errstate(invalid="ignore"):
             return f(x, axis=axis, keepdims=keepdims)
 
@@ -29,7 +31,7 @@ def _extremum(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _arg(f: Callable[..., Any]) -> Callable[..., Any]:
     def kernel(x: Any, *, axis: int, keepdims: bool) -> Any:
-        return np.asarray(f(x, axis=axis, keepdims=keepdims), np.int64)
+        return np.asarray((f if x.size else np.sum)(x, axis=axis, keepdims=keepdims), np.int64)
 
     return kernel
 
