@@ -71,44 +71,6 @@ class Kernel:
     provider: str = ""
 
 
-class Lit(NamedTuple):
-    """A literal operand of a staged equation."""
-
-    value: bool | int | float | complex
-
-
-class Eqn(NamedTuple):
-    """One op of a staged program: names and value ids, no objects of the core."""
-
-    op: str
-    ins: tuple[int | Lit, ...]
-    outs: tuple[int, ...]
-    attrs: tuple[tuple[str, Any], ...]
-
-
-@dataclass(frozen=True)
-class Program:
-    """A staged graph in execution order, as plain data. Literals are constants; whatever changes between runs is an
-    input.
-
-    specs       of every value id
-    inputs      ids, in call order
-    consts      ids with their values
-    eqns        in execution order
-    outputs     ids, in result order
-    donated     inputs that may be overwritten
-    free_after  per equation: the ids whose last use it is
-    """
-
-    specs: tuple[Spec, ...]
-    inputs: tuple[int, ...]
-    consts: Mapping[int, Value]
-    eqns: tuple[Eqn, ...]
-    outputs: tuple[int, ...]
-    donated: frozenset[int]
-    free_after: tuple[tuple[int, ...], ...]
-
-
 class Backend:
     """Subclass this, fill in ``name``, ``kernels``, ``from_host``, ``to_host`` and ``spec``; everything else has a
     working default.
@@ -169,16 +131,6 @@ class Backend:
 
     def from_dlpack(self, obj: Any, device: str) -> Value:
         """A value that shares the object's memory, or NotImplemented: the core then goes through the host."""
-        return NotImplemented
-
-    def staging(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """Host memory that copies well to the device (page-locked where that helps)."""
-        return np.empty(shape, dtype)
-
-    def compile(self, program: Program, device: str) -> Callable[..., tuple[Value, ...]]:
-        """An executable for the whole program, taking its inputs and returning its outputs, or NotImplemented: the
-        core replays it.
-        """
         return NotImplemented
 
 

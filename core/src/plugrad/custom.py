@@ -15,27 +15,11 @@ from .errors import PluginError, ShapeError
 from .interpreters import Stage
 from .op import Op
 from .state import Scope, state
-from .table import decline
 from .tape import backprop, leaf, plain
 from .tensor import Tensor
 from .transforms import as_leaves, vmap
 
 F = Callable[..., Any]
-
-
-class _Declines:
-    """A table in which no backend has a kernel."""
-
-    def __getitem__(self, index: int) -> Any:
-        return _ROW
-
-
-class _Row:
-    def __getitem__(self, code: int) -> Any:
-        return decline
-
-
-_ROW = _Row()
 
 
 class _Function(Op):
@@ -51,7 +35,6 @@ class _Function(Op):
         self.name = name
         self.codes = frozenset(range(64))
         self.has_vjp = self.differentiable = True
-        self.table = _Declines()  # type: ignore[assignment]
 
     def __reduce__(self) -> Any:
         raise TypeError(f"{self.name}: a custom function's record cannot be pickled")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from .backend import Kernel, Spec
-from .dtypes import bool_, parse
+from .dtypes import KIND, bool_, parse
 from .errors import PluginError, ShapeError
 from .state import Scope
 from .tape import backprop, leaf, plain
@@ -171,7 +171,7 @@ class Op:
         found: Cotangents
         if self.partials is not None:
             found = [
-                (g if p is ONE else g * p(y, *xs).conj()) if n and p is not None else None
+                (g if p is ONE else g * _conjugate(p(y, *xs))) if n and p is not None else None
                 for p, n in zip(self.partials, need, strict=True)
             ]
         elif any(g[i] is not None for i in self.residuals_of(y)):
@@ -282,6 +282,10 @@ class Op:
     def has_batch(self) -> bool:
         """Whether vmap keeps the op whole."""
         return bool(self.decompose is None or self.batch is not None or self.elementwise)
+
+
+def _conjugate(t: Tensor) -> Tensor:
+    return t.conj() if KIND[t.dt] == "c" else t
 
 
 def _or_zero(t: Tensor | None, x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import difflib
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 from . import backend as protocol
@@ -22,8 +23,6 @@ Chain = list[list[Kernel]]
 
 _extra: dict[tuple[str, str], list[Kernel]] = {}
 """Kernels of third parties by (op, backend)."""
-
-STATES = ("native", "composed", "fallback", "unsupported")
 
 
 def decline(*values: Any, **attrs: Any) -> Any:
@@ -164,24 +163,16 @@ def _allocating(op: Op, backend: Backend, into: Callable[..., Any]) -> Callable[
     """The allocating form of a kernel that only writes into given memory."""
 
     def kernel(*values: Any, **attrs: Any) -> Any:
-        spec = op.spec(*[_Shaped(*backend.spec(v)) for v in values], **attrs)
+        spec = op.spec(*[_shaped(backend.spec(v)) for v in values], **attrs)
         out = backend.empty(spec.shape, spec.dtype, "0")
         return out if into(out, *values, **attrs) is None else NotImplemented
 
     return kernel
 
 
-class _Shaped:
+def _shaped(spec: Any) -> SimpleNamespace:
     """A Spec with ``ndim``, as shape rules expect."""
-
-    __slots__ = ("dtype", "shape")
-
-    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
-        self.shape, self.dtype = shape, dtype
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
+    return SimpleNamespace(shape=spec.shape, dtype=spec.dtype, ndim=len(spec.shape))
 
 
 def code_of(dtype: Any) -> int:

@@ -152,6 +152,30 @@ def test_schedule(train):
     assert history["learning_rate"] == [1 / 3, 1 / 4, 1 / 5] and optimizer.learning_rate == 1 / 5
 
 
+def test_schedule_of_the_epoch_alone(train):
+    history, *_ = train(3, callbacks=[Schedule(lambda epoch: 1.0 / (epoch + 1))])
+    assert history["learning_rate"] == [1, 1 / 2, 1 / 3]
+
+
+def test_schedules_of_plugrad_optim(train):
+    schedules = pytest.importorskip("plugrad_optim").schedules
+    history, *_ = train(3, callbacks=[Schedule(schedules.cosine(0.05, 12))])
+    assert history["learning_rate"] == [schedules.cosine(0.05, 12)(k) for k in range(3)]
+
+
+def test_schedule_leaves_optional_arguments_alone():
+    assert Schedule(lambda epoch, decay=0.5: decay**epoch).rate(2, 7) == 0.25
+    assert Schedule(lambda epoch=0, epochs=1: epoch + epochs).rate(2, 7) == 9
+    assert Schedule(lambda *args: len(args)).rate(2, 7) == 2
+    assert Schedule(max).rate(2, 7) == 7
+
+
+@pytest.mark.parametrize("rate", [lambda: 0.1, lambda a, b, c: 0.1, lambda epoch, *, base: 0.1, 0.1])
+def test_schedule_checks_its_function_when_it_is_built(rate):
+    with pytest.raises(TypeError, match=r"^Schedule: .*; give rate\(epoch\) or rate\(epoch, epochs\)$"):
+        Schedule(rate)
+
+
 # -- what a person sees
 
 

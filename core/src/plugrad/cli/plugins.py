@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
 def state(plugin: PluginStatus) -> tuple[str, str]:
     """Status and reason of a plugin; "unavailable" if it is in order but none of its backends can be used here."""
     outcomes = {entry.name: probe(entry) for entry in plugin.provides if entry.word == "backend"}
-    reasons = [f"backend {name} is {outcome}" for name, outcome in outcomes.items() if not outcome.available]
+    reasons = [f"backend {name}: {outcome.reason}" for name, outcome in outcomes.items() if not outcome.available]
     unusable = plugin.status == "ok" and reasons and len(reasons) == len(outcomes)
     return "unavailable" if unusable else plugin.status, "; ".join(filter(None, [plugin.reason, *reasons]))
 

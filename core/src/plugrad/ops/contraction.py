@@ -12,7 +12,7 @@ from ..errors import ShapeError
 from ..op import Op, broadcast_shapes, pad_rank, unbroadcast
 from ..tensor import Tensor, install
 from .elementwise import conjugate
-from .movement import matrix_transpose, permute_dims, reshape
+from .movement import matrix_transpose, permute_dims, reshape, tensors
 from .reduction import normal_axes
 
 __all__ = ["matmul", "outer", "tensordot"]
@@ -55,8 +55,7 @@ def matmul(a: Any, b: Any) -> Tensor:
     >>> matmul(asarray([[1.0, 2.0]]), asarray([3.0, 4.0])).tolist()
     [11.0]
     """
-    device = next((t.device for t in (a, b) if isinstance(t, Tensor)), None)
-    a, b = [t if isinstance(t, Tensor) else Tensor._convert(t, device=device) for t in (a, b)]
+    a, b = tensors((a, b))
     if a.ndim == 0 or b.ndim == 0:
         raise ShapeError(f"matmul: {a.shape} @ {b.shape}: operands need at least one dimension; use * for scalars")
     row, column = a.ndim == 1, b.ndim == 1

@@ -17,7 +17,7 @@ from ..op import Op
 from ..plugins import backend_index, default_backend
 from ..state import state, within
 from ..tensor import FOREIGN, LENT, Tensor, install
-from .elementwise import cast
+from .handles import cast
 from .movement import broadcast_to, copy, reshape, stack
 
 # fmt: off
@@ -138,10 +138,11 @@ def to(x: Tensor, device: str) -> Tensor:
 def asarray(obj: Any, *, dtype: Any = None, device: str | None = None, copy: bool | None = None) -> Tensor:
     """A tensor of ``obj``: a tensor, array, scalar or nested list.
 
-    NumPy arrays keep their dtype; Python floats become float32, ints int64, complex numbers complex64, and so do their
-    subclasses float64 and complex128 of NumPy as scalars. A list that holds arrays or other NumPy scalars has the dtype
-    that NumPy gives it. Memory of an array, or of another buffer, is borrowed where the backend can (the first write
-    copies); ``copy=True`` copies, ``copy=False`` raises where a copy is needed and allows recording as it is.
+    NumPy arrays and scalars keep their dtype; Python floats become float32, ints int64, complex numbers complex64. In a
+    list NumPy's float64 and complex128 scalars count as Python numbers, being subclasses of theirs; with arrays or
+    other NumPy scalars in it, a list has the dtype that NumPy gives it. Memory of an array, or of another buffer, is
+    borrowed where the backend can (the first write copies); ``copy=True`` copies, ``copy=False`` raises where a copy is
+    needed and allows recording as it is.
 
     >>> asarray([1, 2]).dtype.name, asarray(2.5).dtype.name
     ('int64', 'float32')
@@ -182,12 +183,16 @@ def _again(x: Tensor, dtype: Any, device: str | None, copy: bool | None) -> Tens
 
 def _from_python(obj: Any, dtype: Any = None) -> np.ndarray:
     """Python numbers in their default dtypes, unless one is asked for: then they go there without a detour."""
-    array = np.asarray(obj)
+    try:
+        array = np.asarray(obj)
+    except ValueError:  # rows of several lengths
+        array = np.asarray(None)
     if array.dtype == object:
         raise ShapeError(
             f"asarray: cannot make a tensor of {type(obj).__name__}; rows must have equal lengths and hold numbers"
         )
-    if dtype is not None or any(hasattr(t, "__array__") and not issubclass(t, (float, complex)) for t in _types(obj)):
+    typed = any(hasattr(t, "__array__") and not issubclass(t, (float, complex)) for t in _types(obj))
+    if dtype is not None or typed or hasattr(obj, "__array__"):
         return array
     kind = array.dtype.kind
     return array.astype({"f": float32, "c": complex64, "i": int64, "b": bool_}.get(kind, array.dtype), copy=False)
@@ -237,11 +242,8 @@ def full(shape: int | Sequence[int], value: Any, *, dtype: Any = None, device: s
     if isinstance(value, Tensor):
         return copy(broadcast_to(asarray(value, dtype=dtype, device=device), sizes))
     chosen = as_dtype(dtype) if dtype is not None else _from_python(value).dtype
-    return bind(FULL, (), {"shape": sizes, "dtype": as_dtype(chosen), "value": _scalar(value), "device": place(device)})
-
-
-def _scalar(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    value = value.item() if isinstance(value, np.generic) else value
+    return bind(FULL, (), {"shape": sizes, "dtype": as_dtype(chosen), "value": value, "device": place(device)})
 
 
 def zeros(shape: int | Sequence[int], *, dtype: Any = None, device: str | None = None) -> Tensor:
@@ -283,7 +285,8 @@ def ones_like(
 
 def full_like(x: Tensor, value: Any, *, dtype: Any = None, device: str | None = None) -> Tensor:
     """One value with the shape, dtype and device of ``x``."""
-    return _like(x, None, _scalar(value), dtype, device)
+    dtype, device = x.dtype if dtype is None else dtype, x.device if device is None else device
+    return full(x.shape, value, dtype=dtype, device=device)
 
 
 def empty_like(x: Tensor, *, dtype: Any = None, device: str | None = None) -> Tensor:
@@ -305,7 +308,7 @@ def arange(
     chosen = as_dtype(dtype) if dtype is not None else DTYPES[I8 if whole else F4]
     if step == 0:
         raise ValueError("arange: step is 0; give a positive or negative step")
-    n = len(range(start, stop, step)) if whole else max(int(np.ceil((stop - start) / step)), 0)
+    n = len(range(int(start), int(stop), int(step))) if whole else max(int(np.ceil((stop - start) / step)), 0)
     if (start, step) == (0, 1) and KIND[CODE[chosen]] != "b":
         return bind(IOTA, (), {"size": n, "dtype": chosen, "device": place(device)})
     exact = DTYPES[I8] if whole else DTYPES[F8]

@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 from ..dispatch import bind, bind1, bind2, lift
-from ..dtypes import CODE, DTYPES, F4, KIND, as_dtype, bool_, real_code
+from ..dtypes import CODE, DTYPES, F4, KIND, bool_, real_code
 from ..errors import DTypeError
-from ..op import ONE, OPS, Op, elementwise
-from ..state import state
-from ..tensor import LENT, Tensor
+from ..op import ONE, Op, elementwise
+from ..tensor import Tensor
+from .handles import alias, astype, stop_gradient
 
 # fmt: off
 __all__ = [
@@ -139,61 +139,6 @@ WHERE = elementwise(
     saves=(0,),
     vjp=lambda g, y, xs, need: (None, where(xs[0], g, 0) if need[1] else None, where(xs[0], 0, g) if need[2] else None),
 )
-
-
-class _Cast(Op):
-    name = "cast"
-    elementwise = True
-    linear = (0,)
-
-    def spec(self, x: Any, *, dtype: Any) -> Any:
-        return Op.spec(self, x)._replace(dtype=dtype)
-
-    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, dtype: Any) -> tuple[Tensor]:
-        return (g,)  # the rule's caller casts back
-
-
-CAST = _Cast()
-
-
-class _StopGradient(Op):
-    """Identity without a derivative."""
-
-    name = "stop_gradient"
-    elementwise = True
-    alias = True
-    run = staticmethod(lambda x: x.detach())
-
-
-STOP_GRADIENT = _StopGradient()
-
-# -- the operand itself, or another handle on it
-
-
-def alias(x: Tensor) -> Tensor:
-    """Another handle on the value of ``x``, recorded as it is: a write to one does not show in the other."""
-    here = state()
-    if not x.is_leaf and here.stage is None and here.capture is None:
-        return x.clone(x.node, x.mask, x.ix)
-    out: Tensor = bind(OPS["reshape"], (x,), {"shape": x.shape})
-    if out.base is x.val:
-        out.base = LENT  # shared, but not a view that one would write through
-    return out
-
-
-def cast(x: Tensor, dtype: Any) -> Tensor:
-    """``astype`` for callers that only read: the same handle if it has the dtype."""
-    dtype = as_dtype(dtype)
-    if x.dtype == dtype:
-        return x
-    if (x.mask or x.tr is not None) and KIND[CODE[dtype]] in "biu" and KIND[x.dt] in "fc":
-        x = stop_gradient(x)
-    return bind(CAST, (x,), {"dtype": dtype})
-
-
-def conjugate(x: Tensor) -> Tensor:
-    """``conj`` for callers that only read: the same handle if it is real."""
-    return bind1(CONJ, x) if KIND[x.dt] == "c" else x
 
 
 # -- public functions
@@ -360,6 +305,11 @@ def imag(x: Tensor) -> Tensor:
     return bind(IMAG, (x,), {})
 
 
+def conjugate(x: Tensor) -> Tensor:
+    """``conj`` for callers that only read: the same handle if it is real."""
+    return bind1(CONJ, x) if KIND[x.dt] == "c" else x
+
+
 def conj(x: Tensor) -> Tensor:
     """Complex conjugate; of a real tensor, its value as a new handle."""
     return bind1(CONJ, x) if KIND[x.dt] == "c" else alias(x)
@@ -492,22 +442,3 @@ def clip(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """``x`` limited to [min, max]; either may be None."""
     out = positive(x) if min is None else maximum(x, min)
     return out if max is None else minimum(out, max)
-
-
-def astype(x: Tensor, dtype: Any, *, copy: bool = True) -> Tensor:
-    """``x`` cast to ``dtype``. Complex to real keeps the real part; float to integer truncates.
-
-    A tensor that has the dtype gives a new handle on its value (values are immutable), or itself with ``copy=False``.
-    """
-    out = cast(x, dtype)
-    return alias(x) if out is x and copy else out
-
-
-def stop_gradient(x: Tensor) -> Tensor:
-    """``x`` as a constant for every kind of differentiation.
-
-    >>> import plugrad
-    >>> plugrad.grad(lambda x: x * stop_gradient(x))(3.0).item()
-    3.0
-    """
-    return bind(STOP_GRADIENT, (x,), {})

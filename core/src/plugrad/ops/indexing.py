@@ -19,7 +19,8 @@ from ..op import OPS, Op, broadcast_shapes, unbroadcast
 from ..ownership import check_view_write
 from ..tensor import Tensor, install
 from .creation import arange
-from .elementwise import cast, where
+from .elementwise import where
+from .handles import cast
 from .movement import SLICE, broadcast_to, copy, moveaxis, repeated, reshape
 from .reduction import normal_axes
 

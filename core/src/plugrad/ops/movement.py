@@ -16,7 +16,8 @@ from ..dtypes import DTYPES, promote
 from ..errors import ShapeError
 from ..op import Op, broadcast_shapes, unbroadcast
 from ..tensor import Tensor, install
-from .elementwise import alias, cast, where
+from .elementwise import where
+from .handles import alias, cast
 from .reduction import normal_axes
 
 # fmt: off
@@ -273,13 +274,19 @@ def flip(x: Tensor, *, axis: int | tuple[int, ...] | None = None) -> Tensor:
     )
 
 
+def tensors(xs: Sequence[Any]) -> list[Tensor]:
+    """Operands that are not tensors become tensors, on the device of the first that is."""
+    device = next((x.device for x in xs if isinstance(x, Tensor)), None)
+    return [x if isinstance(x, Tensor) else Tensor._convert(x, device=device) for x in xs]
+
+
 def concat(xs: Sequence[Tensor], *, axis: int | None = 0) -> Tensor:
     """Join tensors along an existing axis; ``axis=None`` flattens them first.
 
     >>> concat([asarray([1]), asarray([2, 3])]).tolist()
     [1, 2, 3]
     """
-    xs = [x if isinstance(x, Tensor) else Tensor._convert(x) for x in xs]
+    xs = tensors(xs)
     if not xs:
         raise ShapeError("concat: needs at least one tensor")
     if axis is None:
@@ -293,7 +300,7 @@ def concat(xs: Sequence[Tensor], *, axis: int | None = 0) -> Tensor:
 
 def stack(xs: Sequence[Tensor], *, axis: int = 0) -> Tensor:
     """Join tensors of one shape along a new axis."""
-    xs = [x if isinstance(x, Tensor) else Tensor._convert(x) for x in xs]
+    xs = tensors(xs)
     if len({x.shape for x in xs}) > 1:
         raise ShapeError(f"stack: shapes {', '.join(str(x.shape) for x in xs)} differ; they must be the same")
     return concat([expand_dims(x, axis) for x in xs], axis=normal_axes("stack", xs[0].ndim + 1, axis)[0] if xs else 0)

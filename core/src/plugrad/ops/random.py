@@ -24,6 +24,7 @@ from ..state import state
 from ..tensor import Tensor
 from . import elementwise as ew
 from .creation import _sizes, arange, asarray
+from .handles import cast
 from .movement import concat, expand_dims, reshape
 
 Shape = int | Sequence[int]
@@ -101,8 +102,8 @@ def uniform(key: Tensor, shape: Shape = (), *, low: float = 0.0, high: float = 1
     else:
         raise DTypeError(f"random.uniform: not defined for {kind}; use float32 or float64")
     if (low, high) == (0.0, 1.0):
-        return ew.cast(unit, kind)
-    out, end = ew.cast(unit * (high - low) + low, kind), kind.type(high)
+        return cast(unit, kind)
+    out, end = cast(unit * (high - low) + low, kind), kind.type(high)
     return ew.where(out == float(end), float(np.nextafter(end, kind.type(low))), out)  # rounding may reach the end
 
 
@@ -125,7 +126,7 @@ def normal(key: Tensor, shape: Shape = (), *, mean: float = 0.0, std: float = 1.
     out = reshape(both[..., :n], (*key.shape[:-1], *sizes))
     if (mean, std) != (0.0, 1.0):
         out = out * std + mean
-    return ew.cast(out, kind)
+    return cast(out, kind)
 
 
 def randint(key: Tensor, shape: Shape = (), *, low: int = 0, high: int, dtype: Any = None) -> Tensor:

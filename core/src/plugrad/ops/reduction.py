@@ -15,6 +15,7 @@ from ..errors import DTypeError, ShapeError
 from ..op import OPS, Op
 from ..tensor import Tensor, install
 from . import elementwise as ew
+from .handles import cast
 
 __all__ = ["all", "any", "argmax", "argmin", "cumulative_sum", "max", "mean", "min", "prod", "std", "sum", "var"]
 
@@ -171,7 +172,7 @@ CUMSUM = _CumulativeSum()
 def _summable(x: Tensor, dtype: Any) -> Tensor:
     """Integers narrower than the default are summed in int64 (uint64 for unsigned), as the Array API says."""
     if dtype is not None:
-        return ew.cast(x, dtype)
+        return cast(x, dtype)
     if x.dt == B1 or (KIND[x.dt] == "i" and x.dt < I8):
         return x.astype(DTYPES[I8])
     if KIND[x.dt] == "u" and x.dtype.itemsize < 8:
@@ -209,7 +210,7 @@ def _wide(name: str, x: Tensor) -> Tensor:
     """What a mean is computed in, so that the sum of many float16 does not overflow: float32 at least."""
     if KIND[x.dt] not in "fc":
         raise DTypeError(f"{name}: not defined for {x.dtype}; cast with .astype({DTYPES[F4].name!r})")
-    return ew.cast(x, DTYPES[F4]) if x.dt in (F2, BF2) else x
+    return cast(x, DTYPES[F4]) if x.dt in (F2, BF2) else x
 
 
 def _over(total: Tensor, n: float) -> Tensor:
@@ -223,7 +224,7 @@ def mean(x: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
     2.0
     """
     wide, axes = _wide("mean", x), normal_axes("mean", x.ndim, axis)
-    return ew.cast(_over(sum(wide, axes, keepdims=keepdims), math.prod([x.shape[a] for a in axes])), x.dtype)
+    return cast(_over(sum(wide, axes, keepdims=keepdims), math.prod([x.shape[a] for a in axes])), x.dtype)
 
 
 def var(x: Tensor, axis: Axis = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
@@ -232,7 +233,7 @@ def var(x: Tensor, axis: Axis = None, *, correction: float = 0, keepdims: bool =
     Two passes, so no cancellation. Low-precision floats compute in float32.
     """
     found = _variance("var", x, axis, correction, keepdims)
-    return ew.cast(found, DTYPES[real_code(x.dt)])
+    return cast(found, DTYPES[real_code(x.dt)])
 
 
 def _variance(name: str, x: Tensor, axis: Axis, correction: float, keepdims: bool) -> Tensor:
@@ -244,7 +245,7 @@ def _variance(name: str, x: Tensor, axis: Axis, correction: float, keepdims: boo
 
 def std(x: Tensor, axis: Axis = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
     """Square root of the variance."""
-    return ew.cast(ew.sqrt(_variance("std", x, axis, correction, keepdims)), DTYPES[real_code(x.dt)])
+    return cast(ew.sqrt(_variance("std", x, axis, correction, keepdims)), DTYPES[real_code(x.dt)])
 
 
 def _truth(x: Tensor) -> Tensor:

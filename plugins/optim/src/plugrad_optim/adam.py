@@ -47,12 +47,12 @@ class Adam(Optimizer):
         self.decoupled = bool(decoupled)
         super().__init__(params, learning_rate)
 
-    def _scalars(self, rate: pg.Tensor, count: pg.Tensor | None) -> Scalars:
+    def scalars(self, rate: pg.Tensor, count: pg.Tensor | None) -> Scalars:
         assert count is not None
         t = count.astype(pg.float64)
         return rate, 1.0 - self.betas[0] ** t, 1.0 - self.betas[1] ** t
 
-    def _advance(self, p: pg.Tensor, g: pg.Tensor, slots: Slots, scalars: Scalars) -> tuple[pg.Tensor, Slots]:
+    def advance(self, p: pg.Tensor, g: pg.Tensor, slots: Slots, scalars: Scalars) -> tuple[pg.Tensor, Slots]:
         new, m, v = ADAM_STEP(
             p,
             g,

@@ -23,15 +23,45 @@ State = dict[str, Slots]
 
 
 class Optimizer:
-    """Subclasses name the ``moments`` that a parameter has, give the scalars of a step, and take it.
+    """A subclass names its ``moments``, says what numbers a step needs (``scalars``), and takes it (``advance``).
 
     ``params`` is a Module, a Parameter, or a list, tuple or dict of these; it may be left out where only ``init`` and
     ``update`` are used. State is a dict: for each parameter's path, its moments and ``step``, the count of its steps.
+    ``TypeError`` for a subclass without ``advance``.
+
+    >>> class Averaged(Optimizer):
+    ...     '''Descent along the mean of the gradient's past, corrected for its start at zero.'''
+    ...
+    ...     moments = ("mean",)
+    ...
+    ...     def __init__(self, params=None, learning_rate=0.1, beta=0.9):
+    ...         self.beta = beta
+    ...         super().__init__(params, learning_rate)
+    ...
+    ...     def scalars(self, rate, count):
+    ...         return rate, 1 - self.beta ** count.astype(pg.float64)
+    ...
+    ...     def advance(self, p, g, slots, scalars):
+    ...         rate, seen = scalars
+    ...         mean = self.beta * slots["mean"] + (1 - self.beta) * g
+    ...         return p - rate * mean / seen, {"mean": mean}
+    >>> w = pg.Parameter([3.0])
+    >>> optimizer = Averaged([w], learning_rate=0.25)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> round(w.item(), 4), optimizer.state_dict()["0.step"]
+    (1.5, 1)
     """
 
     moments: tuple[str, ...] = ()
+    """Names of the tensors of its own shape that each parameter has beside it; they begin at zero."""
 
     def __init__(self, params: Any, learning_rate: float) -> None:
+        if type(self).advance is Optimizer.advance:
+            raise TypeError(
+                f"{self.name}: an optimizer needs a method advance(self, p, g, slots, scalars), which returns the new "
+                "parameter and a dict of its moments; define it"
+            )
         rate = pg.asarray(_checked_rate(self.name, learning_rate), dtype=pg.float64, device=HOST)
         self._rate = pg.Buffer(rate, name=f"{self.name}.learning_rate")
         self._handles: structure.Leaves | None = None
@@ -62,12 +92,20 @@ class Optimizer:
 
     # -- what a subclass fills in
 
-    def _scalars(self, rate: pg.Tensor, count: pg.Tensor | None) -> Scalars:
-        """The 0-d operands, float64, of a parameter's step number ``count`` (from 1; None without moments)."""
-        raise NotImplementedError
+    def scalars(self, rate: pg.Tensor, count: pg.Tensor | None) -> Scalars:
+        """The numbers of a step as a tuple of 0-d tensors, made once for all parameters; by default ``(rate,)``.
 
-    def _advance(self, p: pg.Tensor, g: pg.Tensor, slots: Slots, scalars: Scalars) -> tuple[pg.Tensor, Slots]:
-        """The parameter and its moments after a step."""
+        ``rate`` is the learning rate, float64; ``count`` the number of the step, int64 from 1, or None without moments.
+        ``advance`` gets them in the parameter's dtype (float32 for half precision), on its device.
+        """
+        return (rate,)
+
+    def advance(self, p: pg.Tensor, g: pg.Tensor, slots: Slots, scalars: Scalars) -> tuple[pg.Tensor, Slots]:
+        """The parameter after a step, and a dict of its moments after it.
+
+        ``g`` has the shape, dtype and device of ``p``; ``slots[name]`` is a moment, in float32 for half precision. Only
+        operations on tensors: the step may be staged, differentiated or mapped.
+        """
         raise NotImplementedError
 
     # -- pure functions over trees
@@ -173,13 +211,14 @@ class _Step:
         old = slots.get("step")
         if id(old) not in self._counts:
             new = None if old is None else old + 1
-            self._counts[id(old)] = old, new, self.optimizer._scalars(self.rate, new)
+            self._counts[id(old)] = old, new, self.optimizer.scalars(self.rate, new)
         _, count, scalars = self._counts[id(old)]
         key = (id(old), p.dtype, p.device)
         if key not in self._placed:
             work = working_dtype(p.dtype)
             self._placed[key] = tuple([s.astype(work).to(p.device) for s in scalars])
-        fresh, moments = self.optimizer._advance(p, g.to(p.device).astype(p.dtype), slots, self._placed[key])
+        found = self.optimizer.advance(p, g.to(p.device).astype(p.dtype), slots, self._placed[key])
+        fresh, moments = _checked_step(self.optimizer, found, p, slots)
         return fresh, moments if count is None else {**moments, "step": count}
 
     def keep_counts(self) -> None:
@@ -187,6 +226,18 @@ class _Step:
         for old, new, _ in self._counts.values():
             if old is not None and new is not None:
                 old.assign(new)
+
+
+def _checked_step(optimizer: Optimizer, found: Any, p: pg.Tensor, slots: Slots) -> tuple[pg.Tensor, Slots]:
+    """What ``advance`` returned, in the dtypes that it was given; TypeError or ShapeError where it is something else."""
+    where, names = f"{optimizer.name}.advance", optimizer.moments
+    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], dict) and {*names} == {*found[1]}):
+        dict_of = f"a dict with the moments {', '.join(names)}" if names else "an empty dict"
+        raise TypeError(f"{where}: it must return a tuple of the new parameter and {dict_of}")
+    for t, old in [(found[0], p), *[(found[1][name], slots[name]) for name in names]]:
+        if t.shape != old.shape:
+            raise ShapeError(f"{where}: it returned shape {t.shape} in the place of {old.shape}; keep the shape")
+    return found[0].astype(p.dtype), {name: found[1][name].astype(slots[name].dtype) for name in names}
 
 
 def _settle(state: State, found: Mapping[str, Any], handles: structure.Leaves) -> None:

@@ -1,4 +1,7 @@
-"""Schedules: plain functions from a step's number to a rate, for ``optimizer.learning_rate = schedule(step)``."""
+"""Schedules: plain functions from a step's number to a rate, for ``optimizer.learning_rate = schedule(step)``.
+
+A "step" is whatever the caller counts: ``plugrad_train.Schedule(cosine(0.05, 12))`` counts epochs.
+"""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class SGD(Optimizer):
         self.moments = ("momentum",) if self.momentum else ()
         super().__init__(params, learning_rate)
 
-    def _scalars(self, rate: pg.Tensor, count: pg.Tensor | None) -> Scalars:
+    def scalars(self, rate: pg.Tensor, count: pg.Tensor | None) -> Scalars:
         if count is None:
             return (rate,)
         if self.unbiased:
@@ -55,7 +55,7 @@ class SGD(Optimizer):
             return rate / (1.0 - self.momentum**t), t.ones_like() * (1.0 - self.momentum)
         return rate, pg.where(count == 1, 1.0, rate.ones_like() * (1.0 - self.dampening))
 
-    def _advance(self, p: pg.Tensor, g: pg.Tensor, slots: Slots, scalars: Scalars) -> tuple[pg.Tensor, Slots]:
+    def advance(self, p: pg.Tensor, g: pg.Tensor, slots: Slots, scalars: Scalars) -> tuple[pg.Tensor, Slots]:
         if not self.moments:
             return DESCENT_STEP(p, g, *scalars, weight_decay=self.weight_decay), {}
         new, m = SGD_STEP(

@@ -5,6 +5,7 @@ A callback overrides the events it cares about; the loop knows none of them by n
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 from collections.abc import Callable
@@ -158,14 +159,41 @@ class SaveBest(_Watch):
 
 
 class Schedule(Callback):
-    """Set ``optimizer.learning_rate`` before each epoch to ``rate(epoch, epochs)``, with ``epoch`` counted from 0.
+    """Set ``optimizer.learning_rate`` before each epoch to ``rate(epoch)`` or ``rate(epoch, epochs)``.
 
-    >>> halved = Schedule(lambda epoch, epochs: 0.1 * 0.5**epoch)
+    ``epoch`` is counted from 0 and ``epochs`` is what ``fit`` was given. A function that needs one argument, such as the
+    schedules of plugrad_optim, gets the epoch; its steps are then epochs. Raises ``TypeError`` for one that takes
+    neither.
+
+    >>> halved = Schedule(lambda epoch: 0.1 * 0.5**epoch)
+    >>> falling = Schedule(lambda epoch, epochs: 0.1 * (1 - epoch / epochs))
+    >>> halved.rate(2, 10), falling.rate(5, 10)
+    (0.025, 0.05)
     """
 
-    def __init__(self, rate: Callable[[int, int], float]) -> None:
-        self.rate = rate
+    def __init__(self, rate: Callable[..., float]) -> None:
+        self.rate: Callable[[int, int], float] = _of_epoch_and_epochs(rate)
 
     def on_epoch_begin(self, run: Run) -> None:
         """Set it."""
         run.optimizer.learning_rate = float(self.rate(run.epoch - 1, run.epochs))
+
+
+def _of_epoch_and_epochs(rate: Callable[..., float]) -> Callable[[int, int], float]:
+    """``rate`` as a function of two arguments; optional ones beyond the first are left to their defaults."""
+    if not callable(rate):
+        raise TypeError(f"Schedule: {rate!r} is not a function; give rate(epoch) or rate(epoch, epochs)")
+    try:
+        wanted = inspect.signature(rate)
+    except ValueError:  # a function of C that does not say
+        return rate
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [p for p in wanted.parameters.values() if p.kind in positional and p.default is p.empty]
+    for count in (1, 2) if len(needed) == 1 else (2, 1):
+        try:
+            wanted.bind(*range(count))
+        except TypeError:
+            continue
+        return rate if count == 2 else lambda epoch, epochs: rate(epoch)
+    name = getattr(rate, "__name__", type(rate).__name__)
+    raise TypeError(f"Schedule: {name}{wanted} takes other arguments; give rate(epoch) or rate(epoch, epochs)")
