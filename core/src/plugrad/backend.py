@@ -125,14 +125,6 @@ class Backend:
         """
         return NotImplemented
 
-    def dlpack(self, value: Value) -> Any:
-        """An object with ``__dlpack__``; by default the value itself."""
-        return value
-
-    def from_dlpack(self, obj: Any, device: str) -> Value:
-        """A value that shares the object's memory, or NotImplemented: the core then goes through the host."""
-        return NotImplemented
-
 
 BACKENDS: list[Backend] = []
 """Loaded backends. The position is the backend index of a handle, and the row of every op's table.

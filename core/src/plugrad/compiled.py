@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import dtypes, tree
+from . import tree
 from .module import Module
 from .ops import creation
 from .state import state
@@ -131,7 +131,7 @@ def _key(args: tuple[Any, ...]) -> Any:
     """What a graph depends on besides the values: structure, static parts, shapes, dtypes, places, defaults."""
     leaves, _, structure = tree.flatten(args)
     shapes = tuple([_leaf_key(t) for t in leaves])
-    return _Hashed((structure.signature(), shapes, creation.place(None), dtypes.strict(), state().draws))
+    return _Hashed((structure.signature(), shapes, creation.place(None), state().strict, state().draws))
 
 
 def _leaf_key(t: Tensor) -> tuple[Any, ...]:

@@ -167,22 +167,14 @@ class _Call:
 
 def _spread(name: str, args: tuple[Any, ...], cotangents: tuple[Any, ...]) -> list[Tensor | None]:
     """Cotangents leaf by leaf; None for a whole argument stands for zeros."""
-    by_leaf: dict[int, Tensor | None] = {}
-    for arg, c in zip(args, cotangents, strict=True):
-        leaves = as_leaves(arg)[0]
-        found = [None] * len(leaves) if c is None else as_leaves(c)[0]
-        if len(found) != len(leaves):
+    leaves, _, structure = as_leaves(args)
+    found = tree.leaves_like(structure, cotangents, f"custom_vjp({name}): the cotangent")
+    for x, g in zip(leaves, found, strict=True):
+        if g is not None and g.shape != x.shape:
             raise ShapeError(
-                f"{name}: a cotangent with {len(found)} tensors for an argument with {len(leaves)}; return the "
-                "argument's structure"
+                f"custom_vjp({name}): a cotangent of shape {g.shape} for an argument of shape {x.shape}; give it that"
             )
-        for x, g in zip(leaves, found, strict=True):
-            if g is not None and g.shape != x.shape:
-                raise ShapeError(
-                    f"{name}: a cotangent of shape {g.shape} for an argument of shape {x.shape}; they must agree"
-                )
-            by_leaf[id(x)] = g
-    return [by_leaf.get(id(x)) for x in as_leaves(args)[0]]
+    return found
 
 
 class _JvpFunction(_Function):

@@ -34,6 +34,7 @@ __all__ = [
     "overwrite",
     "own_borrowed",
     "sole",
+    "writable",
 ]
 
 
@@ -368,18 +369,18 @@ def overwrite(op: Op, x: Tensor, rest: tuple[Any, ...], attrs: dict[str, Any]) -
             raise ValueError(
                 f"{op.name}: writing in place needs a result of the target's shape {x.shape}, got {new.shape}"
             )
-        x.rebind(new if new.dt == x.dt else _same_kind(op, new, x))
+        x.rebind(writable(op.name, new, x))
     return x
 
 
-def _same_kind(op: Op, new: Tensor, x: Tensor) -> Tensor:
+def writable(name: str, new: Tensor, x: Tensor) -> Tensor:
+    """``new`` in the dtype of ``x``, into which it will be written; DTypeError where its kind would not fit."""
     order = "biufc"
     if order.index(KIND[new.dt]) > max(order.index(KIND[x.dt]), order.index("u") if KIND[x.dt] in "iu" else 0):
         raise DTypeError(
-            f"{op.name}: a {new.dtype} result cannot be written into a {x.dtype} tensor; write x = x {op.name} y "
-            "instead"
+            f"{name}: a {new.dtype} value cannot be written into a {x.dtype} tensor; cast one of them with .astype()"
         )
-    return new.astype(x.dtype)
+    return new.astype(x.dtype) if new.dt != x.dt else new
 
 
 def _reuse(op: Op, x: Tensor, rest: tuple[Tensor, ...], attrs: dict[str, Any]) -> bool:

@@ -8,14 +8,13 @@ float16 with bfloat16 gives float32. ``promotion("strict")`` keeps to the standa
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from .errors import DTypeError
+from .state import state, within
 
 # short name, dtype. The position is the code; the order inside a kind is the order of width.
 _TABLE: tuple[tuple[str, np.dtype], ...] = (
@@ -103,40 +102,28 @@ def as_dtype(dtype: Any) -> np.dtype:
 
 def _promoted(a: int, b: int) -> int:
     """The code two codes promote to, or -1."""
+    kinds, codes = {KIND[a], KIND[b]}, {a, b}
     if a == b:
         return a
-    kinds = {KIND[a], KIND[b]}
-    if "s" in kinds:
+    if "s" in kinds or (kinds == {"i", "u"} and U8 in codes):
         return -1
-    if kinds == {"f"}:
-        return F4 if {a, b} == {F2, BF2} else max(a, b)
-    if kinds <= {"b"} or len(kinds) == 1:
-        return max(a, b)
-    if kinds == {"i", "u"}:
-        signed, unsigned = sorted((a, b))
-        width = unsigned - U1
-        return -1 if unsigned == U8 else max(signed, I1 + width + 1)
+    if kinds == {"i", "u"}:  # the signed integer that holds both
+        return max(min(codes), max(codes) - U1 + I1 + 1)
     if "c" in kinds:
-        other = b if KIND[a] == "c" else a
-        wide = C16 if other == F8 or C16 in (a, b) else C8
-        return wide
-    # one of them is a float with a bool or integer, or an integer with a bool
-    for kind in "fiu":
-        if kind in kinds:
-            return a if KIND[a] == kind else b
-    return -1
+        return C16 if codes & {F8, C16} else C8
+    # the higher kind wins, and within a kind the wider dtype
+    return F4 if codes == {F2, BF2} else max(codes, key=lambda code: ("buif".index(KIND[code]), code))
 
 
 PROMOTE: tuple[tuple[int, ...], ...] = tuple(
     tuple(_promoted(a, b) for b in range(len(_TABLE))) for a in range(len(_TABLE))
 )
-_strict = False
 
 
 def promote(name: str, a: int, b: int) -> int:
     """The common code of two codes, for the op called ``name``; raises DTypeError where there is none."""
     code = PROMOTE[a][b]
-    if code < 0 or (_strict and a != b and "b" in KIND[a] + KIND[b]) or (_strict and _crosses(a, b)):
+    if code < 0 or (state().strict and ((a != b and "b" in KIND[a] + KIND[b]) or _crosses(a, b))):
         raise DTypeError(f"{name}: no promotion between {DTYPES[a]} and {DTYPES[b]}; cast one of them with .astype()")
     return code
 
@@ -148,25 +135,11 @@ def _crosses(a: int, b: int) -> bool:
     return mixed or {a, b} == {F2, BF2}
 
 
-@contextlib.contextmanager
-def promotion(mode: str) -> Iterator[None]:
-    """Within the block, ``"strict"`` allows only the promotions of the Array API; ``"default"`` also int with float.
-
-    Not per thread.
-    """
-    global _strict
+def promotion(mode: str) -> within:
+    """Within the block and thread, ``"strict"`` allows only the promotions of the Array API, ``"default"`` more."""
     if mode not in ("strict", "default"):
         raise ValueError(f"promotion: mode {mode!r} is unknown; use 'strict' or 'default'")
-    before, _strict = _strict, mode == "strict"
-    try:
-        yield
-    finally:
-        _strict = before
-
-
-def strict() -> bool:
-    """Whether ``promotion("strict")`` is in force."""
-    return _strict
+    return within(strict=mode == "strict")
 
 
 _RANK = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3, "s": 2}

@@ -149,53 +149,38 @@ class Module:
             t.assign(value)
 
     def __repr__(self) -> str:
-        rows = []
-        for name, value in vars(self).items():
-            if isinstance(value, (Module, list, tuple)) and any(isinstance(m, Module) for m in _flat(value)):
-                for path, child in _children(name, value):
-                    rows.append("  " + f"({path}): {child!r}".replace("\n", "\n  "))
-            elif isinstance(value, Tensor):
-                rows.append(f"  {name}: {type(value).__name__} {value.shape} {value.dtype}")
-        return (
-            f"{type(self).__name__}({self.extra_repr()})"
-            if not rows
-            else f"{type(self).__name__}({self.extra_repr()}\n" + "\n".join(rows) + "\n)"
-        )
+        rows = [f"  {path}: {_shown(part)}".replace("\n", "\n  ") for path, part in _below(self, "")]
+        head = f"{type(self).__name__}({self.extra_repr()}"
+        return "\n".join([head, *rows, ")"]) if rows else f"{head})"
 
     def extra_repr(self) -> str:
         """What ``repr`` shows between the parentheses: the configuration."""
         return ""
 
 
-def _flat(value: Any) -> Iterator[Any]:
-    return iter(value) if isinstance(value, (list, tuple)) else iter((value,))
+def _shown(part: Tensor | Module) -> str:
+    return f"{type(part).__name__} {part.shape} {part.dtype}" if isinstance(part, Tensor) else repr(part)
 
 
-def _children(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Module):
-        yield name, value
-        return
-    for i, child in enumerate(value):
-        yield f"{name}.{i}", child
-
-
-def _parts(value: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Tensors and Modules below ``value`` in order, each once, with paths."""
-    items: Any
-    if isinstance(value, (Tensor, Module)):
-        if id(value) in seen:
-            return
-        seen.add(id(value))
-        yield path, value
-        items = vars(value).items() if isinstance(value, Module) else ()
-    elif isinstance(value, dict):
-        items = value.items()
+def _below(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The nearest tensors and Modules below a Module or container, with paths."""
+    items: Any = ()
+    if isinstance(value, (Module, dict)):
+        items = (value if isinstance(value, dict) else vars(value)).items()
     elif isinstance(value, (list, tuple)):
         items = enumerate(value)
-    else:
-        return
     for key, child in items:
-        yield from _parts(child, f"{path}.{key}" if path else str(key), seen)
+        at = f"{path}.{key}" if path else str(key)
+        yield from [(at, child)] if isinstance(child, (Tensor, Module)) else _below(child, at)
+
+
+def _parts(value: Tensor | Module, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """A tensor or Module and those below it in order, each once, with paths."""
+    if id(value) not in seen:
+        seen.add(id(value))
+        yield path, value
+        for at, child in _below(value, path):
+            yield from _parts(child, at, seen)
 
 
 def _flatten_module(m: Module) -> tuple[Any, Any]:

@@ -176,6 +176,8 @@ class Op:
             ]
         elif any(g[i] is not None for i in self.residuals_of(y)):
             found = self._vjp_residual(g, y, xs, need, attrs)
+        elif self.vjp is None:
+            found = self.vjp_by_decompose(g, xs, need, attrs)
         else:
             found = self.vjp(g, y, xs, need, **attrs)
         if not isinstance(found, (tuple, list)) or len(found) != len(xs):

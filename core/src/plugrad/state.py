@@ -27,7 +27,20 @@ class State:
     start of the youngest.
     """
 
-    __slots__ = ("capture", "device", "draws", "log", "mask", "observers", "scopes", "since", "stage", "top", "uid")
+    __slots__ = (
+        "capture",
+        "device",
+        "draws",
+        "log",
+        "mask",
+        "observers",
+        "scopes",
+        "since",
+        "stage",
+        "strict",
+        "top",
+        "uid",
+    )
 
     def __init__(self) -> None:
         self.mask: int = RECORDING | 1
@@ -39,6 +52,7 @@ class State:
         self.uid: int = 0
         self.log: Log | None = None
         self.draws: str = "ok"
+        self.strict: bool = False
         self.device: tuple[int, str] | None = None
         self.observers: tuple[Any, ...] = ()
 

@@ -136,9 +136,7 @@ def backprop(
         walk.step(node, cotangents)
         if free and node.mask == 1:
             node.inputs = node.outputs = node.attrs = None  # type: ignore[assignment]
-    if wanted is None:
-        return leaves
-    return [found.get(id(n)) for n in wanted]
+    return leaves if wanted is None else [found.get(id(n)) for n in wanted]
 
 
 class _Walk:

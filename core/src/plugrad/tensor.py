@@ -6,6 +6,7 @@ a handle rebinds it to a new value, so views and recorded values never change un
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -119,10 +120,7 @@ class Tensor(InstalledMethods):
     @property
     def size(self) -> int:
         """Number of elements."""
-        n = 1
-        for d in self.shape:
-            n *= d
-        return n
+        return math.prod(self.shape)
 
     @property
     def device(self) -> str:

@@ -82,14 +82,6 @@ class TreeDef:
             raise ValueError(f"tree: the structure has {self.count} leaves, {len(leaves)} were given")
         return _build(self.root, {}, [x if s is None else s(x) for x, s in zip(leaves, self.successors, strict=True)])
 
-    def occurrences(self) -> list[int]:
-        """The position in the flat list of every leaf of the tree, in order; a leaf that occurs twice is listed
-        twice.
-        """
-        found: list[int] = []
-        _occurrences(self.root, found)
-        return found
-
     def signature(self) -> Any:
         """A value equal for equal structures, static parts included; hashable when they are."""
         return _signature(self.root)
@@ -121,7 +113,8 @@ def leaves(tree: Any) -> list[Any]:
 def leaves_like(structure: TreeDef, tree: Any, what: str) -> list[Any]:
     """The leaves of another tree by the places of ``structure``; children of dicts and Modules are matched by name.
 
-    Where the structure has a leaf the other tree may have None, which is returned as it is. Raises ValueError, with the
+    Where the structure has a leaf or a part, the other tree may have None: None for each leaf there. Raises
+    ValueError, with the
     place, where the two differ, or where two different leaves stand for one.
     """
     found: list[Any] = [None] * structure.count
@@ -131,8 +124,10 @@ def leaves_like(structure: TreeDef, tree: Any, what: str) -> list[Any]:
 
 def _match(node: Any, tree: Any, found: list[Any], what: str, path: str) -> None:
     at = f" at {path}" if path else ""
+    if tree is None:  # nothing for all that stands here
+        return
     if type(node) is _Leaf:
-        if tree is not None and not isinstance(tree, _leaf_types):
+        if not isinstance(tree, _leaf_types):
             raise ValueError(f"{what} has a {type(tree).__name__}{at}, where a tensor is needed")
         if found[node.place] is not None and tree is not found[node.place]:
             raise ValueError(f"{what} has two different values{at} for one shared tensor; give the same one twice")
@@ -225,14 +220,6 @@ def _build(node: Any, made: dict[int, Any], leaves: list[Any]) -> Any:
         children = [_build(child, made, leaves) for child in node.children]
         found = made[id(node)] = node.container.unflatten(node.aux, children)
     return found
-
-
-def _occurrences(node: Any, found: list[int]) -> None:
-    if type(node) is _Leaf:
-        found.append(node.place)
-    elif type(node) is _Node:
-        for child in node.children:
-            _occurrences(child, found)
 
 
 def _signature(node: Any) -> Any:

@@ -188,6 +188,19 @@ def test_bad_batch_size(size):
         DataLoader(data(), size)
 
 
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ((np.ones(3), np.ones(3)), r"tuple; use ArrayDataset\(x, y\)$"),
+        ([np.ones(3)], r"list; use ArrayDataset\(x\)$"),
+        ((np.ones(3),) * 5, r"tuple; use ArrayDataset\(\*arrays\)$"),
+    ],
+)
+def test_arrays_in_the_place_of_a_dataset(given, remedy):
+    with pytest.raises(TypeError, match=f"^DataLoader: dataset is a {remedy}"):
+        DataLoader(given, 2)
+
+
 def test_bad_seed():
     with pytest.raises(ValueError, match="seed -1 must be an integer"):
         DataLoader(data(), 2, seed=-1)

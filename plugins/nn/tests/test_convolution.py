@@ -214,6 +214,8 @@ ERRORS = {
     "channels of a layout": (X, W, {"layout": "NHWC"}, ["6 channels", "NHWC"]),
     "channels and groups": (X, W, {"groups": 2}, ["takes 8"]),
     "outputs and groups": (X, (9, 2, 3, 3), {"groups": 2}, ["9 output channels", "groups=2"]),
+    "images without channels": ((64, 7, 6), W, {}, ["x has shape (64, 7, 6)", "64 channels", "expand_dims(x, axis=1)"]),
+    "the same of a layout": ((9, 7, 6), W, {"layout": "NHWC"}, ["(9, 7, 6)", "image (HWC)", "expand_dims(x, axis=3)"]),
     "rank of x": ((4, 7), W, {}, ["(4, 7)", "4 axes"]),
     "rank of weight": (X, (8, 4, 3), {}, ["(8, 4, 3)", "(out, in / groups, kh, kw)"]),
     "kernel": (X, (8, 4, 3, 7), {}, ["(3, 7)", "width is 6", "padding"]),

@@ -50,6 +50,13 @@ def test_dtypes_stay(dtype: str) -> None:
     assert optimizer.state_dict()["0.total"].dtype == pg.dtypes.as_dtype("float64" if dtype == "float64" else "float32")
 
 
+def test_dtypes_stay_in_update() -> None:
+    w = [pg.asarray([3.0], dtype="float16", device="numpy")]
+    optimizer = Summed(learning_rate=0.25)
+    (new,), state = optimizer.update([w[0] * 2], optimizer.init(w), w)
+    assert (new.dtype.name, new.item(), state["0"]["total"].dtype.name) == ("float16", 1.5, "float32")
+
+
 def test_without_advance() -> None:
     class Empty(Optimizer):
         pass

@@ -80,8 +80,8 @@ def test_predictions_are_marked(tmp_path, drawn, shape):
     plot_predictions(images, np.arange(7), np.array([0, 1, 9, 3, 4, 5, 8]), tmp_path / "p.png", limit=6, columns=4)
     assert is_png(tmp_path / "p.png")
     cells = drawn[0].axes
-    assert [axes.get_title() for axes in cells] == ["0", "1", "9 (is 2)", "3", "4", "5", "", ""]
-    assert drawn[0].get_supxlabel() == "predicted (is true label, where wrong); 5 of 7 right"
+    assert [axes.get_title() for axes in cells] == ["0", "1", "9 (2)", "3", "4", "5", "", ""]
+    assert drawn[0].get_supxlabel() == "title: predicted; red: wrong, true label in brackets. 5 of 7 right"
     framed = [axes.axison for axes in cells]
     assert framed == [False, False, True] + [False] * 5
     colours = [axes.title.get_color() for axes in cells[:6]]
@@ -94,7 +94,7 @@ def test_predictions_are_marked(tmp_path, drawn, shape):
 
 def test_names_of_classes(tmp_path, drawn):
     plot_predictions(np.zeros((2, 3, 3)), [0, 1], [0, 0], tmp_path / "p.png", names=["cat", "dog"])
-    assert [axes.get_title() for axes in drawn[0].axes] == ["cat", "cat (is dog)"]
+    assert [axes.get_title() for axes in drawn[0].axes] == ["cat", "cat (dog)"]
 
 
 @pytest.mark.parametrize(

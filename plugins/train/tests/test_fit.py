@@ -275,6 +275,66 @@ def test_arguments_that_do_not_fit(parts, config, error, message):
     assert same(before, weights(model))
 
 
+class Examples:
+    """A dataset: examples by number, no batches."""
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        if not 0 <= index < 3:
+            raise IndexError(index)
+        return np.zeros(4, np.float32), 0
+
+
+def test_a_dataset_in_the_place_of_a_loader(make):
+    model = make.Net()
+    optimizer, wrap = make.Momentum(model.parameters()), r": data is a Examples, .*wrap it in DataLoader\("
+    with pytest.raises(TypeError, match="^fit" + wrap):
+        fit(model, optimizer, make.cross_entropy, Examples(), epochs=1)
+    with pytest.raises(TypeError, match="^fit" + wrap):
+        fit(model, optimizer, make.cross_entropy, make.Batches(), epochs=1, validation=Examples())
+    with pytest.raises(TypeError, match="^predict" + wrap):
+        predict(model, Examples())
+    with pytest.raises(TypeError, match="^evaluate: data is a int, .*pass a DataLoader or a list"):
+        evaluate(model, 5)
+
+
+def test_an_optimizer_of_another_model(make):
+    model, other = make.Net(), make.Net()
+    before = {k: v.tolist() for k, v in model.named_parameters()}
+    with pytest.raises(ValueError, match=r"^fit: the optimizer, a Momentum, holds none of .* a Net; make it with"):
+        fit(model, make.Momentum(other.parameters()), make.cross_entropy, make.Batches(), epochs=1, progress=False)
+    assert {k: v.tolist() for k, v in model.named_parameters()} == before
+
+
+def test_an_optimizer_of_plugrad_optim_for_another_model(make):
+    optim = pytest.importorskip("plugrad_optim")
+    optimizer = optim.SGD(make.Net().parameters(), 0.1)
+    with pytest.raises(ValueError, match="^fit: the optimizer, a SGD, holds none of the parameters"):
+        fit(make.Net(), optimizer, make.cross_entropy, make.Batches(), epochs=1, progress=False)
+
+
+def test_an_optimizer_of_parameters_without_a_gradient_is_its_own_affair(make):
+    model = make.Net()
+    model.unused = pg.Parameter(np.zeros(2, np.float32))
+    optimizer = make.Momentum([model.unused])
+    assert len(fit(model, optimizer, make.cross_entropy, make.Batches(), epochs=1, progress=False)) == 1
+
+
+def test_an_optimizer_of_the_losss_parameters_alone(make):
+    bias = pg.Parameter(np.zeros(3, np.float32))
+    fit(
+        make.Net(),
+        make.Momentum([bias]),
+        lambda outputs, labels: make.cross_entropy(outputs + bias, labels),
+        make.Batches(),
+        epochs=1,
+        progress=False,
+    )
+    assert bias.detach().numpy().any()
+
+
 def test_an_optimizer_without_state_cannot_be_checkpointed(parts, tmp_path):
     model, _, loss, data = parts
 

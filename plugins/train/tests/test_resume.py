@@ -191,3 +191,40 @@ def test_with_the_real_parts(tmp_path):
         straight = run(4, optimizer_of)
         run(2, optimizer_of, checkpoint=tmp_path / "a")
         assert run(4, optimizer_of, checkpoint=tmp_path / "a", resume=True) == straight
+
+
+def test_resuming_is_said(run, make, tmp_path, capsys):
+    def again(epochs, **config):
+        model = make.Net(seed=3)
+        optimizer, data = make.Momentum(model.parameters()), make.Batches()
+        fit(model, optimizer, make.cross_entropy, data, epochs=epochs, checkpoint=tmp_path / "a", **config)
+        return capsys.readouterr().out.splitlines()
+
+    assert again(2, resume="if_exists")[0].startswith("epoch 1/2")
+    lines = again(3, resume=True)
+    assert lines[0] == "resuming after epoch 2" and lines[1].startswith("epoch 3/3") and len(lines) == 2
+    assert again(3, resume=True) == ["resuming after epoch 3, nothing left to do"]
+    assert again(3, resume=True, progress=False) == []
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_after_an_interruption_the_checkpoint_is_named(make, tmp_path, capsys, epoch):
+    class Interrupt(Callback):
+        def on_step_end(self, run):
+            if run.epoch == epoch:
+                raise KeyboardInterrupt
+
+    model, path = make.Net(), tmp_path / "a"
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            model,
+            make.Momentum(model.parameters()),
+            make.cross_entropy,
+            make.Batches(),
+            epochs=2,
+            checkpoint=path,
+            callbacks=[Interrupt()],
+        )
+    said = [line for line in capsys.readouterr().out.splitlines() if "interrupted" in line]
+    where = f"interrupted in epoch 2; {path} holds epoch 1, resume=True goes on from there"
+    assert said == ([where] if epoch == 2 else [])

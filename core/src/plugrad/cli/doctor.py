@@ -59,7 +59,11 @@ def backends(registry: Registry) -> Iterator[Finding]:
     """What each probe answered; a backend that says it is available is loaded."""
     entries = registry.select("backend")
     for name, outcome in available_backends().items():
-        word, text, bad = outcome.status, f"{name} of {entries[name].provider}", outcome.status in ("timed out", "raised")
+        word, text, bad = (
+            outcome.status,
+            f"{name} of {entries[name].provider}",
+            outcome.status in ("timed out", "raised"),
+        )
         try:
             if outcome.available:
                 backend_index(name)

@@ -6,7 +6,6 @@ import argparse
 import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
-from itertools import zip_longest
 
 from ..plugins.backends import probe
 from ..plugins.loader import PluginStatus, statuses
@@ -29,8 +28,9 @@ def main(argv: Sequence[str]) -> int:
     room = max(shutil.get_terminal_size((120, 24)).columns - sum(widths) - 2 * len(widths), NARROWEST)
     cells = [[COLUMNS[-1]], *[summary(plugin.provides, room) for plugin in plugins]]
     for row, cell, (_, reason) in zip(rows, cells, [("", ""), *states], strict=True):
-        for texts, line in zip_longest([row], cell, fillvalue=("",) * len(row)):
-            print("  ".join([*[text.ljust(width) for text, width in zip(texts, widths, strict=True)], line]).rstrip())
+        left = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        for k, line in enumerate(cell):
+            print(f"{' ' * len(left) if k else left}  {line}".rstrip())
         if reason:
             print(f"    {reason}")
     return 0

@@ -67,9 +67,7 @@ CONJ = elementwise("conj", dtypes="complex", linear=(0,), vjp=lambda g, y, xs, n
 
 def _abs_vjp(g: Tensor, y: Tensor, xs: tuple[Tensor, ...], need: tuple[bool, ...]) -> tuple[Tensor]:
     (x,) = xs
-    if KIND[x.dt] == "c":
-        return (g * x / where(y == 0, 1, y),)
-    return (g * sign(x),)
+    return (g * x / where(y == 0, 1, y) if KIND[x.dt] == "c" else g * sign(x),)
 
 
 ABS = _Real("abs", elementwise=True, dtypes="numeric", vjp=_abs_vjp)

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import Spec
-from ..dispatch import bind, lift, overwrite, sole
+from ..dispatch import bind, lift, overwrite, sole, writable
 from ..dtypes import KIND, bool_, int64
 from ..errors import DTypeError, ShapeError
-from ..op import OPS, Op, broadcast_shapes, unbroadcast
+from ..op import OPS, Op, broadcast_shapes
 from ..ownership import check_view_write
 from ..tensor import Tensor, install
 from .creation import arange
@@ -97,7 +97,6 @@ class _TakeAlong(Op):
 
     name = "take_along"
     linear = (0,)
-    saves = (1,)
 
     def spec(self, x: Any, i: Any, *, axis: int) -> Any:
         if x.ndim != i.ndim:
@@ -107,29 +106,13 @@ class _TakeAlong(Op):
         return Spec((*shape[:axis], i.shape[axis], *shape[axis:]), x.dtype)
 
     def decompose(self, x: Tensor, i: Tensor, *, axis: int) -> Tensor:
-        """A gather from the flattened operand."""
-        full, flat, shape = self._flat(x.shape, i, axis)
-        rows = moveaxis(broadcast_to(x, full), axis, -1)
-        return moveaxis(reshape(GATHER(reshape(rows, (-1,)), flat, axis=0), shape), -1, axis)
-
-    def _flat(self, x_shape: tuple[int, ...], i: Tensor, axis: int) -> tuple[tuple[int, ...], Tensor, tuple[int, ...]]:
-        """The operand's broadcast shape, positions in it once ``axis`` is last and all is flattened, and their
-        shape.
-        """
-        rest = broadcast_shapes(
-            "take_along_axis", x_shape[:axis] + x_shape[axis + 1 :], i.shape[:axis] + i.shape[axis + 1 :]
-        )
-        n = x_shape[axis]
-        at = moveaxis(broadcast_to(i, (*rest[:axis], i.shape[axis], *rest[axis:])), axis, -1)
-        flat = _offset(reshape(at, (math.prod(rest), i.shape[axis])), math.prod(rest), n)
-        return (*rest[:axis], n, *rest[axis:]), flat, at.shape
-
-    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: int) -> Any:
-        full, flat, _ = self._flat(xs[0].shape, xs[1], axis)
-        rows = (*full[:axis], *full[axis + 1 :], full[axis])
-        values = reshape(moveaxis(g, axis, -1), flat.shape)
-        summed = SCATTER_ADD(g.zeros_like((math.prod(full),)), flat, values, axis=0)
-        return unbroadcast(moveaxis(reshape(summed, rows), -1, axis), xs[0].shape), None
+        """A gather from the operand with ``axis`` last and all flattened; its derivative is this op's."""
+        shape, n = self.spec(x, i, axis=axis).shape, x.shape[axis]
+        rows = moveaxis(broadcast_to(x, (*shape[:axis], n, *shape[axis + 1 :])), axis, -1)
+        at = moveaxis(broadcast_to(i, shape), axis, -1)
+        count = math.prod(at.shape[:-1])
+        flat = _offset(reshape(at, (count, i.shape[axis])), count, n)
+        return moveaxis(reshape(GATHER(reshape(rows, (count * n,)), flat, axis=0), at.shape), -1, axis)
 
     def batch(self, size: int, xs: Any, batched: Any, *, axis: int) -> Any:
         return self(*[repeated(size, x, b) for x, b in zip(xs, batched, strict=True)], axis=axis + 1)
@@ -389,11 +372,7 @@ def _value(x: Tensor, value: Any) -> Tensor:
         value = lift("setitem", value, x)
     elif not isinstance(value, Tensor):
         value = Tensor._convert(value, device=x.device)
-    if "biufc".index(KIND[value.dt]) > max("biufc".index(KIND[x.dt]), 2 if KIND[x.dt] == "i" else 0):
-        raise DTypeError(
-            f"setitem: a {value.dtype} value cannot be written into a {x.dtype} tensor; cast one of them with .astype()"
-        )
-    return cast(value, x.dtype)
+    return writable("setitem", value, x)
 
 
 def _iterate(x: Tensor) -> Any:

@@ -5,6 +5,7 @@ Most results are views of their operand.
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Sequence
@@ -318,11 +319,8 @@ def split(x: Tensor, sections: int | Sequence[int], *, axis: int = 0) -> list[Te
         sections = [n // sections] * sections
     if sum(sections) != n:
         raise ShapeError(f"split: sizes {list(sections)} do not add up to {n}, the size of axis {a} of shape {x.shape}")
-    out, at = [], 0
-    for size in sections:
-        out.append(x[tuple([slice(at, at + size) if i == a else slice(None) for i in range(x.ndim)])])
-        at += size
-    return out
+    ends = itertools.accumulate(sections)
+    return [x[(*(slice(None),) * a, slice(end - size, end))] for size, end in zip(sections, ends, strict=True)]
 
 
 def pad(x: Tensor, widths: Sequence[tuple[int, int]], *, value: float = 0) -> Tensor:

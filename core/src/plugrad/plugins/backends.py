@@ -37,7 +37,9 @@ def backend_index(name: str) -> int:
     known = registry.select("backend")
     if name not in known:
         hint = suggest(name, known) + registry.absent_like(name)
-        remedy = f"install {KNOWN.get(name, 'the distribution that provides it')}; plugrad plugins lists what is installed"
+        remedy = (
+            f"install {KNOWN.get(name, 'the distribution that provides it')}; plugrad plugins lists what is installed"
+        )
         raise BackendUnavailableError(f"backend {name!r} is unknown{hint}; usable here: {_usable(name)}; {remedy}")
     outcome = probe(known[name])
     if not outcome.available:

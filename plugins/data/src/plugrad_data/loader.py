@@ -31,7 +31,7 @@ class DataLoader:
     may be taken between any two batches, also inside the loop; after ``load_state_dict`` the next walk goes on at
     exactly that place.
 
-    Raises ``ValueError`` for a batch size below 1 or a seed out of range.
+    Raises ``ValueError`` for a batch size below 1 or a seed out of range, ``TypeError`` for a tuple or list of arrays.
 
     >>> import plugrad_data as pd
     >>> loader = pd.DataLoader(pd.ArrayDataset(np.arange(5)), batch_size=2, device="numpy")
@@ -51,6 +51,9 @@ class DataLoader:
     ) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ValueError(f"DataLoader: batch_size {batch_size!r} must be a positive integer")
+        if isinstance(dataset, tuple | list):
+            arrays = ", ".join("xyzw"[: len(dataset)]) if 0 < len(dataset) <= 4 else "*arrays"
+            raise TypeError(f"DataLoader: dataset is a {type(dataset).__name__}; use ArrayDataset({arrays})")
         bit_generator(seed, 0, 0)  # raises for a bad seed
         self.dataset = dataset
         self.batch_size = int(batch_size)

@@ -87,6 +87,10 @@ class Optimizer:
         rate = _checked_rate(f"{self.name}.learning_rate", value)
         self._rate.assign(pg.asarray(rate, dtype=pg.float64, device=HOST))
 
+    def parameters(self) -> list[pg.Tensor]:
+        """What ``step()`` moves; empty for an optimizer that was made without params."""
+        return list((self._handles or {}).values())
+
     def __repr__(self) -> str:
         return f"{self.name}(learning_rate={self.learning_rate})"
 
@@ -229,7 +233,7 @@ class _Step:
 
 
 def _checked_step(optimizer: Optimizer, found: Any, p: pg.Tensor, slots: Slots) -> tuple[pg.Tensor, Slots]:
-    """What ``advance`` returned, in the dtypes that it was given; TypeError or ShapeError where it is something else."""
+    """What ``advance`` returned, in the dtypes that it was given; an error where it is something else."""
     where, names = f"{optimizer.name}.advance", optimizer.moments
     if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], dict) and {*names} == {*found[1]}):
         dict_of = f"a dict with the moments {', '.join(names)}" if names else "an empty dict"

@@ -161,8 +161,8 @@ class SaveBest(_Watch):
 class Schedule(Callback):
     """Set ``optimizer.learning_rate`` before each epoch to ``rate(epoch)`` or ``rate(epoch, epochs)``.
 
-    ``epoch`` is counted from 0 and ``epochs`` is what ``fit`` was given. A function that needs one argument, such as the
-    schedules of plugrad_optim, gets the epoch; its steps are then epochs. Raises ``TypeError`` for one that takes
+    ``epoch`` is counted from 0 and ``epochs`` is what ``fit`` was given. A function that needs one argument, such as
+    the schedules of plugrad_optim, gets the epoch; its steps are then epochs. Raises ``TypeError`` for one that takes
     neither.
 
     >>> halved = Schedule(lambda epoch: 0.1 * 0.5**epoch)

@@ -51,7 +51,8 @@ def plot_predictions(
     columns: int = 10,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Draw up to ``limit`` images under their predicted labels; a wrong one is red, framed, and has the true one too.
+    """Draw up to ``limit`` images under their predicted labels; a wrong one is red and framed, with the true one in
+    brackets.
 
     images     (n, rows, columns), (n, 1, rows, columns) or, in colour, (n, 3, rows, columns)
     labels     true labels, integers of shape (n,); ``predicted`` likewise
@@ -75,7 +76,7 @@ def plot_predictions(
     for axes, image, wanted, got in zip(cells[:shown], pixels, true.tolist(), guess.tolist(), strict=False):
         _draw(axes, image, *(str(names[k]) if names else str(k) for k in (wanted, got)))
     right = int(np.sum(true == guess))
-    figure.supxlabel(f"predicted (is true label, where wrong); {right} of {len(true)} right", fontsize=8)
+    figure.supxlabel(f"title: predicted; red: wrong, true label in brackets. {right} of {len(true)} right", fontsize=8)
     figure.savefig(path, dpi=120)
 
 
@@ -83,7 +84,7 @@ def _draw(axes: Any, image: np.ndarray, wanted: str, got: str) -> None:
     wrong = wanted != got
     colour = _WRONG if wrong else _RIGHT
     axes.imshow(image, cmap="gray_r", interpolation="nearest")
-    axes.set_title(f"{got} (is {wanted})" if wrong else got, color=colour, fontsize=9)
+    axes.set_title(f"{got} ({wanted})" if wrong else got, color=colour, fontsize=9)
     if wrong:
         axes.set_axis_on()
         axes.set(xticks=[], yticks=[])

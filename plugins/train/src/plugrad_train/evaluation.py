@@ -60,6 +60,7 @@ def evaluating(model: plugrad.Module) -> Iterator[None]:
 def batches(data: Iterable[Any], caller: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     """Each batch as (inputs, targets); raises ``TypeError`` for a batch that is no tuple and ``ValueError`` if
     there is none at all."""
+    check_walkable(data, caller)
     found = False
     for batch in data:
         found = True
@@ -71,6 +72,15 @@ def batches(data: Iterable[Any], caller: str) -> Iterator[tuple[Any, tuple[Any, 
             f"{caller}: data gave no batches; it may be empty, "
             "or a generator already used up (pass a DataLoader or a list)"
         )
+
+
+def check_walkable(data: Any, caller: str) -> None:
+    """Raise ``TypeError`` for what cannot be walked, and for a dataset, which would be walked example by example."""
+    if isinstance(data, Iterable):
+        return
+    dataset = hasattr(data, "__getitem__")
+    remedy = "wrap it in DataLoader(dataset, batch_size)" if dataset else "pass a DataLoader or a list"
+    raise TypeError(f"{caller}: data is a {type(data).__name__}, which gives no batches; {remedy}")
 
 
 def count(inputs: Any) -> int:

@@ -14,7 +14,7 @@ from plugrad.errors import ShapeError
 from . import resuming
 from .callbacks import Callback
 from .errors import NonFiniteLossError
-from .evaluation import batches, count, evaluate
+from .evaluation import batches, check_walkable, count, evaluate
 from .history import History
 from .metrics import Mean, Metric, named
 from .progress import Progress
@@ -76,6 +76,9 @@ def fit(
     data that do not.
     """
     _check(optimizer, epochs, callbacks, checkpoint, resume)
+    for given in (data, validation):
+        if given is not None:
+            check_walkable(given, "fit")
     measured = named(metrics)
     path = None if checkpoint is None else os.fspath(checkpoint)
     run = Run(model, optimizer, epochs, len(data) if isinstance(data, Sized) else None, path)
@@ -144,6 +147,8 @@ def _step(
             "Lower the learning rate, or look for NaN in the data and log or divide by zero in the loss"
         )
     value.backward()
+    if not run.step:
+        _check_parameters(run)
     run.optimizer.step()
     run.step += 1
     _forget_gradients(run)
@@ -159,6 +164,18 @@ def _forget_gradients(run: Run) -> None:
     run.model.zero_grad()
     if hasattr(run.optimizer, "zero_grad"):
         run.optimizer.zero_grad()
+
+
+def _check_parameters(run: Run) -> None:
+    """ValueError if the optimizer says which parameters it has, and they are neither the model's nor of use here."""
+    held = getattr(run.optimizer, "parameters", None)
+    held = list(held() if callable(held) else held or ())
+    own = {id(p) for p in run.model.parameters()}
+    if held and all(id(p) not in own and getattr(p, "grad", None) is None for p in held):
+        raise ValueError(
+            f"fit: the optimizer, a {type(run.optimizer).__name__}, holds none of the parameters of the model, a "
+            f"{type(run.model).__name__}; make it with this model's parameters()"
+        )
 
 
 def _tell(watchers: Sequence[Callback], event: str, run: Run) -> None:

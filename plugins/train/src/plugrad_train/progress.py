@@ -18,6 +18,14 @@ class Progress(Callback):
 
     def __init__(self) -> None:
         self._bar: Any = None
+        self._kept = 0  # the epoch that the checkpoint holds
+
+    def on_fit_begin(self, run: Run) -> None:
+        """Say where a resumed run goes on."""
+        self._kept = run.epoch
+        if run.epoch:
+            left = "" if run.epoch < run.epochs and not run.stop else ", nothing left to do"
+            print(f"resuming after epoch {run.epoch}{left}", flush=True)
 
     def on_epoch_begin(self, run: Run) -> None:
         """Open the bar."""
@@ -38,14 +46,24 @@ class Progress(Callback):
         self._close()
         print(line(run.epoch, run.epochs, run.row), flush=True)
 
+    def on_checkpoint(self, run: Run) -> None:
+        """Note it."""
+        self._kept = run.epoch
+
     def on_fit_end(self, run: Run) -> None:
         """Say so when the run ended early."""
         if run.stop and run.epoch < run.epochs:
             print(f"stopped after epoch {run.epoch}", flush=True)
 
     def on_error(self, run: Run) -> None:
-        """Leave the terminal clean."""
+        """Leave the terminal clean; after Ctrl-C, say where the checkpoint is."""
         self._close()
+        if self._kept and isinstance(sys.exception(), KeyboardInterrupt):
+            print(
+                f"interrupted in epoch {run.epoch}; {run.checkpoint} holds epoch {self._kept}, "
+                "resume=True goes on from there",
+                flush=True,
+            )
 
     def _close(self) -> None:
         if self._bar is not None:

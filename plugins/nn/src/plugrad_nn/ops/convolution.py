@@ -233,6 +233,18 @@ def convolution_padding(name: str, padding: Any, kernel: Pair, stride: Pair, dil
     return paddings(name, padding)
 
 
+def _one_image(name: str, x: Tensor, weight: Tensor, groups: int, layout: str) -> None:
+    """ShapeError where three axes are no image: more often than not, they are images without channels."""
+    axis = channel_axis(layout)
+    c, taken = x.shape[axis - 1], weight.shape[1] * groups
+    if c != taken:
+        raise ShapeError(
+            f"{name}: x has shape {x.shape}, one image ({layout[1:]}) of {c} channels, but weight of shape "
+            f"{weight.shape} with groups={groups} takes {taken}; for images without channels pass "
+            f"expand_dims(x, axis={axis})"
+        )
+
+
 def conv2d(
     x: Tensor,
     weight: Tensor,
@@ -262,6 +274,7 @@ def conv2d(
     if weight.ndim != 4:
         raise ShapeError(f"{name}: weight has shape {weight.shape}; it needs 4 axes, (out, in / groups, kh, kw)")
     if x.ndim == 3:
+        _one_image(name, x, weight, groups, layout)
         whole = conv2d(
             reshape(x, (1, *x.shape)),
             weight,
