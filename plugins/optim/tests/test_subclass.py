@@ -52,7 +52,7 @@ def test_dtypes_stay(dtype: str) -> None:
 
 def test_dtypes_stay_in_update() -> None:
     w = [pg.asarray([3.0], dtype="float16", device="numpy")]
-    optimizer = Summed(learning_rate=0.25)
+    optimizer = Summed(None, 0.25)
     (new,), state = optimizer.update([w[0] * 2], optimizer.init(w), w)
     assert (new.dtype.name, new.item(), state["0"]["total"].dtype.name) == ("float16", 1.5, "float32")
 

@@ -14,9 +14,6 @@ from .names import BROKEN, cause, suggest
 from .probe import AVAILABLE, Outcome, Probe
 from .registrar import Entry
 
-KNOWN = {"cpu": "plugrad-cpu", "cuda": "plugrad-cuda"}
-"""Distributions that may be named to someone who lacks them. For a message only: nothing looks one up."""
-
 _lock = threading.RLock()
 _probes: dict[str, Probe] = {}
 _default: str | None = None
@@ -37,9 +34,7 @@ def backend_index(name: str) -> int:
     known = registry.select("backend")
     if name not in known:
         hint = suggest(name, known) + registry.absent_like(name)
-        remedy = (
-            f"install {KNOWN.get(name, 'the distribution that provides it')}; plugrad plugins lists what is installed"
-        )
+        remedy = "install the distribution that provides it (plugrad plugins lists what is installed)"
         raise BackendUnavailableError(f"backend {name!r} is unknown{hint}; usable here: {_usable(name)}; {remedy}")
     outcome = probe(known[name])
     if not outcome.available:
