@@ -46,6 +46,14 @@ def test_jvp_keeps_the_primal_out_of_reach():
     x, t = T([1.0, 2.0]), T([1.0, 1.0])
     y, dy = pg.jvp(f, (x,), (t,))
     assert y.tolist() == [1.0, 2.0] and dy.tolist() == [1.0, 1.0]
+
+    def g(v):
+        x[0] = t[0] = 10.0  # the caller's handles, not the function's
+        return v * 1.0
+
+    y, dy = pg.jvp(g, (x,), (t,))
+    assert y.tolist() == [1.0, 2.0] and dy.tolist() == [1.0, 1.0]
+    t = T([1.0, 1.0])
     y, dy = pg.jvp(lambda x: x, (x,), (t,))
     dy += 1.0
     assert t.tolist() == [1.0, 1.0]
@@ -223,6 +231,16 @@ def test_integer_results_are_not_recorded():
     assert i.numpy() == 1 and not i.requires_grad and y.requires_grad
 
 
+def test_integer_results_of_a_custom_function_are_not_recorded():
+    @pg.custom_vjp
+    def f(x):
+        return x * 2, pg.argmax(x)
+
+    f.defvjp(lambda x: ((x * 2, pg.argmax(x)), None), lambda _, g: (g[0] * 2,))
+    y, i = f(T([1.0, 3.0]).requires_grad_())
+    assert i.numpy() == 1 and not i.requires_grad and y.requires_grad
+
+
 # -- graphs
 
 
@@ -252,6 +270,7 @@ def test_no_grad_inside_a_graph():
         lambda x, c: pg.vmap(lambda v: v * c)(x.reshape((1,)))[0],
         lambda x, c: pg.vmap(lambda v: v * 1.0)(c.reshape((1,)))[0] * x,
         lambda x, c: pg.jvp(lambda v: v * x, (c,), (c,))[1],
+        lambda x, c: pg.jvp(lambda v: v * x, (c,), (x,))[0],
         lambda x, c: pg.stop_gradient(c) * x,
         lambda x, c: pg.checkpoint(lambda v: v * c)(x),
     ],
@@ -262,6 +281,14 @@ def test_captured_tensors_are_read_at_each_call(f):
     assert g(T(1.0)).item() == 2.0
     c.assign(T(5.0))
     assert g(T(1.0)).item() == 5.0
+
+
+def test_a_captured_tensor_is_mapped_at_each_call():
+    c = T([1.0, 2.0])
+    f = pg.compile(lambda x: pg.vmap(lambda v: v * x)(c))
+    assert f(T(1.0)).tolist() == [1.0, 2.0]
+    c.assign(T([5.0, 6.0]))
+    assert f(T(1.0)).tolist() == [5.0, 6.0]
 
 
 @pytest.mark.parametrize("read", [lambda c: c.item(), float, bool, lambda c: c.numpy(), lambda c: c.tolist()])
