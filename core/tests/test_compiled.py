@@ -120,3 +120,27 @@ def test_every_transformation_of_a_compiled_function():
 def test_control_flow_on_values_raises():
     with pytest.raises(LeakedTracerError, match="where"):
         pg.compile(lambda x: x if x > 0 else -x)(pg.asarray(1.0))
+
+
+def test_attributes_without_a_value_to_compare_are_guarded_by_identity():
+    class Applied(pg.Module):
+        def __init__(self):
+            self.f, self.parts = pg.sin, [pg.cos]
+
+        def forward(self, x):
+            return self.f(x) + self.parts[0](x)
+
+    net, x = Applied(), pg.asarray(0.0)
+    step = pg.compile(lambda x: net(x))
+    assert step(x).item() == 1.0
+    net.f = pg.cos
+    assert step(x).item() == 2.0
+    net.parts[0] = pg.sin
+    assert step(x).item() == 1.0 and step(x).item() == 1.0 and [len(v) for v in step.graphs.values()] == [3]
+
+
+def test_static_arguments_need_not_be_hashable():
+    f, calls = counted(lambda x, names: x * float(len(names)))
+    x = pg.ones(1)
+    assert [f(x, names).tolist() for names in ({"a"}, {"a", "b"}, {"a"})] == [[1.0], [2.0], [1.0]]
+    assert len(calls) == 2

@@ -139,6 +139,18 @@ def test_jvp_only_functions_of_trees():
     assert g["a"].item() == 5.0 and g["b"].item() == 2.0
 
 
+def test_one_tensor_may_be_two_results_or_two_tangents():
+    @pg.custom_jvp
+    def f(x):
+        y = x * 2.0
+        return y, y
+
+    f.defjvp(lambda p, t: (f(*p), [t[0] * 2.0] * 2))
+    y, dy = pg.jvp(f, (pg.asarray(1.0),), (pg.asarray(3.0),))
+    assert [v.item() for v in (*y, *dy)] == [2.0, 2.0, 6.0, 6.0]
+    assert pg.grad(lambda x: f(x)[0] + f(x)[1] * 10.0)(1.0).item() == 22.0
+
+
 def test_errors():
     @pg.custom_vjp
     def f(x):

@@ -166,7 +166,19 @@ def test_shape_errors(call, words):
         (lambda: pg.one_hot(pg.ones(2), 3), "one_hot: labels are float32"),
         (lambda: pg.asarray([1]).requires_grad_(), "requires_grad_: a int64"),
         (lambda: pg.Parameter([1]), "Parameter: a int64"),
-        (lambda: pg.grad(lambda x: x)(pg.asarray([1])), "nothing to differentiate"),
+        (
+            lambda: pg.grad(lambda x, y: y, argnums=1)(pg.ones(2), pg.asarray([1, 2])),
+            r"argument 1 holds nothing to differentiate, but int64 tensor of shape \(2,\).*\.astype\(plugrad.float32",
+        ),
+        (
+            lambda: pg.value_and_grad(lambda x: x)({"n": pg.asarray([1, 2, 3])}),
+            r"argument 0 .*int64 tensor of shape \(3,\).*astype",
+        ),
+        (lambda: pg.grad(lambda x: x)(3), "argument 0 holds nothing to differentiate, but int;"),
+        (
+            lambda: pg.jacrev(lambda x: x)(pg.asarray([1])),
+            r"jacrev: got a int64 tensor of shape \(1,\).*floating-point",
+        ),
     ],
 )
 def test_dtype_errors(call, words):
@@ -191,6 +203,13 @@ def test_grad_needs_a_scalar():
         (lambda: pg.vmap(lambda x: x, in_axes=None)(pg.ones(2)), "no argument is mapped"),
         (lambda: pg.vmap(lambda x: x, in_axes=1)(pg.ones(2)), "axis 1 is out of range"),
         (lambda: pg.vmap(lambda x: x, in_axes=(0, 0))(pg.ones(2)), "2 entries for 1 arguments"),
+        (lambda: pg.vmap(lambda x: x)(pg.asarray(1.0)), "axis 0 is out of range.*all examples share the axis None"),
+        (
+            lambda: pg.vmap(lambda x: x, in_axes=({"a": 0},))([pg.ones(2)]),
+            "in_axes has a dict at 0, .*a number or None",
+        ),
+        (lambda: pg.vmap(lambda x: x, in_axes=(["a"],))([pg.ones(2)]), "in_axes has a str at 0.0, where an integer"),
+        (lambda: pg.vmap(lambda x: [x], out_axes=(0, 0))(pg.ones(2)), "out_axes does not match: 1 is in one"),
         (lambda: pg.vmap(lambda x: x, randomness="maybe"), "'maybe' is unknown"),
         (
             lambda: pg.jvp(lambda x: x, (pg.ones(2),), (pg.ones(3),)),
@@ -208,6 +227,27 @@ def test_grad_needs_a_scalar():
 def test_transformation_errors(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+class Affine(pg.Module):
+    def __init__(self, *shapes):
+        self.parts = [pg.Parameter(np.ones(shape)) for shape in shapes]
+
+
+@pytest.mark.parametrize("shapes", [[(3, 2), (2,)], [(3, 2), ()], [(3,), (3, 2)]])
+def test_vmap_over_a_module_says_how_to_share_it(shapes):
+    """Leaves of different sizes, a leaf without a dimension, and leaves that only differ from the other argument."""
+    f = pg.vmap(lambda m, x: x * 2.0)
+    with pytest.raises(ShapeError, match=r"vmap\(<lambda>\): .*argument 0 of shape.*in_axes=\(None, 0\)"):
+        f(Affine(*shapes), pg.ones(5))
+    assert pg.vmap(lambda m, x: x * 2.0, in_axes=(None, 0))(Affine(*shapes), pg.ones(5)).shape == (5,)
+    with pytest.raises(ShapeError, match="batch sizes differ: 2 .*; give what all examples share the axis None"):
+        pg.vmap(lambda x, y: x)(pg.ones(2), pg.ones(3))
+
+
+def test_axes_of_lists_and_tuples_go_together():
+    a, b = pg.vmap(lambda d: [d[0] + 1.0, d[1]], in_axes=([0, 1],), out_axes=(0, 1))((pg.ones(2), pg.ones((3, 2))))
+    assert a.shape == (2,) and b.shape == (3, 2)
 
 
 def test_a_small_backend_runs_everything():

@@ -197,6 +197,31 @@ def test_a_rebuilt_module_knows_its_parameters():
     np.testing.assert_allclose(flat(staged(net)), flat(pg.grad(loss_of)(net)), rtol=1e-12)
 
 
+def test_a_container_may_stand_in_two_places():
+    shared = [pg.asarray(1.0)]
+    leaves, _, build = tree.flatten({"a": shared, "b": shared})
+    assert len(leaves) == 1 and [v[0].item() for v in build([pg.asarray(2.0)]).values()] == [2.0, 2.0]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_vmap_over_a_module_leaves_its_buffers_to_the_caller(wrapped):
+    class Counting(pg.Module):
+        def __init__(self):
+            self.w = pg.Parameter(np.ones((2, 3)))
+            self.seen = pg.Buffer(np.zeros(3), reduce=lambda t: t.sum(axis=0))
+
+        def forward(self, x):
+            self.seen.assign(self.seen + x)
+            return self.w * x
+
+    net, xs = Counting(), pg.ones((2, 3), dtype="float64")
+    if wrapped:
+        y = pg.vmap(lambda d, x: d["net"](x), in_axes=({"net": 0}, 0))({"net": net}, xs)
+    else:
+        y = pg.vmap(lambda m, x: m(x))(net, xs)
+    assert y.shape == (2, 3) and net.seen.tolist() == [2.0, 2.0, 2.0]
+
+
 def test_a_tied_weight_stays_tied_in_a_rebuilt_module():
     net = Net()
     net.layers[1] = net.layers[0]

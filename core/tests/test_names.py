@@ -1,5 +1,6 @@
 """The public names are those declared, and nothing is installed in secret."""
 
+import ast
 import inspect
 import re
 
@@ -15,7 +16,10 @@ def test_all_lists_every_public_name():
 
 
 def test_installed_methods_are_those_declared():
-    declared = set(re.findall(r"def (\w+)\(", inspect.getsource(methods)))
+    nodes = list(ast.walk(ast.parse(inspect.getsource(methods))))
+    aliases = [target for node in nodes if isinstance(node, ast.Assign) for target in node.targets]
+    names = {node.name for node in nodes if isinstance(node, ast.FunctionDef)} | {target.id for target in aliases}
+    declared = {name for name in names if name.startswith("__") or not name.startswith("_")} - {"__slots__"}
     own = set(re.findall(r"    def (\w+)\(", inspect.getsource(pg.Tensor)))
     installed = {n for n, v in vars(pg.Tensor).items() if callable(v) or isinstance(v, property)} - own
     installed -= {"__class__", "__hash__", "_convert", "_cut", "__doc__", "__slots__", "__module__"}

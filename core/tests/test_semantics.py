@@ -83,7 +83,7 @@ def test_trees_are_matched_by_name():
     for wrong, words in (
         ({"a": T(1.0), "c": T(1.0)}, "b, c"),
         ([T(1.0), T(1.0)], "list"),
-        ({"a": T(1.0), "b": 2.0}, "float at b"),
+        ({"a": T(1.0), "b": 2.0}, r"float at (0\.)?b"),
     ):
         with pytest.raises(ValueError, match=words):
             pg.jvp(f, (x,), (wrong,))
@@ -93,7 +93,7 @@ def test_trees_are_matched_by_name():
 
 def test_two_tangents_for_one_tensor():
     x = T(2.0)
-    with pytest.raises(ValueError, match="two different values at b"):
+    with pytest.raises(ValueError, match="two different values at 0.b"):
         pg.jvp(lambda d: d["a"] * d["b"], ({"a": x, "b": x},), ({"a": T(1.0), "b": T(5.0)},))
 
 
@@ -174,6 +174,8 @@ def test_a_wrong_cotangent_names_the_op():
 def test_a_python_number_has_no_derivative():
     with pytest.raises(ShapeError, match="Python float.*without item"):
         pg.grad(lambda x: float(pg.sum(x)))(T([1.0]))
+    with pytest.raises(ShapeError, match="Python float.*without item"):
+        pg.grad(lambda x: (float(pg.sum(x)), x), has_aux=True)(T([1.0]))
 
 
 # -- checkpoint

@@ -14,7 +14,7 @@ import pytest
 
 import plugrad_cuda
 from plugrad.errors import BackendUnavailableError
-from plugrad.plugins.loader import Candidate, load_all
+from plugrad.plugins.loader import PluginStatus, load_all
 from plugrad.plugins.registrar import Provider
 from plugrad_cuda import probe
 from plugrad_cuda.backend import CudaBackend
@@ -50,12 +50,12 @@ def poison(folder: Path) -> None:
 
 def test_it_declares_one_backend_preferred_to_all_others() -> None:
     point = EntryPoint("cuda", "plugrad_cuda.plugin", "plugrad")
-    registry = load_all([Candidate(Provider("plugrad-cuda", "1.0", "cuda"), point)])
+    registry = load_all([PluginStatus(Provider("plugrad-cuda", "1.0", "cuda"), point)])
     assert [str(p) for p in registry.plugins] == ["plugin 'cuda' of plugrad-cuda 1.0: ok"]
     (entry,) = registry.entries
     assert (str(entry), entry.priority) == ("backend cuda", 100)
     assert entry.load() is CudaBackend
-    assert entry.probe == "plugrad_cuda.probe:available"
+    assert entry.probe.target == "plugrad_cuda.probe:available"
 
 
 def test_discovery_imports_nothing_of_cuda(installed: Path) -> None:

@@ -5,13 +5,12 @@ Devices are strings: ``"numpy"``, ``"cpu"``.
 """
 
 # The array functions are those that the families name in their __all__.
-from . import errors, plugins, tree
+from . import dtypes, errors, plugins, tree
 from .backend import Backend, Kernel, Spec
 from .checkpointing import checkpoint
 from .compiled import compile
 from .custom import custom_jvp, custom_vjp
 from .dispatch import observe
-from .dtypes import DTYPES as _DTYPES
 from .dtypes import as_dtype, promotion
 from .fallback import fallback_report, reset_fallback_report
 from .module import Module
@@ -30,21 +29,17 @@ from .tape import no_grad
 from .tensor import Tensor
 from .transforms import grad, hessian, hvp, jacfwd, jacrev, jvp, stage, value_and_grad, vjp, vmap
 
-bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, bfloat16, float32, float64 = _DTYPES[:13]
-complex64, complex128 = _DTYPES[13:15]
+bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64 = dtypes.DTYPES[:9]
+float16, bfloat16, float32, float64, complex64, complex128 = dtypes.DTYPES[9:15]
 
 __version__ = "0.1.0"
 
-# fmt: off
-__all__ = [  # noqa: RUF022 - those of the families follow
-    "Backend", "Buffer", "Kernel", "Module", "OPS", "Op", "Parameter", "Spec", "Tensor",
-    "__version__", "as_dtype", "bfloat16", "bool", "checkpoint", "compile", "complex128", "complex64", "create",
-    "custom_jvp", "custom_vjp", "errors", "fallback_report", "float16", "float32", "float64", "grad", "hessian",
-    "hookimpl", "hvp", "int16", "int32", "int64", "int8", "jacfwd", "jacrev", "jvp", "manual_seed", "no_grad",
-    "observe", "plugins", "promotion", "random", "reset_fallback_report", "stage", "tree", "uint16", "uint32",
-    "uint64", "uint8", "value_and_grad", "vjp", "vmap"
-]
-# fmt: on
+__all__ = ["OPS", "Backend", "Kernel", "Op", "Spec", "create", "errors", "hookimpl", "observe", "plugins"]
+__all__ += ["Buffer", "Module", "Parameter", "Tensor", "__version__", "manual_seed", "random", "tree"]
+__all__ += ["custom_jvp", "custom_vjp", "grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp", "value_and_grad", "vjp"]
+__all__ += ["checkpoint", "compile", "fallback_report", "no_grad", "reset_fallback_report", "stage", "vmap"]
+__all__ += ["as_dtype", "bool", "int8", "int16", "int32", "int64", "promotion", "uint8", "uint16", "uint32", "uint64"]
+__all__ += ["bfloat16", "complex64", "complex128", "float16", "float32", "float64"]
 __all__ += contraction.__all__
 __all__ += creation.__all__
 __all__ += elementwise.__all__

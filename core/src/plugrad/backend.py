@@ -135,7 +135,4 @@ Position 0 is the reference.
 
 def index_of(name: str) -> int | None:
     """The index of a loaded backend, or None."""
-    for i, backend in enumerate(BACKENDS):
-        if backend.name == name:
-            return i
-    return None
+    return next((i for i, backend in enumerate(BACKENDS) if backend.name == name), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import operator
 from typing import Any
 
 from . import tree
@@ -14,23 +14,38 @@ from .parameter import Buffer
 from .state import RECORDING, Log, Scope, State, state, within
 from .tape import Capture, Replay, backprop, leaf, live, plain
 from .tensor import Node, Tensor
-from .transforms import as_leaves, vmap
-
-F = Callable[..., Any]
+from .transforms import F, as_leaves, vmap
 
 
 class _Rerun:
-    """The op of a checkpoint's node: its rule runs the function again."""
+    """The op of a checkpoint's node: its rule runs the function again, from the state that the first run started
+    from.
+    """
 
     name = "checkpoint"
 
-    def __init__(self, rule: Callable[[Any, tuple[Tensor, ...]], list[Tensor | None]]) -> None:
-        self.rule = rule
+    def __init__(self, f: F, build: tree.TreeDef, buffers: list[Any], places: list[Any], log: Log, here: State) -> None:
+        self.f, self.build, self.buffers, self.places, self.log = f, build, buffers, places, log
+        self.first, self.draws, self.device = here.capture, here.draws, here.device
 
-    def vjp_rule(
-        self, g: Any, y: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]
-    ) -> list[Tensor | None]:
-        return self.rule(g if isinstance(g, tuple) else (g,), xs)
+    def vjp_rule(self, g: Any, y: Any, xs: tuple[Tensor, ...], need: Any, attrs: Any) -> list[Tensor | None]:
+        again = Log(None)
+        try:
+            with Scope() as scope:
+                leaves = [leaf(x, scope) for x in xs]
+                nodes = [t.node for t in leaves]  # before f writes to them
+                for handle, content in self.log.handles.values():
+                    again.handles[id(handle)] = (handle, handle.content())
+                    handle.restore(content)
+                replay = Replay(dict(zip(self.places, leaves, strict=True)), state().capture, self.first)
+                with within(capture=replay, log=again, uid=again.uid, draws=self.draws, device=self.device):
+                    args = self.build([t if b is None else b for b, t in zip(self.buffers, leaves)])
+                    outputs = [replay.resolve(y) for y in as_leaves(self.f(*args))[0]]
+                gs = g if isinstance(g, tuple) else (g,)
+                seeds = [(plain(y), g) for y, g in zip(outputs, gs, strict=True) if g is not None]
+        finally:
+            again.undo()
+        return backprop(seeds, nodes, scope.bit, scope.start)
 
 
 def checkpoint(f: F) -> F:
@@ -49,11 +64,8 @@ def checkpoint(f: F) -> F:
     def wrapped(*args: Any) -> Any:
         leaves, _, build = as_leaves(args)
         here = state()
-        top = here.top
-        ids = (here.mask if top is None else here.mask & ~top.outer) & ~RECORDING
-        if not ids:
-            return _without_ids(f, leaves, build, here)
-        return _first_run(f, leaves, build, ids, here)
+        ids = (here.mask if here.top is None else here.mask & ~here.top.outer) & ~RECORDING
+        return _first_run(f, leaves, build, ids, here) if ids else _without_ids(f, leaves, build, here)
 
     return wrapped
 
@@ -68,61 +80,21 @@ def _first_run(f: F, leaves: list[Tensor], build: tree.TreeDef, ids: int, here: 
     log = Log(here.log)
     capture = Capture(ids, parent, log.uid)
     with within(capture=capture, log=log, uid=log.uid):
-        given = [t if isinstance(t, Buffer) else plain(t) for t in before]
-        outputs, _, build_y = as_leaves(f(*build(given)))
+        outputs, _, build_y = as_leaves(f(*build([t if isinstance(t, Buffer) else plain(t) for t in before])))
         outputs = [capture.resolve(y) for y in outputs]  # a captured value may leave without passing through an op
-    own = {(id(t.node), t.ix) for t in before if t.node is not None}
+    own = {(id(t.node), t.ix) for t in before}
     inputs = before + [t for place, t in capture.found.items() if place not in own]
-    mask = 0
-    for t in inputs:
-        if t.mask:
-            mask |= live(t, here)
-    mask &= ids & ~(parent.hold if parent is not None else 0)
+    recorded = ids if parent is None else ids & ~parent.hold
+    masks = [live(t, here) & recorded for t in inputs]
+    mask = functools.reduce(operator.or_, masks, 0)
     if not mask:
         return build_y(outputs)
-    places = [(id(t.node), t.ix) if t.mask and live(t, here) & mask else None for t in inputs]
-    buffers = {i: t for i, t in enumerate(before) if isinstance(t, Buffer)}
-    rule = _rule(f, build, len(leaves), buffers, places, log, parent, here)
-    snapshots = []
-    for t in inputs:
-        m = live(t, here) & mask if t.mask else 0
-        snapshots.append(t.clone(t.node if m else None, m, t.ix))
-    node = Node(_Rerun(rule), {}, tuple(snapshots), tuple([y.ghost(None, 0) for y in outputs]), mask)
+    buffers = [t if isinstance(t, Buffer) else None for t in before]
+    places = [(id(t.node), t.ix) if m else None for t, m in zip(inputs, masks, strict=True)]
+    snapshots = tuple([t.clone(t.node if m else None, m, t.ix) for t, m in zip(inputs, masks, strict=True)])
+    op = _Rerun(f, build, buffers, places, log, here)
+    node = Node(op, {}, snapshots, tuple([y.ghost(None, 0) for y in outputs]), mask)
     return build_y([y.clone(node, mask, i) if KIND[y.dt] in "fc" else y for i, y in enumerate(outputs)])
-
-
-def _rule(
-    f: F,
-    build: tree.TreeDef,
-    count: int,
-    buffers: dict[int, Buffer],
-    places: list[Any],
-    log: Log,
-    first: Any,
-    here: State,
-) -> Any:
-    draws, device = here.draws, here.device
-
-    def rule(gs: tuple[Tensor | None, ...], xs: tuple[Tensor, ...]) -> list[Tensor | None]:
-        again = Log(None)
-        try:
-            with Scope() as scope:
-                leaves = [leaf(x, scope) for x in xs]
-                nodes = [t.node for t in leaves]  # before f writes to them
-                for handle, content in log.handles.values():
-                    again.handles[id(handle)] = (handle, handle.content())
-                    handle.restore(content)
-                table = {place: t for place, t in zip(places, leaves, strict=True) if place is not None}
-                replay = Replay(table, state().capture, first)
-                with within(capture=replay, log=again, uid=again.uid, draws=draws, device=device):
-                    args = build([buffers.get(i, t) for i, t in enumerate(leaves[:count])])
-                    outputs = [replay.resolve(y) for y in as_leaves(f(*args))[0]]
-                seeds = [(plain(y), g) for y, g in zip(outputs, gs, strict=True) if g is not None]
-        finally:
-            again.undo()
-        return backprop(seeds, nodes, scope.bit, scope.start)
-
-    return rule
 
 
 def _without_ids(f: F, leaves: list[Tensor], build: tree.TreeDef, here: State) -> Any:
@@ -133,22 +105,15 @@ def _without_ids(f: F, leaves: list[Tensor], build: tree.TreeDef, here: State) -
     top = here.top
     if top is None or not top.batched or not here.mask & top.outer or not any(t.tr is top for t in leaves):
         return f(*build(leaves))
-    axes = [0 if t.tr is top else None for t in leaves]
+    axes = tuple([0 if t.tr is top else None for t in leaves])
     log = Log(here.log)
-    collected: list[Any] = []
-
-    def on_leaves(*values: Tensor) -> Any:
-        outputs, _, build_y = as_leaves(f(*build(values)))
-        collected[:] = [build_y]
-        return tuple(outputs)
-
     top.alive = False  # a batched value that f captures raises now, instead of crossing levels
     try:
-        stage, capture, below = top.below
-        with within(mask=here.mask & top.outer, stage=stage, capture=capture, top=below, log=log):
-            inner = vmap(on_leaves, tuple(axes), randomness="same" if here.draws == "ok" else here.draws)
+        with top.underneath(), within(log=log):
+            draws = "same" if here.draws == "ok" else here.draws
+            inner = vmap(lambda *values: f(*build(values)), axes, randomness=draws)
             found = checkpoint(inner)(*[t.val if t.tr is top else t for t in leaves])
-        return collected[0]([top.wrap(y) for y in found])
+        return tree.map(top.wrap, found)
     except LeakedTracerError:
         log.undo()
     finally:

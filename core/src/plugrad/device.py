@@ -14,12 +14,7 @@ def parse(name: object) -> tuple[str, str]:
     >>> parse("cuda:1"), parse("cpu")
     (('cuda', '1'), ('cpu', '0'))
     """
-    if not isinstance(name, str):
-        raise DeviceError(f"device: {name!r} is not a device name; use a string such as 'cpu' or 'cuda:0'")
-    backend, colon, ordinal = name.partition(":")
+    backend, colon, ordinal = name.partition(":") if isinstance(name, str) else ("", "", "")
     if not backend or (colon and not ordinal.isdigit()):
-        raise DeviceError(
-            f"device: {name!r} is not a device name; use a backend's name, or name and number, such as 'cpu' or "
-            "'cuda:0'"
-        )
+        raise DeviceError(f"device: {name!r} is not a device name; use a backend's, or with a number: 'cpu', 'cuda:0'")
     return backend, str(int(ordinal)) if colon else "0"

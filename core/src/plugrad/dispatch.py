@@ -5,37 +5,25 @@ Three frames from the user to the kernel.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .backend import BACKENDS
-from .dtypes import B1, C8, DTYPES, F4, I8, KIND, promote, scalar_fits
+from .dtypes import B1, CODE, DTYPES, KIND, PYTHON, RANK, promote, scalar_fits
 from .errors import DeviceError, DTypeError, PluginError
 from .fallback import through_host
 from .op import OPS, Op, broadcast_shapes
-from .ownership import sole
+from .ownership import sole as sole
 from .parameter import HANDLES
 from .reference.backend import NumpyBackend
 from .state import ACTIVE, State, state, within
-from .table import add_backend, add_kernel, code_of, decline, illegal_dtype
+from .table import add_backend as add_backend
+from .table import add_kernel as add_kernel
+from .table import decline, illegal_dtype
 from .tape import live
-from .tensor import FOREIGN, LENT, Node, Tensor, leaked
-
-__all__ = [
-    "Place",
-    "add_backend",
-    "add_kernel",
-    "bind",
-    "bind1",
-    "bind2",
-    "lift",
-    "observe",
-    "overwrite",
-    "own_borrowed",
-    "sole",
-    "writable",
-]
+from .tensor import FOREIGN, LENT, Attrs, Node, Tensor, Tensors, leaked, tupled
 
 
 class Place(NamedTuple):
@@ -83,9 +71,8 @@ def bind2(op: Op, x: Any, y: Any) -> Any:
 
 # -- scalars and promotion
 
-_SCALARS = (bool, int, float, complex)
+_SCALARS = tuple(PYTHON)
 _lifted: dict[tuple[Any, ...], Tensor] = {}
-_DEFAULT = {bool: B1, int: I8, float: F4, complex: C8}
 
 
 def lift(name: str, scalar: Any, like: Tensor) -> Tensor:
@@ -96,14 +83,12 @@ def lift(name: str, scalar: Any, like: Tensor) -> Tensor:
     if found is None:
         dt = like.dt
         if not scalar_fits(scalar, dt):
-            kind = next(t for t in _SCALARS if isinstance(scalar, t))
-            dt = promote(name, dt, _DEFAULT[kind])
+            dt = promote(name, dt, next(code for kind, code in PYTHON.items() if isinstance(scalar, kind)))
         try:
             array = np.asarray(scalar, DTYPES[dt])
         except OverflowError as error:
-            raise DTypeError(
-                f"{name}: {scalar!r} does not fit {DTYPES[dt].name}; cast the tensor with .astype() first"
-            ) from error
+            remedy = "cast the tensor with .astype() first"
+            raise DTypeError(f"{name}: {scalar!r} does not fit {DTYPES[dt].name}; {remedy}") from error
         if len(_lifted) > 4096:
             _lifted.clear()
         found = _lifted[key] = Tensor(BACKENDS[like.be].from_host(array, like.dev), like.be, dt, (), like.dev, LENT)
@@ -111,24 +96,20 @@ def lift(name: str, scalar: Any, like: Tensor) -> Tensor:
     return found
 
 
-def _lift_all(op: Op, xs: tuple[Any, ...]) -> tuple[Tensor, ...]:
+def _lift_all(op: Op, xs: tuple[Any, ...]) -> Tensors:
     """Operands that are not tensors become tensors, placed like those that are."""
     like = next((x for x in (*xs[op.key :], *xs[: op.key]) if isinstance(x, Tensor)), None)
     if like is None:
         like = Tensor._convert(xs[op.key])
         xs = (*xs[: op.key], like, *xs[op.key + 1 :])
-    out = []
-    for x in xs:
-        if isinstance(x, Tensor):
-            out.append(x)
-        elif isinstance(x, _SCALARS):
-            out.append(lift(op.name, x, like))
-        else:
-            out.append(Tensor._convert(x, device=like.device))
-    return tuple(out)
+    return tuple([x if isinstance(x, Tensor) else _lift_one(op, x, like) for x in xs])
 
 
-def _promote(op: Op, xs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _lift_one(op: Op, x: Any, like: Tensor) -> Tensor:
+    return lift(op.name, x, like) if isinstance(x, _SCALARS) else Tensor._convert(x, device=like.device)
+
+
+def _promote(op: Op, xs: Tensors) -> Tensors:
     """Cast the operands that share a dtype to their common one.
 
     Casts are ops: differentiated, fused and counted like any other.
@@ -139,16 +120,14 @@ def _promote(op: Op, xs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     codes = [xs[i].dt for i in together]
     if codes.count(codes[0]) == len(codes):
         return xs
-    code = codes[0]
-    for other in codes[1:]:
-        code = promote(op.name, code, other)
+    code = functools.reduce(functools.partial(promote, op.name), codes)
     return tuple([x.astype(DTYPES[code]) if i in together and x.dt != code else x for i, x in enumerate(xs)])
 
 
 # -- the general road
 
 
-def bind(op: Op, xs: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+def bind(op: Op, xs: tuple[Any, ...], attrs: Attrs) -> Any:
     """``op(*xs, **attrs)``: operands may be scalars or arrays, recorded, or values of any interpreter."""
     for x in xs:
         if type(x) not in HANDLES and not isinstance(x, Tensor):
@@ -159,21 +138,18 @@ def bind(op: Op, xs: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         first = xs[0]
         for x in xs:
             if x.be != first.be or x.dev != first.dev:
-                raise DeviceError(
-                    f"{op.name}: operands on {first.device!r} and {x.device!r}; move one of them with "
-                    f".to({first.device!r})"
-                )
+                where = f"{first.device!r} and {x.device!r}"
+                raise DeviceError(f"{op.name}: operands on {where}; move one of them with .to({first.device!r})")
     if xs:
         key = xs[op.key]
         be, dt, dev = key.be, key.dt, key.dev
     else:
         be, dev = attrs["device"]
-        dt = code_of(attrs["dtype"])
+        dt = CODE[attrs["dtype"]]
     if dt not in op.codes:
         raise illegal_dtype(op, dt)
     spec = op.spec(*xs, **attrs)
-    here = None
-    tr, rec, hold = None, 0, 0
+    here, tr, rec, hold = None, None, 0, 0
     if ACTIVE[0]:
         here = state()
         tr = here.stage
@@ -227,7 +203,7 @@ def _whole(op: Op, tr: Any, rec: int, be: int, dt: int) -> bool:
     return op.run is not None or op.table[be][dt] is not decline
 
 
-def _decomposed(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], rec: int, spec: Any) -> Any:
+def _decomposed(op: Op, xs: Tensors, attrs: Attrs, rec: int, spec: Any) -> Any:
     """Run the decomposition at the caller's level.
 
     An op with a vjp of its own is recorded as one node, else its parts are.
@@ -245,19 +221,15 @@ def _as_promised(op: Op, out: Any, spec: Any) -> Any:
     """A decomposition must give what the shape rule said: kernels are held to the same rule."""
     if spec is None:  # a user's function, which has no rule of its own
         return out
-    many = type(spec) is tuple
-    outs, specs = (out if type(out) is tuple else (out,)), (spec if many else (spec,))
-    got = [(t.shape, t.dtype) if isinstance(t, Tensor) else type(t).__name__ for t in outs]
-    if got != [(s.shape, s.dtype) for s in specs]:
-        wanted = ", ".join(f"{s.dtype} {s.shape}" for s in specs)
-        found = ", ".join(g if isinstance(g, str) else f"{g[1]} {g[0]}" for g in got)
+    got = [(t.dtype, t.shape) if isinstance(t, Tensor) else (type(t).__name__,) for t in tupled(out)]
+    promised = [(s.dtype, s.shape) for s in tupled(spec)]
+    if got != promised:
+        found, wanted = [", ".join(" ".join(map(str, one)) for one in many) for many in (got, promised)]
         raise PluginError(f"{op.name}: decompose gives {found}, but spec says {wanted}; they must agree")
     return out
 
 
-def _run(
-    op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], spec: Any, be: int, dt: int, dev: str, here: State | None
-) -> Any:
+def _run(op: Op, xs: Tensors, attrs: Attrs, spec: Any, be: int, dt: int, dev: str, here: State | None) -> Any:
     """The kernel, at level 0: the best one, then the next providers; NotImplemented asks for the decomposition; else
     through the host.
     """
@@ -281,18 +253,16 @@ def _run(
         for observer in here.observers:
             observer(op.name, BACKENDS[be].name, how)
     if type(spec) is tuple:
-        return tuple([Tensor(v, be, code_of(s.dtype), s.shape, dev) for v, s in zip(r, spec, strict=True)])
-    out = Tensor(r, be, dt if spec.dtype is DTYPES[dt] else code_of(spec.dtype), spec.shape, dev)
+        return tuple([Tensor(v, be, CODE[s.dtype], s.shape, dev) for v, s in zip(r, spec, strict=True)])
+    out = Tensor(r, be, dt if spec.dtype is DTYPES[dt] else CODE[spec.dtype], spec.shape, dev)
     if op.alias:
         x = xs[0]
         out.base = x.base if x.base is not None else x.val
     return out
 
 
-def _lower(tr: Any, op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], spec: Any, here: State) -> Any:
+def _lower(tr: Any, op: Op, xs: Tensors, attrs: Attrs, spec: Any, here: State) -> Any:
     """Hand the call to an interpreter, whose rule runs in the state below it."""
-    if not tr.alive:
-        raise leaked(op.name, xs[0])
     before = here.mask, here.stage, here.capture, here.top
     here.mask &= tr.outer
     here.stage, here.capture, here.top = tr.below
@@ -305,12 +275,12 @@ def _lower(tr: Any, op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], spec:
 # -- recording
 
 
-def _own_saved(op: Op, xs: tuple[Tensor, ...]) -> None:
+def _own_saved(op: Op, xs: Tensors) -> None:
     """Borrowed memory that a node will keep is copied once, for its handle."""
     own_borrowed(xs if op.saves is None else tuple([xs[i] for i in op.saves]))
 
 
-def own_borrowed(xs: tuple[Tensor, ...]) -> None:
+def own_borrowed(xs: Tensors) -> None:
     """Copy what is borrowed, for the handles themselves: somebody will look at the values later."""
     for x in xs:
         if x.base is FOREIGN and x.tr is None:
@@ -318,7 +288,7 @@ def own_borrowed(xs: tuple[Tensor, ...]) -> None:
                 x.val, x.base = bind(OPS["copy"], (x.clone(None, 0),), {}).val, None
 
 
-def record(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], out: Any, rec: int) -> Any:
+def record(op: Op, xs: Tensors, attrs: Attrs, out: Any, rec: int) -> Any:
     """Put a call on the tape: snapshots hold only the ids being recorded and only the values that the backward rule
     reads.
     """
@@ -329,83 +299,68 @@ def record(op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], out: Any, rec:
         node = x.node if mask else None
         keep = op.saves is None or i in op.saves
         inputs.append(x.clone(node, mask, x.ix) if keep else x.ghost(node, mask, x.ix))
-    many = type(out) is tuple
-    outs = out if many else (out,)
-    save = op.save_output
-    kept = tuple(
-        [o.clone(None, 0) if save is True or (save and i in save) else o.ghost(None, 0) for i, o in enumerate(outs)]
-    )
+    outs, save = tupled(out), op.save_output
+    saved = range(len(outs)) if save is True else save or ()
+    kept = tuple([o.clone(None, 0) if i in saved else o.ghost(None, 0) for i, o in enumerate(outs)])
     node = Node(op, attrs, tuple(inputs), kept, rec)
     results = tuple([_own_handle(o, xs) for o in outs])
     for i, o in enumerate(results):
         if KIND[o.dt] in "fc":
             o.node, o.mask, o.ix = node, rec, i
-    return results if many else results[0]
+    return results if type(out) is tuple else results[0]
 
 
-def _own_handle(o: Tensor, xs: tuple[Tensor, ...]) -> Tensor:
+def _own_handle(o: Tensor, xs: Tensors) -> Tensor:
     """A result may be one of the operands, or a handle that something else refers to; the tape needs one of its own."""
-    if o.node is None and o.tr is None and type(o) is Tensor:
-        for x in xs:
-            if o is x:
-                break
-        else:
-            return o
-    return o.clone(None, 0)
+    for x in xs:
+        if o is x:
+            return o.clone(None, 0)
+    return o if o.node is None and o.tr is None and type(o) is Tensor else o.clone(None, 0)
 
 
 # -- writing in place
 
 
-def overwrite(op: Op, x: Tensor, rest: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
+def overwrite(op: Op, x: Tensor, rest: tuple[Any, ...], attrs: Attrs) -> Tensor:
     """``x = op(x, *rest)`` as a write to the handle ``x``, into its own buffer when nobody else can see it.
 
     Returns ``x``.
     """
-    rest = tuple([r if isinstance(r, Tensor) else _lift_all(op, (x, r))[1] for r in rest])
+    rest = tuple([r if isinstance(r, Tensor) else _lift_one(op, r, x) for r in rest])
     if not _reuse(op, x, rest, attrs):
         new = bind(op, (x, *rest), attrs)
         if new.shape != x.shape:
-            raise ValueError(
-                f"{op.name}: writing in place needs a result of the target's shape {x.shape}, got {new.shape}"
-            )
+            raise ValueError(f"{op.name}: writing in place needs a result of shape {x.shape}, got {new.shape}")
         x.rebind(writable(op.name, new, x))
     return x
 
 
 def writable(name: str, new: Tensor, x: Tensor) -> Tensor:
     """``new`` in the dtype of ``x``, into which it will be written; DTypeError where its kind would not fit."""
-    order = "biufc"
-    if order.index(KIND[new.dt]) > max(order.index(KIND[x.dt]), order.index("u") if KIND[x.dt] in "iu" else 0):
-        raise DTypeError(
-            f"{name}: a {new.dtype} value cannot be written into a {x.dtype} tensor; cast one of them with .astype()"
-        )
+    if RANK[KIND[new.dt]] > RANK[KIND[x.dt]]:
+        remedy = "cast one of them with .astype()"
+        raise DTypeError(f"{name}: a {new.dtype} value cannot be written into a {x.dtype} tensor; {remedy}")
     return new.astype(x.dtype) if new.dt != x.dt else new
 
 
-def _reuse(op: Op, x: Tensor, rest: tuple[Tensor, ...], attrs: dict[str, Any]) -> bool:
+def _reuse(op: Op, x: Tensor, rest: Tensors, attrs: Attrs) -> bool:
     """Do it in the buffer of ``x``, or leave everything untouched and say False."""
     into = BACKENDS[x.be].into.get(op.name)
     if into is None or x.is_leaf or x.dt not in op.codes or not sole(x):
         return False
-    rec = 0
-    if ACTIVE[0]:
-        here = state()
-        if here.stage is not None or here.capture is not None or here.log is not None or here.observers:
-            return False
-        rec = live(x, here) if x.mask else 0
-    else:
-        rec = x.mask & 1
+    here = state()
+    if ACTIVE[0] and (here.stage is not None or here.capture is not None or here.log is not None or here.observers):
+        return False
+    rec = live(x, here) if x.mask else 0
     for r in rest:
         if r.tr is not None or r.be != x.be or r.dev != x.dev or r.dt != x.dt:
             return False
         if r.mask:
-            rec |= live(r, state())
-    if op.spec(x, *rest, **attrs).shape != x.shape:
-        return False
-    if not x.recorded:
-        rec = 0
+            rec |= live(r, here)
+    rec = rec if x.recorded else 0
     if rec and (op.saves is None or 0 in op.saves or op.save_output):
+        return False
+    if op.spec(x, *rest, **attrs).shape != x.shape:
         return False
     if into(x.val, x.val, *[r.val for r in rest], **attrs) is NotImplemented:
         return False

@@ -16,52 +16,33 @@ import numpy as np
 from .errors import DTypeError
 from .state import state, within
 
-# short name, dtype. The position is the code; the order inside a kind is the order of width.
-_TABLE: tuple[tuple[str, np.dtype], ...] = (
-    ("b1", np.dtype(np.bool_)),
-    ("i1", np.dtype(np.int8)),
-    ("i2", np.dtype(np.int16)),
-    ("i4", np.dtype(np.int32)),
-    ("i8", np.dtype(np.int64)),
-    ("u1", np.dtype(np.uint8)),
-    ("u2", np.dtype(np.uint16)),
-    ("u4", np.dtype(np.uint32)),
-    ("u8", np.dtype(np.uint64)),
-    ("f2", np.dtype(np.float16)),
-    ("bf2", np.dtype(ml_dtypes.bfloat16)),
-    ("f4", np.dtype(np.float32)),
-    ("f8", np.dtype(np.float64)),
-    ("c8", np.dtype(np.complex64)),
-    ("c16", np.dtype(np.complex128)),
-    ("f1e4", np.dtype(ml_dtypes.float8_e4m3fn)),
-    ("f1e5", np.dtype(ml_dtypes.float8_e5m2)),
+# Short and full names. The position of a dtype is its code; the order inside a kind is the order of width.
+_TABLE = (
+    "b1=bool i1=int8 i2=int16 i4=int32 i8=int64 u1=uint8 u2=uint16 u4=uint32 u8=uint64 f2=float16 bf2=bfloat16 "
+    "f4=float32 f8=float64 c8=complex64 c16=complex128 f1e4=float8_e4m3fn f1e5=float8_e5m2"
 )
-SHORT: tuple[str, ...] = tuple(s for s, _ in _TABLE)
-DTYPES: tuple[np.dtype, ...] = tuple(d for _, d in _TABLE)
+_NAMES: dict[str, str] = dict(entry.split("=") for entry in _TABLE.split())
+SHORT: tuple[str, ...] = tuple(_NAMES)
+DTYPES: tuple[np.dtype, ...] = tuple(np.dtype(getattr(ml_dtypes, name, name)) for name in _NAMES.values())
 CODE: dict[np.dtype, int] = {d: i for i, d in enumerate(DTYPES)}
-B1, I1, I2, I4, I8, U1, U2, U4, U8, F2, BF2, F4, F8, C8, C16, F1E4, F1E5 = range(len(_TABLE))
+B1, I1, I2, I4, I8, U1, U2, U4, U8, F2, BF2, F4, F8, C8, C16, F1E4, F1E5 = range(len(DTYPES))
 
 # Kinds: "b" bool, "i" signed, "u" unsigned, "f" float, "c" complex, "s" storage only (float8: casts and movement, no
-# arithmetic).
+# arithmetic). Groups are named for use in declarations.
 KIND: str = "biiiiuuuuffffccss"
-GROUPS: dict[str, frozenset[int]] = {
-    "bool": frozenset({B1}),
-    "int": frozenset(range(I1, U8 + 1)),
-    "uint": frozenset(range(U1, U8 + 1)),
-    "float": frozenset(range(F2, F8 + 1)),
-    "complex": frozenset({C8, C16}),
-    "real": frozenset(range(I1, F8 + 1)),
-    "inexact": frozenset(range(F2, C16 + 1)),
-    "numeric": frozenset(range(I1, C16 + 1)),
-    "ordered": frozenset(range(B1, F8 + 1)),
-    "arithmetic": frozenset(range(B1, C16 + 1)),
-    "any": frozenset(range(len(_TABLE))),
-}
+_GROUPS = (
+    "bool=b int=iu uint=u float=f complex=c real=iuf inexact=fc numeric=iufc ordered=biuf arithmetic=biufc any=biufcs"
+)
+GROUPS: dict[str, frozenset[int]] = {short: frozenset({code}) for code, short in enumerate(SHORT)}
+for _group, _, _kinds in (entry.partition("=") for entry in _GROUPS.split()):
+    GROUPS[_group] = frozenset(code for code, kind in enumerate(KIND) if kind in _kinds)
+"""The codes that a short name or the name of a group stands for."""
 
 bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64 = DTYPES[: U8 + 1]
 float16, bfloat16, float32, float64, complex64, complex128, float8_e4m3fn, float8_e5m2 = DTYPES[F2:]
 
-_PYTHON: dict[type, np.dtype] = {bool: bool_, int: int64, float: float32, complex: complex64}
+PYTHON: dict[type, int] = {bool: B1, int: I8, float: F4, complex: C8}
+"""The codes that Python's own numbers take by default."""
 
 
 def parse(text: str) -> frozenset[int]:
@@ -70,15 +51,7 @@ def parse(text: str) -> frozenset[int]:
     >>> sorted(parse("f4 float64")) == [F4, F8]
     True
     """
-    codes: set[int] = set()
-    for word in text.split():
-        if word in GROUPS:
-            codes |= GROUPS[word]
-        elif word in SHORT:
-            codes.add(SHORT.index(word))
-        else:
-            codes.add(CODE[as_dtype(word)])
-    return frozenset(codes)
+    return frozenset().union(*[GROUPS.get(word) or {CODE[as_dtype(word)]} for word in text.split()])
 
 
 def as_dtype(dtype: Any) -> np.dtype:
@@ -87,17 +60,13 @@ def as_dtype(dtype: Any) -> np.dtype:
     >>> as_dtype("bfloat16").name, as_dtype(float).name
     ('bfloat16', 'float32')
     """
-    if isinstance(dtype, type) and dtype in _PYTHON:
-        return _PYTHON[dtype]
-    if isinstance(dtype, str) and hasattr(ml_dtypes, dtype):
-        dtype = getattr(ml_dtypes, dtype)
+    if isinstance(dtype, type) and dtype in PYTHON:
+        return DTYPES[PYTHON[dtype]]
     try:
-        found = np.dtype(dtype)
-    except TypeError as error:
-        raise DTypeError(f"dtype: {dtype!r} is not a dtype; use one of {', '.join(d.name for d in DTYPES)}") from error
-    if found not in CODE:
-        raise DTypeError(f"dtype: {found} is not supported; use one of {', '.join(d.name for d in DTYPES)}")
-    return DTYPES[CODE[found]]
+        return DTYPES[CODE[np.dtype(dtype)]]
+    except (TypeError, KeyError) as error:
+        known = ", ".join(d.name for d in DTYPES)
+        raise DTypeError(f"dtype: {dtype!r} is not a dtype that plugrad supports; use one of {known}") from error
 
 
 def _promoted(a: int, b: int) -> int:
@@ -115,24 +84,22 @@ def _promoted(a: int, b: int) -> int:
     return F4 if codes == {F2, BF2} else max(codes, key=lambda code: ("buif".index(KIND[code]), code))
 
 
-PROMOTE: tuple[tuple[int, ...], ...] = tuple(
-    tuple(_promoted(a, b) for b in range(len(_TABLE))) for a in range(len(_TABLE))
-)
+_CODES = range(len(DTYPES))
+PROMOTE: tuple[tuple[int, ...], ...] = tuple(tuple(_promoted(a, b) for b in _CODES) for a in _CODES)
 
 
 def promote(name: str, a: int, b: int) -> int:
     """The common code of two codes, for the op called ``name``; raises DTypeError where there is none."""
     code = PROMOTE[a][b]
-    if code < 0 or (state().strict and ((a != b and "b" in KIND[a] + KIND[b]) or _crosses(a, b))):
+    if code < 0 or (state().strict and _extended(a, b)):
         raise DTypeError(f"{name}: no promotion between {DTYPES[a]} and {DTYPES[b]}; cast one of them with .astype()")
     return code
 
 
-def _crosses(a: int, b: int) -> bool:
-    """Whether the two kinds meet only in plugrad's extension of the standard's table."""
-    integers = "biu"
-    mixed = (KIND[a] in integers) != (KIND[b] in integers)
-    return mixed or {a, b} == {F2, BF2}
+def _extended(a: int, b: int) -> bool:
+    """Whether the two meet only in plugrad's extension of the standard's table."""
+    mixed = "b" in KIND[a] + KIND[b] or (KIND[a] in "iu") != (KIND[b] in "iu")
+    return a != b and (mixed or {a, b} == {F2, BF2})
 
 
 def promotion(mode: str) -> within:
@@ -142,7 +109,8 @@ def promotion(mode: str) -> within:
     return within(strict=mode == "strict")
 
 
-_RANK = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3, "s": 2}
+RANK = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3, "s": 2}
+"""A kind holds the values of those that rank no higher."""
 
 
 def scalar_fits(scalar: Any, code: int) -> bool:
@@ -152,7 +120,7 @@ def scalar_fits(scalar: Any, code: int) -> bool:
     (True, False)
     """
     need = 0 if isinstance(scalar, bool) else 1 if isinstance(scalar, int) else 2 if isinstance(scalar, float) else 3
-    return KIND[code] != "s" and _RANK[KIND[code]] >= need
+    return KIND[code] != "s" and RANK[KIND[code]] >= need
 
 
 def real_code(code: int) -> int:

@@ -4,27 +4,6 @@
 A message starts with the op's name, shows the shapes and dtypes that disagree, and ends with the remedy.
 """
 
-from __future__ import annotations
-
-__all__ = [
-    "BackendUnavailableError",
-    "CheckpointError",
-    "DTypeError",
-    "DeviceError",
-    "FallbackError",
-    "FallbackWarning",
-    "LeakedTracerError",
-    "MissingExtraError",
-    "PluginError",
-    "PluginWarning",
-    "PlugradError",
-    "RecordingError",
-    "ShapeError",
-    "StateError",
-    "UnknownNameError",
-    "ViewWriteError",
-]
-
 
 class PlugradError(Exception):
     """Base of all errors raised by plugrad and its plugins."""

@@ -16,6 +16,7 @@ import numpy as np
 from .backend import BACKENDS
 from .dtypes import DTYPES
 from .errors import FallbackError, FallbackWarning
+from .tensor import tupled
 
 
 class FallbackCount(NamedTuple):
@@ -39,16 +40,12 @@ class FallbackReport(tuple[FallbackCount, ...]):
             return "no op ran on the host for lack of a kernel"
         rows = [("op", "dtype", "backend", "calls", "MB moved", "seconds")]
         rows += [(c.op, c.dtype, c.backend, str(c.calls), f"{c.bytes / 1e6:.1f}", f"{c.seconds:.3f}") for c in self]
-        widths = [max(len(row[i]) for row in rows) for i in range(6)]
-        return "\n".join(
-            "  ".join(
-                cell.ljust(w) if i < 3 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in rows
-        )
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        layout = "  ".join(f"{{:{side}{width}}}" for side, width in zip("<<<>>>", widths, strict=True))
+        return "\n".join(layout.format(*row) for row in rows)
 
 
-_counts: dict[tuple[str, str, str], list[float]] = {}
+_counts: dict[tuple[str, str, str], tuple[int, int, float]] = {}
 _lock = threading.Lock()
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -63,7 +60,7 @@ def fallback_report() -> FallbackReport:
     no op ran on the host for lack of a kernel
     """
     with _lock:
-        found = [FallbackCount(*key, int(c[0]), int(c[1]), c[2]) for key, c in _counts.items()]
+        found = [FallbackCount(*key, *count) for key, count in _counts.items()]
     return FallbackReport(sorted(found, key=lambda c: -c.seconds))
 
 
@@ -76,41 +73,29 @@ def reset_fallback_report() -> None:
 def through_host(op: Any, values: list[Any], attrs: dict[str, Any], spec: Any, be: int, dt: int, dev: str) -> Any:
     """Copy the operands to the host, run the reference kernel, copy the result back."""
     backend, dtype = BACKENDS[be], DTYPES[dt].name
+    lacking = f"{op.name}: {backend.name} has no kernel for {dtype}, and the op no decomposition for these operands"
     if be == 0:
-        raise FallbackError(
-            f"{op.name}: the reference backend has no kernel for {dtype}, and the op has no decomposition for these "
-            "operands"
-        )
+        raise FallbackError(f"{lacking}; it is the reference, with no other to fall back on")
     if os.environ.get("PLUGRAD_FALLBACK") == "error":
-        raise FallbackError(
-            f"{op.name}: {backend.name} has no kernel for {dtype}, the op has no decomposition, and "
-            "PLUGRAD_FALLBACK=error forbids "
-            "the way through the host; add the kernel, or unset the variable"
-        )
+        remedy = "add the kernel, or unset the variable"
+        raise FallbackError(f"{lacking}; PLUGRAD_FALLBACK=error forbids the way through the host: {remedy}")
     key = (op.name, dtype, backend.name)
     begun = time.perf_counter()
     hosted = [backend.to_host(v) for v in values]
     found = op.table[0][dt](*hosted, **attrs)
     if found is NotImplemented:
-        raise FallbackError(f"{op.name}: neither {backend.name} nor the reference backend can run it on {dtype}")
-    many = type(spec) is tuple
-    outs = [np.asarray(r, s.dtype) for r, s in zip(found if many else (found,), spec if many else (spec,), strict=True)]
-    back = [backend.from_host(r, dev) for r in outs]
-    moved = sum(h.nbytes for h in hosted) + sum(r.nbytes for r in outs)
+        raise FallbackError(f"{lacking}; nor can the reference backend run it")
+    outs = [np.asarray(r, s.dtype) for r, s in zip(tupled(found), tupled(spec), strict=True)]
+    back = tuple([backend.from_host(r, dev) for r in outs])
+    moved = sum(array.nbytes for array in hosted + outs)
     with _lock:
-        first = key not in _counts
-        count = _counts.setdefault(key, [0, 0, 0.0])
-        count[0] += 1
-        count[1] += moved
-        count[2] += time.perf_counter() - begun
-    if first:
-        warnings.warn(
-            f"{op.name} ({dtype}) runs on the reference backend through the host: {backend.name} has no kernel for it; "
-            "see plugrad.fallback_report()",
-            FallbackWarning,
-            stacklevel=user_level(),
-        )
-    return tuple(back) if many else back[0]
+        calls, size, seconds = _counts.get(key, (0, 0, 0.0))
+        _counts[key] = calls + 1, size + moved, seconds + time.perf_counter() - begun
+    if not calls:
+        how = f"runs on the reference backend through the host: {backend.name} has no kernel for it"
+        text = f"{op.name} ({dtype}) {how}; see plugrad.fallback_report()"
+        warnings.warn(text, FallbackWarning, stacklevel=user_level())
+    return back if type(spec) is tuple else back[0]
 
 
 def user_level() -> int:

@@ -6,15 +6,13 @@ A model is a pytree: it can be differentiated, mapped, staged and moved as one v
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Self
 
 from . import tree
 from .errors import ShapeError, StateError
 from .parameter import Buffer, Parameter
 from .state import ACTIVE, state
 from .tensor import Tensor
-
-M = TypeVar("M", bound="Module")
 
 
 class Module:
@@ -43,18 +41,16 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__}: define forward()")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if ACTIVE[0]:
-            level = state().stage
-            if level is not None:
-                level.modules.append(self)
+        level = state().stage if ACTIVE[0] else None
+        if level is not None:
+            level.modules.append(self)
         return self.forward(*args, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if getattr(self, "_sealed", False):
             raise StateError(
                 f"{type(self).__name__}.{name}: a Module inside a transformation is a rebuilt copy, the attribute "
-                "would be lost; "
-                "keep state in a Buffer and use .assign()"
+                "would be lost; keep state in a Buffer and use .assign()"
             )
         object.__setattr__(self, name, value)
 
@@ -90,13 +86,13 @@ class Module:
 
     # -- modes and gradients
 
-    def train(self: M, mode: bool = True) -> M:
+    def train(self, mode: bool = True) -> Self:
         """Set ``training`` here and in every module inside. Returns the module."""
         for m in self.modules():
             m.training = mode
         return self
 
-    def eval(self: M) -> M:
+    def eval(self) -> Self:
         """``train(False)``."""
         return self.train(False)
 
@@ -107,7 +103,7 @@ class Module:
 
     # -- moving and saving
 
-    def to(self: M, device: str) -> M:
+    def to(self, device: str) -> Self:
         """Move every tensor of the tree to a device, in place: the handles stay the same. Returns the module."""
         moved = [(t, t.detach().to(device)) for _, t in self.named_tensors()]
         for t, new in moved:
@@ -127,25 +123,17 @@ class Module:
         Names all missing, unexpected and mis-shaped keys before changing anything.
         """
         own = dict(self.named_tensors())
-        problems = [f"missing {k!r}" for k in own if k not in state] + [
-            f"unexpected {k!r}" for k in state if k not in own
-        ]
-        for k, t in own.items():
-            shape = tuple(getattr(state.get(k), "shape", t.shape))
-            if shape != t.shape:
-                problems.append(f"{k!r} has shape {shape}, the model {t.shape}")
+        problems = [f"missing {k!r}" for k in own if k not in state]
+        problems += [f"unexpected {k!r}" for k in state if k not in own]
+        given = {k: tuple(getattr(state.get(k), "shape", t.shape)) for k, t in own.items()}
+        problems += [f"{k!r} has shape {given[k]}, the model {t.shape}" for k, t in own.items() if given[k] != t.shape]
         if problems:
             raise ShapeError(
                 f"load_state_dict: the state does not fit {type(self).__name__}: {'; '.join(problems)}. "
                 "Build the model with the configuration it was saved with"
             )
-        ready = []
-        for k, t in own.items():
-            value = state[k]
-            if isinstance(value, Tensor):
-                value = value.detach().to(t.device)
-            ready.append((t, t.adopt(value)))
-        for t, value in ready:
+        moved = {k: v.detach().to(own[k].device) if isinstance(v, Tensor) else v for k, v in state.items()}
+        for t, value in [(t, t.adopt(moved[k])) for k, t in own.items()]:
             t.assign(value)
 
     def __repr__(self) -> str:
@@ -164,12 +152,10 @@ def _shown(part: Tensor | Module) -> str:
 
 def _below(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     """The nearest tensors and Modules below a Module or container, with paths."""
-    items: Any = ()
-    if isinstance(value, (Module, dict)):
-        items = (value if isinstance(value, dict) else vars(value)).items()
-    elif isinstance(value, (list, tuple)):
-        items = enumerate(value)
-    for key, child in items:
+    if isinstance(value, Module):
+        value = vars(value)
+    sequence = value if isinstance(value, (list, tuple)) else ()
+    for key, child in value.items() if isinstance(value, dict) else enumerate(sequence):
         at = f"{path}.{key}" if path else str(key)
         yield from [(at, child)] if isinstance(child, (Tensor, Module)) else _below(child, at)
 

@@ -8,6 +8,7 @@ partial and ``x - lr * grad`` descends, complex numbers included.
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -16,13 +17,15 @@ from .dtypes import KIND, bool_, parse
 from .errors import PluginError, ShapeError
 from .state import Scope
 from .tape import backprop, leaf, plain
-from .tensor import Tensor
+from .tensor import Attrs, Tensor, Tensors, tupled
 
 OPS: dict[str, Op] = {}
 """Every op by name."""
 
 Partial = Callable[..., Any]
 Cotangents = Sequence["Tensor | None"]
+"""One an operand or result, None standing for zero; tangents too."""
+Flags = tuple[bool, ...]
 
 
 def ONE(y: Tensor, *xs: Tensor) -> Tensor:
@@ -42,10 +45,8 @@ def broadcast_shapes(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
     for shape in shapes:
         for i, d in enumerate(shape, rank - len(shape)):
             if d != 1 and out[i] not in (1, d):
-                listed = ", ".join(map(str, shapes))
-                raise ShapeError(
-                    f"{name}: shapes {listed} do not broadcast; sizes must agree or be 1, counted from the last axis"
-                )
+                listed, rule = ", ".join(map(str, shapes)), "sizes must agree or be 1, counted from the last axis"
+                raise ShapeError(f"{name}: shapes {listed} do not broadcast; {rule}")
             if d != 1:
                 out[i] = d
     return tuple(out)
@@ -117,8 +118,7 @@ class Op:
     """Called with each new op. Installed by dispatch, which fills the op's table."""
 
     def __init__(self, name: str = "", **rules: Any) -> None:
-        if name:
-            self.name = name
+        self.name = name or self.name
         for rule, value in rules.items():
             if not hasattr(Op, rule):
                 raise PluginError(f"Op {self.name!r}: unknown rule {rule!r}")
@@ -126,14 +126,12 @@ class Op:
         if not self.name:
             raise PluginError(f"{type(self).__name__}: an op needs a name, such as 'nn.softmax'")
         if self.name in OPS:
-            raise PluginError(
-                f"Op {self.name!r} is defined already, by {OPS[self.name]!r}; choose another name or prefix"
-            )
+            raise PluginError(f"Op {self.name!r} is defined already, by {OPS[self.name]!r}; choose another name")
         if self.partials is not None:
             self.elementwise = True
         if self.residuals:
             self.saves = None  # cotangents on residual outputs run the decomposition again, which reads every operand
-        elif self.saves is None and (self.linear and not self.multilinear):
+        elif self.saves is None and self.linear and not self.multilinear:
             self.saves = ()
         if self.save_output is None:
             self.save_output = not (self.linear or self.multilinear)
@@ -164,9 +162,7 @@ class Op:
 
     # -- derived rules
 
-    def vjp_rule(
-        self, g: Any, y: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]
-    ) -> list[Tensor | None]:
+    def vjp_rule(self, g: Any, y: Any, xs: Tensors, need: Flags, attrs: Attrs) -> Cotangents:
         """Cotangents of the operands, each of its operand's shape and dtype."""
         found: Cotangents
         if self.partials is not None:
@@ -181,71 +177,59 @@ class Op:
         else:
             found = self.vjp(g, y, xs, need, **attrs)
         if not isinstance(found, (tuple, list)) or len(found) != len(xs):
-            raise PluginError(
-                f"{self.name}: vjp must return a tuple of {len(xs)} cotangents, one an operand, None for zero"
-            )
-        return [None if c is None or not n else self._fit(c, x) for c, x, n in zip(found, xs, need, strict=True)]
+            raise PluginError(f"{self.name}: vjp must return a tuple of {len(xs)} cotangents, None standing for zero")
+        return [self._fit(c, x) if n else None for c, x, n in zip(found, xs, need, strict=True)]
 
     def residuals_of(self, y: Any) -> tuple[int, ...]:
         """The residual outputs of a call that returned ``y``."""
         return self.residuals
 
-    def _vjp_residual(
-        self, g: Any, y: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]
-    ) -> Cotangents:
+    def _vjp_residual(self, g: Any, y: Any, xs: Tensors, need: Flags, attrs: Attrs) -> Cotangents:
         """The declared rule for the results, the decomposition's for the residual outputs; both are summed."""
         extra = self.residuals_of(y)
         results = tuple([None if i in extra else c for i, c in enumerate(g)])
-        residual = tuple([c if i in extra else None for i, c in enumerate(g)])
-        found = self.vjp_by_decompose(residual, xs, need, attrs)
+        found = self.vjp_by_decompose([c if i in extra else None for i, c in enumerate(g)], xs, need, attrs)
         if all(c is None for c in results):
             return found
-        first = [
-            None if c is None else self._fit(c, x)
-            for c, x in zip(self.vjp(results, y, xs, need, **attrs), xs, strict=True)
-        ]
-        return [b if a is None else a if b is None else a + b for a, b in zip(first, found, strict=True)]
+        pairs = zip(map(self._fit, self.vjp(results, y, xs, need, **attrs), xs), found, strict=True)
+        return [b if a is None else a if b is None else a + b for a, b in pairs]
 
-    def _fit(self, c: Tensor, x: Tensor) -> Tensor:
+    def _fit(self, c: Tensor | None, x: Tensor) -> Tensor | None:
+        """A rule's cotangent in the shape and dtype of its operand."""
+        if c is None:
+            return None
         if self.elementwise and c.shape != x.shape:
             c = unbroadcast(c, x.shape)
         if c.shape != x.shape:
-            raise PluginError(
-                f"{self.name}: vjp gives a cotangent of shape {c.shape} for an operand of shape {x.shape}; "
-                "sum it over the axes that were broadcast"
-            )
+            found, remedy = f"a cotangent of shape {c.shape}", "sum it over the axes that were broadcast"
+            raise PluginError(f"{self.name}: vjp gives {found} for an operand of shape {x.shape}; {remedy}")
         return c if c.dt == x.dt else c.astype(x.dtype)
 
-    def jvp_rule(self, ts: Sequence[Tensor | None], y: Any, xs: tuple[Tensor, ...], attrs: dict[str, Any]) -> Any:
+    def jvp_rule(self, ts: Cotangents, y: Any, xs: Tensors, attrs: Attrs) -> Any:
         """Tangent of the output from the operands' tangents, None standing for zero."""
         if self.jvp is not None:
             return self.jvp(ts, y, xs, **attrs)
         if self.linear:
-            if all(t is None for i, t in enumerate(ts) if i in self.linear):
+            if all(ts[i] is None for i in self.linear):
                 return None
-            return self(
-                *[_or_zero(t, x) if i in self.linear else x for i, (t, x) in enumerate(zip(ts, xs, strict=True))],
-                **attrs,
-            )
+            both = enumerate(zip(xs, ts, strict=True))
+            args = [x if i not in self.linear else x.zeros_like() if t is None else t for i, (x, t) in both]
+            return self(*args, **attrs)
         if self.multilinear:
             terms = [self(*xs[:i], t, *xs[i + 1 :], **attrs) for i in self.multilinear if (t := ts[i]) is not None]
         elif self.partials is not None:
-            terms = [
-                t.broadcast_to(y.shape) if p is ONE else t * p(y, *xs)
-                for p, t in zip(self.partials, ts, strict=True)
-                if p is not None and t is not None
-            ]
+            pairs = [(p, t) for p, t in zip(self.partials, ts, strict=True) if p is not None and t is not None]
+            terms = [t.broadcast_to(y.shape) if p is ONE else t * p(y, *xs) for p, t in pairs]
         else:
             return self.jvp_by_vjp(ts, y, xs, attrs)
-        return functools.reduce(lambda a, b: a + b, terms) if terms else None
+        return functools.reduce(operator.add, terms) if terms else None
 
-    def jvp_by_vjp(self, ts: Sequence[Tensor | None], y: Any, xs: tuple[Tensor, ...], attrs: dict[str, Any]) -> Any:
+    def jvp_by_vjp(self, ts: Cotangents, y: Any, xs: Tensors, attrs: Attrs) -> Any:
         """The tangent by transposing the vjp, which is linear in the cotangent: exact, also for several outputs."""
         many = type(y) is tuple
-        ys = y if many else (y,)
         need = tuple([t is not None for t in ts])
         with Scope() as scope:
-            gs = [leaf(out.zeros_like(), scope) for out in ys]
+            gs = [leaf(out.zeros_like(), scope) for out in tupled(y)]
             nodes = [g.node for g in gs]
             seeds = tuple([plain(g) for g in gs])
             found = self.vjp_rule(seeds if many else seeds[0], y, xs, need, attrs)
@@ -253,9 +237,7 @@ class Op:
         result = backprop(pairs, nodes, scope.bit, scope.start)
         return tuple(result) if many else result[0]
 
-    def vjp_by_decompose(
-        self, gs: Any, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]
-    ) -> list[Tensor | None]:
+    def vjp_by_decompose(self, gs: Any, xs: Tensors, need: Flags, attrs: Attrs) -> Cotangents:
         """Cotangents by running and differentiating the decomposition, for those that a fused backward does not
         take.
         """
@@ -263,12 +245,12 @@ class Op:
             inputs = [leaf(x, scope) if n else x for x, n in zip(xs, need, strict=True)]
             nodes = [t.node for t, n in zip(inputs, need, strict=True) if n]  # before the decomposition writes to them
             ys = self.decompose(*inputs, **attrs)
-        many = type(ys) is tuple
-        seeds = [(y, g) for y, g in zip(ys if many else (ys,), gs if many else (gs,), strict=True) if g is not None]
+        pairs = zip(ys, gs, strict=True) if type(ys) is tuple else [(ys, gs)]
+        seeds = [(y, g) for y, g in pairs if g is not None]
         found = iter(backprop(seeds, nodes, scope.bit, scope.start))
         return [next(found) if n else None for n in need]
 
-    def batch_rule(self, size: int, xs: tuple[Tensor, ...], batched: tuple[bool, ...], attrs: dict[str, Any]) -> Any:
+    def batch_rule(self, size: int, xs: Tensors, batched: Flags, attrs: Attrs) -> Any:
         """The op over a batch: batched operands carry the batch dimension first, and so does the result."""
         if self.batch is not None:
             return self.batch(size, xs, batched, **attrs)
@@ -290,24 +272,18 @@ def _conjugate(t: Tensor) -> Tensor:
     return t.conj() if KIND[t.dt] == "c" else t
 
 
-def _or_zero(t: Tensor | None, x: Tensor) -> Tensor:
-    return x.zeros_like() if t is None else t
-
-
 def pad_rank(x: Tensor, rank: int) -> Tensor:
     """Ones after the batch dimension, so that a batched operand broadcasts as its example would."""
     missing = rank - (x.ndim - 1)
     return x.reshape((*x.shape[:1], *(1,) * missing, *x.shape[1:])) if missing else x
 
 
-def loop(op: Op, size: int, xs: tuple[Tensor, ...], batched: tuple[bool, ...], attrs: dict[str, Any]) -> Any:
+def loop(op: Op, size: int, xs: Tensors, batched: Flags, attrs: Attrs) -> Any:
     """The batching rule of last resort: one call an example."""
     rows = [op(*[x[i] if b else x for x, b in zip(xs, batched, strict=True)], **attrs) for i in range(size)]
-    if type(rows[0]) is tuple:
-        return tuple(
-            [OPS["concat"](*[r[k].reshape((1, *r[k].shape)) for r in rows], axis=0) for k in range(len(rows[0]))]
-        )
-    return OPS["concat"](*[r.reshape((1, *r.shape)) for r in rows], axis=0)
+    columns = zip(*map(tupled, rows), strict=True)
+    found = [OPS["concat"](*[t.reshape((1, *t.shape)) for t in column], axis=0) for column in columns]
+    return tuple(found) if type(rows[0]) is tuple else found[0]
 
 
 def unbroadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:

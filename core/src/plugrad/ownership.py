@@ -58,8 +58,7 @@ _lone: dict[int, int] = {}
 
 def _lone_count(be: int) -> int:
     """Measured once: some backends' views hold their root themselves (NumPy), some hold the memory only."""
-    found = _lone.get(be)
-    if found is None:
+    if be not in _lone:
         backend = BACKENDS[be]
         root = backend.from_host(np.zeros((2, 2), np.float32), backend.devices()[0])
         piece = OPS["slice"].table[be][F4](root, start=(1, 0), size=(1, 2), step=(1, 1))
@@ -67,8 +66,8 @@ def _lone_count(be: int) -> int:
             return _lone.setdefault(be, sys.maxsize)  # its views are copies: writing to one surprises nobody
         view = _probe(OPS["reshape"].table[be][F4](piece, shape=(2,)), root)
         del root, piece
-        found = _lone[be] = _count_base(view)
-    return found
+        _lone[be] = _count_base(view)
+    return _lone[be]
 
 
 class _Counter:
@@ -90,8 +89,7 @@ _counter[0][0] = 0
 TEMPORARY = _Counter.seen
 
 _MESSAGE = (
-    "a write into a view changes the view only, not the tensor it was taken from: views are values; "
-    "write x[...] = v on the tensor itself"
+    "a write into a view changes the view alone, views are values; write x[...] = v on the tensor it is a view of"
 )
 
 
@@ -106,10 +104,8 @@ def check_view_write(t: Tensor, references: int, assignment: bool) -> None:
         return
     if references <= TEMPORARY:
         if assignment:
-            raise ViewWriteError(
-                "setitem: this writes into a temporary view, which nobody could see; write x[0, 1] = v instead of "
-                "x[0][1] = v"
-            )
+            remedy = "write x[0, 1] = v instead of x[0][1] = v"
+            raise ViewWriteError(f"setitem: this writes into a temporary view, which nobody could see; {remedy}")
         return
     if _count_base(t) <= _lone_count(t.be):
         return

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 from .dtypes import KIND
 from .errors import DTypeError, StateError
-from .state import state
-from .tensor import Node, Tensor
+from .tensor import Tensor
+
+Reduce = Callable[[Tensor], Tensor] | None
 
 
 class Parameter(Tensor):
@@ -20,20 +20,11 @@ class Parameter(Tensor):
     def __init__(self, value: Any, *, device: str | None = None, dtype: Any = None) -> None:
         t = Tensor._convert(value, dtype=dtype, device=device, copy=True)
         if KIND[t.dt] not in "fc":
-            raise DTypeError(
-                f"Parameter: a {t.dtype} value has no derivative; give floating-point numbers, or use a Buffer"
-            )
-        self._take(t)
+            raise DTypeError(f"Parameter: a {t.dtype} value has no derivative; give floating numbers, or use a Buffer")
+        self._take(t, requires_grad=True)
 
-    @classmethod
-    def _from(cls, t: Tensor, **_: Any) -> Parameter:
-        p = object.__new__(cls)
-        p._take(t)
-        return p
-
-    def _take(self, t: Tensor) -> None:
-        Tensor.__init__(self, t.val, t.be, t.dt, t.shape, t.dev, t.base, t.tr, t.aux)
-        self.node, self.mask = Node(None, {}, (), weakref.ref(self), 1), 1
+    def _extras(self) -> dict[str, Any]:
+        return {"requires_grad": True}
 
     def trained(self, in_module: bool) -> bool:
         return True
@@ -64,24 +55,12 @@ class Buffer(Tensor):
     recorded = False
 
     def __init__(
-        self,
-        value: Any,
-        *,
-        reduce: Callable[[Tensor], Tensor] | None = None,
-        name: str = "a Buffer",
-        device: str | None = None,
-        dtype: Any = None,
+        self, value: Any, *, reduce: Reduce = None, name: str = "a Buffer", device: str | None = None, dtype: Any = None
     ) -> None:
-        self._take(Tensor._convert(value, dtype=dtype, device=device, copy=True), reduce, name)
+        self._take(Tensor._convert(value, dtype=dtype, device=device, copy=True), reduce=reduce, label=name)
 
-    @classmethod
-    def _from(cls, t: Tensor, reduce: Any = None, label: str = "a Buffer", **_: Any) -> Buffer:
-        b = object.__new__(cls)
-        b._take(t, reduce, label)
-        return b
-
-    def _take(self, t: Tensor, reduce: Any, label: str) -> None:
-        Tensor.__init__(self, t.val, t.be, t.dt, t.shape, t.dev, t.base, t.tr, t.aux)
+    def _take(self, t: Tensor, *, requires_grad: bool = False, reduce: Reduce = None, label: str = "a Buffer") -> None:
+        super()._take(t, requires_grad=requires_grad)
         self.reduce, self.label = reduce, label
 
     def _extras(self) -> dict[str, Any]:
@@ -94,25 +73,14 @@ class Buffer(Tensor):
         if not new.tr.batched:
             return new.val  # forward mode: the primal
         if self.reduce is None:
-            raise StateError(
-                f"vmap: {self.label} would get a different value for each example; call model.eval(), "
-                "give Buffer(reduce=...), or pass the state as an argument and return it"
-            )
+            remedy = "call model.eval(), give Buffer(reduce=...), or pass the state as an argument and return it"
+            raise StateError(f"vmap: {self.label} would get a different value for each example; {remedy}")
         return self.reduce(new.val)
 
     def rebind(self, new: Tensor) -> None:
-        while new.tr is not None and new.tr.uid > self.born and not new.tr.staging:
-            new = self.lower(new)
-        self.logged(state())
+        new = self._lowered(new)
+        self.logged()
         self.restore(new.clone(None, 0).content())
-
-    def assign(self, value: Any) -> Buffer:
-        """Rebind to ``value`` as a plain value of the same shape, dtype and device."""
-        new = value if isinstance(value, Tensor) else Tensor._convert(value, device=self.device)
-        while new.tr is not None and new.tr.uid > self.born and not new.tr.staging:
-            new = self.lower(new)
-        self.rebind(self.adopt(new))
-        return self
 
 
 HANDLES = frozenset({Tensor, Parameter, Buffer})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from typing import Any
+from typing import Any, Self
 
 sequence = itertools.count(1)
 """Numbers nodes and scopes in the order of their birth."""
@@ -27,34 +27,18 @@ class State:
     start of the youngest.
     """
 
-    __slots__ = (
-        "capture",
-        "device",
-        "draws",
-        "log",
-        "mask",
-        "observers",
-        "scopes",
-        "since",
-        "stage",
-        "strict",
-        "top",
-        "uid",
-    )
-
-    def __init__(self) -> None:
-        self.mask: int = RECORDING | 1
-        self.scopes: tuple[Scope, ...] = ()
-        self.since: int = 0
-        self.stage: Any = None
-        self.capture: Any = None
-        self.top: Any = None
-        self.uid: int = 0
-        self.log: Log | None = None
-        self.draws: str = "ok"
-        self.strict: bool = False
-        self.device: tuple[int, str] | None = None
-        self.observers: tuple[Any, ...] = ()
+    mask: int = RECORDING | 1
+    scopes: tuple[Scope, ...] = ()
+    since: int = 0
+    stage: Any = None
+    capture: Any = None
+    top: Any = None
+    uid: int = 0
+    log: Log | None = None
+    draws: str = "ok"
+    strict: bool = False
+    device: tuple[int, str] | None = None
+    observers: tuple[Any, ...] = ()
 
 
 class _Local(threading.local):
@@ -85,7 +69,7 @@ class within:
         self.before: list[dict[str, Any]] = []
         self.active = int(changes.keys() != {"device"})  # the hot path does not depend on the default device
 
-    def __enter__(self) -> within:
+    def __enter__(self) -> Self:
         here = _local.state
         self.before.append({name: getattr(here, name) for name in self.changes})
         for name, value in self.changes.items():
@@ -106,7 +90,7 @@ _free_bits = [1 << i for i in range(61, 0, -1)]
 _more_bits = itertools.count(63)
 
 
-class Scope:
+class Scope(within):
     """A graph id, open while the function of a ``grad`` or ``vjp`` runs.
 
     The id is (bit, start). The bit is given back at the end; a node carries the id only if its sequence number is at
@@ -115,20 +99,19 @@ class Scope:
     integers.
     """
 
-    __slots__ = ("_block", "bit", "start")
+    __slots__ = ("bit", "start")
 
-    def __enter__(self) -> Scope:
+    def __enter__(self) -> Self:
         with _lock:
             self.bit = _free_bits.pop() if _free_bits else 1 << next(_more_bits)
         here = _local.state
         self.start = next(sequence)
-        self._block = within(mask=here.mask | self.bit, scopes=(*here.scopes, self), since=self.start)
-        self._block.__enter__()
-        return self
+        self.changes = {"mask": here.mask | self.bit, "scopes": (*here.scopes, self), "since": self.start}
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
-        self._block.__exit__()
-        del self._block  # it holds this scope: a cycle
+        super().__exit__()
+        self.changes = {}  # they hold this scope: a cycle
         with _lock:
             _free_bits.append(self.bit)
 

@@ -30,13 +30,6 @@ def decline(*values: Any, **attrs: Any) -> Any:
     return NotImplemented
 
 
-def _illegal(op: Op, code: int) -> Callable[..., Any]:
-    def refuse(*values: Any, **attrs: Any) -> Any:
-        raise illegal_dtype(op, code)
-
-    return refuse
-
-
 def illegal_dtype(op: Op, code: int) -> DTypeError:
     """The error for a dtype that the op is not defined for."""
     legal = ", ".join(DTYPES[c].name for c in sorted(op.codes))
@@ -45,10 +38,9 @@ def illegal_dtype(op: Op, code: int) -> DTypeError:
 
 def _not_stored(op: Op, code: int, backend: Backend) -> Callable[..., Any]:
     def refuse(*values: Any, **attrs: Any) -> Any:
-        raise DTypeError(
-            f"{op.name}: {backend.name} does not store {DTYPES[code].name}; it stores "
-            f"{', '.join(DTYPES[c].name for c in sorted(parse(backend.dtypes)))}. Use one of these, or another device"
-        )
+        stored = ", ".join(DTYPES[c].name for c in sorted(parse(backend.dtypes)))
+        remedy = f"it stores {stored}. Use one of these, or another device"
+        raise DTypeError(f"{op.name}: {backend.name} does not store {DTYPES[code].name}; {remedy}")
 
     return refuse
 
@@ -61,11 +53,8 @@ def add_backend(backend: Backend) -> int:
     if odd:
         hint = difflib.get_close_matches(odd[0], OPS, 1)
         also = f"; did you mean {hint[0]!r}?" if hint else ""
-        warnings.warn(
-            f"backend {backend.name!r}: the core has no ops {', '.join(odd)}; these kernels are never called{also}",
-            PluginWarning,
-            stacklevel=2,
-        )
+        text = f"backend {backend.name!r}: the core has no ops {', '.join(odd)}; these kernels are never called{also}"
+        warnings.warn(text, PluginWarning, stacklevel=2)
     index = len(BACKENDS)
     rows = [(op, _row(op, backend)) for op in OPS.values()]  # all or nothing: a bad declaration raises here
     for op, row in rows:
@@ -79,12 +68,10 @@ def add_kernel(op_name: str, backend_name: str, kernel: Kernel) -> None:
     known = _extra.setdefault((op_name, backend_name), [])
     for other in known:
         if other.priority == kernel.priority and other.provider != kernel.provider:
-            known_by, new_by = other.provider or "unknown", kernel.provider or "unknown"
-            raise PluginError(
-                f"{op_name} on {backend_name}: {known_by} and {new_by} both offer a kernel of priority "
-                f"{kernel.priority}; "
-                f"the one of {known_by} stays. Change the priority of one of them"
-            )
+            first, second = other.provider or "unknown", kernel.provider or "unknown"
+            both = f"{first} and {second} both offer a kernel of priority {kernel.priority}"
+            remedy = f"the one of {first} stays. Change the priority of one of them"
+            raise PluginError(f"{op_name} on {backend_name}: {both}; {remedy}")
     known.append(kernel)
     index = protocol.index_of(backend_name)
     if op_name in OPS and index is not None:
@@ -110,69 +97,49 @@ Row = tuple[list[Callable[..., Any]], Chain, list[bool]]
 
 
 def _row(op: Op, backend: Backend) -> Row:
-    """A backend's cells, chains and scalar flags for an op, by dtype code."""
-    chain = _chain(op, backend)
+    """A backend's cells, chains (the kernels, the best first) and scalar flags for an op, by dtype code.
+
+    For a dtype that the op is not defined for, the general road, to which the cell leads, has the error.
+    """
+    kernels = _own_kernels(op, backend) + _extra.get((op.name, backend.name), [])
+    kernels.sort(key=lambda k: -k.priority)
     stored = parse(backend.dtypes)
-    cells: list[Callable[..., Any]] = []
-    for code in range(len(DTYPES)):
-        if code not in op.codes:
-            cells.append(_illegal(op, code))
-        elif code not in stored:
-            cells.append(_not_stored(op, code, backend))
-        else:
-            cells.append(chain[code][0].fn if chain[code] else decline)
-    return cells, chain, [bool(kernels) and kernels[0].scalars for kernels in chain]
+    chain: Chain = [[] for _ in DTYPES]
+    for kernel in kernels:
+        for code in stored & op.codes & parse(kernel.dtypes or "any"):
+            chain[code].append(kernel)
+    cells: list[Callable[..., Any]] = [best[0].fn if best else decline for best in chain]
+    for code in op.codes - stored:
+        cells[code] = _not_stored(op, code, backend)
+    return cells, chain, [bool(best) and best[0].scalars for best in chain]
 
 
 def _put(op: Op, index: int, row: Row) -> None:
-    """Whole rows are replaced, so that a dispatch in another thread sees the old one or the new one."""
+    """Whole rows are added or replaced, so that a dispatch in another thread sees the old one or the new one."""
     tables: tuple[list[Any], ...] = (op.table, op.chain, op.scalars)
     for rows, part in zip(tables, row, strict=True):
-        while len(rows) <= index:
-            rows.append([])
-        rows[index] = part
-
-
-def _chain(op: Op, backend: Backend) -> Chain:
-    """Per dtype code, the kernels for it, the best first."""
-    kernels = _own_kernels(op, backend) + _extra.get((op.name, backend.name), [])
-    kernels.sort(key=lambda k: -k.priority)
-    stored = parse(backend.dtypes) & op.codes
-    rows: Chain = [[] for _ in DTYPES]
-    for kernel in kernels:
-        for code in stored if kernel.dtypes is None else stored & parse(kernel.dtypes):
-            rows[code].append(kernel)
-    return rows
+        rows[index : index + 1] = [part]
 
 
 def _own_kernels(op: Op, backend: Backend) -> list[Kernel]:
-    entry = backend.kernels.get(op.name)
-    if entry is None:
-        into = backend.into.get(op.name)
-        if into is None or type(backend).empty is Backend.empty:
-            return []
-        return [Kernel(_allocating(op, backend, into))]
-    entries: Any = entry if isinstance(entry, (list, tuple)) else [entry]
-    return [
-        replace(k, provider=k.provider or backend.name) if isinstance(k, Kernel) else Kernel(k, provider=backend.name)
-        for k in entries
-    ]
+    entry: Any = backend.kernels.get(op.name, [])
+    if entry == [] and op.name in backend.into and type(backend).empty is not Backend.empty:
+        entry = _allocating(op, backend, backend.into[op.name])
+    entries = entry if isinstance(entry, (list, tuple)) else [entry]
+    kernels = [k if isinstance(k, Kernel) else Kernel(k) for k in entries]
+    return [replace(k, provider=k.provider or backend.name) for k in kernels]
 
 
 def _allocating(op: Op, backend: Backend, into: Callable[..., Any]) -> Callable[..., Any]:
     """The allocating form of a kernel that only writes into given memory."""
 
     def kernel(*values: Any, **attrs: Any) -> Any:
-        spec = op.spec(*[_shaped(backend.spec(v)) for v in values], **attrs)
+        specs = [backend.spec(v) for v in values]
+        spec = op.spec(*[SimpleNamespace(**s._asdict(), ndim=len(s.shape)) for s in specs], **attrs)
         out = backend.empty(spec.shape, spec.dtype, "0")
         return out if into(out, *values, **attrs) is None else NotImplemented
 
     return kernel
-
-
-def _shaped(spec: Any) -> SimpleNamespace:
-    """A Spec with ``ndim``, as shape rules expect."""
-    return SimpleNamespace(shape=spec.shape, dtype=spec.dtype, ndim=len(spec.shape))
 
 
 def code_of(dtype: Any) -> int:

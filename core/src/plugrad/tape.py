@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .errors import RecordingError
-from .state import ACTIVE, Scope, State, state, within
+from .state import Scope, State, state, within
 from .tensor import Node, Tensor, install
 
 
@@ -64,9 +64,7 @@ class _Identity:
     name = "leaf"
 
     @staticmethod
-    def vjp_rule(
-        g: Tensor, y: Tensor, xs: tuple[Tensor, ...], need: tuple[bool, ...], attrs: dict[str, Any]
-    ) -> list[Tensor | None]:
+    def vjp_rule(g: Tensor, *_: Any) -> list[Tensor | None]:
         return [g]
 
 
@@ -91,15 +89,16 @@ def strip(t: Tensor, scope: Scope) -> Tensor:
     return t.clone(t.node if mask else None, mask, t.ix)
 
 
-Observe = Callable[[Tensor, Tensor], None]
+Pairs = Sequence[tuple[Tensor, Tensor]]
+Observe = Callable[[Tensor, Tensor], None] | None
 
 
 def backprop(
-    seeds: Sequence[tuple[Tensor, Tensor]],
+    seeds: Pairs,
     wanted: Sequence[Node | None] | None,
     bit: int,
     start: int,
-    observe: Observe | None = None,
+    observe: Observe = None,
     free: bool = False,
 ) -> list[Any]:
     """Pull cotangents back along the nodes of the id (bit, start), youngest first.
@@ -112,97 +111,73 @@ def backprop(
     handle of its own, so a rule that is handed the only one may reuse its buffer.
     """
     walk = _Walk(bit, start)
-    leaves: list[Any] = []
-    stops = {id(n) for n in wanted if n is not None} if wanted is not None else set()
+    leaves: list[tuple[Any, Tensor]] = []
+    found: dict[int, Tensor | None] = {id(n): None for n in wanted or ()}
     for t, g in seeds:
         walk.add(t, g)
-    found: dict[int, Tensor] = {}
     while walk.heap:
-        node, cotangents = walk.pop()
-        if id(node) in stops:
+        node, cotangents = walk.waiting.pop(-heapq.heappop(walk.heap))
+        if id(node) in found:
             found[id(node)] = cotangents[0]
-            continue
-        if node.op is None:
-            pair = (node.outputs(), cotangents[0])
-            leaves.append(pair)
-            if observe is not None and pair[0] is not None:
-                observe(*pair)
-            continue
-        if node.inputs is None:
-            raise RecordingError(
-                "backward: this part of the tape was freed by an earlier backward(); pass retain_graph=True to that "
-                "call, or use grad()"
-            )
-        walk.step(node, cotangents)
-        if free and node.mask == 1:
-            node.inputs = node.outputs = node.attrs = None  # type: ignore[assignment]
-    return leaves if wanted is None else [found.get(id(n)) for n in wanted]
+        elif node.op is None:
+            handle = node.outputs()
+            leaves.append((handle, cotangents[0]))
+            if observe is not None and handle is not None:
+                observe(handle, cotangents[0])
+        elif node.inputs is None:
+            remedy = "pass retain_graph=True to that call, or use grad()"
+            raise RecordingError(f"backward: this part of the tape was freed by an earlier backward(); {remedy}")
+        else:
+            walk.step(node, cotangents)
+            if free and node.mask == 1:
+                node.inputs = node.outputs = node.attrs = None  # type: ignore[assignment]
+    return leaves if wanted is None else [found[id(n)] for n in wanted]
 
 
 class _Walk:
-    """The cotangents waiting at nodes, and the order in which to visit them."""
-
-    __slots__ = ("bit", "heap", "start", "waiting")
+    """The cotangents waiting at nodes, by sequence number, and the order in which to visit them."""
 
     def __init__(self, bit: int, start: int) -> None:
         self.bit, self.start = bit, start
         self.waiting: dict[int, tuple[Node, dict[int, Tensor]]] = {}
-        self.heap: list[tuple[int, int]] = []
+        self.heap: list[int] = []
 
     def add(self, t: Tensor, g: Tensor) -> None:
         """A cotangent for the value that ``t`` stands for."""
         node = t.node
         if node is None or not node.mask & self.bit or node.seq < self.start:
             return
-        entry = self.waiting.get(id(node))
-        if entry is None:
-            entry = self.waiting[id(node)] = (node, {})
-            heapq.heappush(self.heap, (-node.seq, id(node)))
-        slot = entry[1]
+        if node.seq not in self.waiting:
+            self.waiting[node.seq] = node, {}
+            heapq.heappush(self.heap, -node.seq)
+        slot = self.waiting[node.seq][1]
         slot[t.ix] = slot[t.ix] + g if t.ix in slot else plain(g)
-
-    def pop(self) -> tuple[Node, dict[int, Tensor]]:
-        return self.waiting.pop(heapq.heappop(self.heap)[1])
 
     def step(self, node: Node, cotangents: dict[int, Tensor]) -> None:
         """Apply a node's rule and hand its results on."""
         inputs = node.inputs
         need = tuple([t.node is not None and t.mask & self.bit != 0 and t.node.seq >= self.start for t in inputs])
-        outputs = tuple([o.clone(node, node.mask, i) for i, o in enumerate(node.outputs)])
-        if len(outputs) == 1:
-            found = node.op.vjp_rule(cotangents.pop(0), outputs[0], inputs, need, node.attrs)
-        else:
-            found = node.op.vjp_rule(
-                tuple([cotangents.get(i) for i in range(len(outputs))]), outputs, inputs, need, node.attrs
-            )
-        found = list(found)
-        for i, t in enumerate(inputs):
-            g, found[i] = found[i], None
+        y: Any = tuple([o.clone(node, node.mask, i) for i, o in enumerate(node.outputs)])
+        gs: Any = tuple([cotangents.get(i) for i in range(len(y))])
+        if len(y) == 1:
+            (y,), (gs,) = y, gs
+        for t, g in zip(inputs, node.op.vjp_rule(gs, y, inputs, need, node.attrs), strict=True):
             if g is not None:
                 self.add(t, g)
 
 
 def backward(
-    y: Tensor,
-    gradient: Tensor | None = None,
-    *,
-    retain_graph: bool = False,
-    create_graph: bool = False,
-    observe: Observe | None = None,
+    y: Tensor, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False, observe: Observe = None
 ) -> None:
     """Add the gradients of ``y`` to the ``.grad`` of every leaf it depends on; the work behind ``Tensor.backward``."""
     here = state()
-    if not (live(y, here) & 1 if ACTIVE[0] else y.mask & 1):
-        raise RecordingError(
-            f"backward: this {y.describe()} was not recorded; mark a leaf with requires_grad_() before computing with "
-            "it, outside no_grad()"
-        )
+    if not live(y, here) & 1:
+        remedy = "mark a leaf with requires_grad_() before computing with it, outside no_grad()"
+        raise RecordingError(f"backward: this {y.describe()} was not recorded; {remedy}")
     if gradient is None:
         if y.shape != ():
-            raise RecordingError(
-                f"backward: the output has shape {y.shape}; pass gradient= of that shape, or reduce it to a scalar "
-                "first"
-            )
+            remedy = "pass gradient= of that shape, or reduce it to a scalar first"
+            raise RecordingError(f"backward: the output has shape {y.shape}; {remedy}")
         gradient = y.ones_like()
     elif not isinstance(gradient, Tensor):
         gradient = Tensor._convert(gradient, device=y.device)
@@ -223,17 +198,16 @@ class Capture:
     node and output. ``uid`` numbers the run: a plain handle older than it must not be written, or its gradient is lost.
     """
 
-    __slots__ = ("found", "hold", "ids", "parent", "uid")
-
-    def __init__(self, ids: int, parent: Any, uid: int) -> None:
+    def __init__(self, ids: int, parent: Capture | None, uid: int) -> None:
         self.ids, self.parent, self.uid = ids, parent, uid
         self.hold: int = ids | (parent.hold if parent is not None else 0)
         self.found: dict[tuple[int, int], Tensor] = {}
 
     def resolve(self, t: Tensor) -> Tensor:
+        """What stands for ``t`` in this run."""
         if self.parent is not None:
             t = self.parent.resolve(t)
-        if t.mask and live(t, state()) & self.ids:
+        if t.mask & self.ids and live(t, state()) & self.ids:
             self.found.setdefault((id(t.node), t.ix), plain(t))
         return t
 
@@ -242,21 +216,18 @@ class Capture:
         return t if self.parent is None else self.parent.replaced(t)
 
 
-class Replay:
+class Replay(Capture):
     """The re-run: whatever was found in the first run is a fresh leaf now, wherever the function meets it."""
 
-    __slots__ = ("first", "hold", "parent", "table")
-    uid = 0
-
-    def __init__(self, table: dict[tuple[int, int], Tensor], parent: Any, first: Any) -> None:
-        self.table, self.parent, self.first = table, parent, first
-        self.hold: int = parent.hold if parent is not None else 0
+    def __init__(self, table: dict[tuple[int, int], Tensor], parent: Capture | None, first: Capture | None) -> None:
+        super().__init__(0, parent, 0)
+        self.table, self.first = table, first
 
     def resolve(self, t: Tensor) -> Tensor:
-        return self._own(t if self.parent is None else self.parent.resolve(t))
+        return self._own(super().resolve(t))
 
     def replaced(self, t: Tensor) -> Tensor:
-        return self._own(t if self.parent is None else self.parent.replaced(t))
+        return self._own(super().replaced(t))
 
     def _own(self, t: Tensor) -> Tensor:
         if self.first is not None:

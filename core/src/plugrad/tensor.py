@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable
-from typing import Any
+from operator import attrgetter
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,19 +19,21 @@ from .backend import BACKENDS
 from .dtypes import DTYPES, KIND
 from .errors import DTypeError, LeakedTracerError, RecordingError, StateError
 from .methods import InstalledMethods
-from .state import ACTIVE, State, sequence, state
+from .state import ACTIVE, sequence, state
 
-
-class _Foreign:
-    """Marks memory that is not plugrad's: never written, copied before it is recorded."""
-
-    def __repr__(self) -> str:
-        return "FOREIGN"
-
-
-FOREIGN = _Foreign()
-LENT = _Foreign()
+FOREIGN = object()
+"""Marks memory that is not plugrad's: never written, copied before it is recorded."""
+LENT = object()
 """As FOREIGN, but the user said ``copy=False``: it may be recorded as it is."""
+
+# What a write replaces. val: the backend's value, or a lower level's handle under an interpreter tr. be, dt, dev:
+# backend index, dtype code, ordinal. base: the root value of a view, or FOREIGN. aux: the tangent under forward mode.
+# node, ix, mask: the place on the tape: node, output index, graph ids.
+_CONTENT = ("val", "be", "dt", "shape", "dev", "base", "tr", "aux", "node", "ix", "mask")
+_content = attrgetter(*_CONTENT)
+
+Attrs = dict[str, Any]
+"""The attributes of a call."""
 
 
 class Node:
@@ -41,7 +44,7 @@ class Node:
 
     __slots__ = ("__weakref__", "attrs", "inputs", "mask", "op", "outputs", "seq")
 
-    def __init__(self, op: Any, attrs: dict[str, Any], inputs: tuple[Tensor, ...], outputs: Any, mask: int) -> None:
+    def __init__(self, op: Any, attrs: Attrs, inputs: Tensors, outputs: Any, mask: int) -> None:
         self.op, self.attrs, self.inputs, self.outputs, self.mask = op, attrs, inputs, outputs, mask
         self.seq = next(sequence)
 
@@ -60,25 +63,8 @@ class Tensor(InstalledMethods):
     ((2,), 'float32', 5.0)
     """
 
-    # val: the backend's value, or a lower level's handle under an interpreter tr. be, dt, dev: backend index, dtype
-    # code, ordinal. base: the root value of a view, or FOREIGN. node, ix, mask: the place on the tape: node, output
-    # index, graph ids. aux: the tangent under forward mode. born: serial number of the interpreter it was made under.
-    __slots__ = (
-        "__weakref__",
-        "aux",
-        "base",
-        "be",
-        "born",
-        "dev",
-        "dt",
-        "grad",
-        "ix",
-        "mask",
-        "node",
-        "shape",
-        "tr",
-        "val",
-    )
+    # born: serial number of the interpreter it was made under.
+    __slots__ = (*_CONTENT, "__weakref__", "born", "grad")
     __array_priority__ = 1000
     recorded = True
     """A write keeps the node of the new value."""
@@ -89,15 +75,7 @@ class Tensor(InstalledMethods):
     _cut: Callable[[Tensor], Tensor]
 
     def __init__(
-        self,
-        val: Any,
-        be: int,
-        dt: int,
-        shape: tuple[int, ...],
-        dev: str,
-        base: Any = None,
-        tr: Any = None,
-        aux: Tensor | None = None,
+        self, val: Any, be: int, dt: int, shape: Shape, dev: str, base: Any = None, tr: Any = None, aux: Any = None
     ) -> None:
         self.val, self.be, self.dt, self.shape, self.dev, self.base = val, be, dt, shape, dev, base
         self.tr, self.aux, self.ix, self.mask = tr, aux, 0, 0
@@ -179,10 +157,8 @@ class Tensor(InstalledMethods):
     def numpy(self) -> np.ndarray:
         """The value as a read-only NumPy array, waiting for the device. Recorded tensors must be detached first."""
         t = self.concrete("numpy")
-        if t.mask & (state().mask if ACTIVE[0] else 1):
-            raise RecordingError(
-                f"numpy: this {self.describe()} is recorded for differentiation; call .detach().numpy()"
-            )
+        if t.mask & state().mask:
+            raise RecordingError(f"numpy: this {self.describe()} is recorded; call .detach().numpy()")
         return BACKENDS[t.be].to_host(t.val)
 
     def concrete(self, what: str) -> Tensor:
@@ -192,43 +168,42 @@ class Tensor(InstalledMethods):
             if not t.tr.alive:
                 raise leaked(what, t)
             if not t.tr.has_value:
-                raise LeakedTracerError(
-                    f"{what}: the value of this {self.describe()} is not known inside {t.tr.name}; "
-                    "use where() instead of a Python condition, or move this call outside the transformation"
-                )
+                remedy = "use where() instead of a Python condition, or make this call outside the transformation"
+                raise LeakedTracerError(f"{what}: this {self.describe()} has no value inside {t.tr.name}; {remedy}")
             t = t.val
-        if ACTIVE[0]:
-            level = state().stage
-            if level is not None and t.born < level.uid:
-                raise LeakedTracerError(
-                    f"{what}: reading this {self.describe()} from outside while staging would freeze it into the "
-                    "graph; compute with the tensor itself, or pass the value as a Python argument"
-                )
+        if t._captured:
+            remedy = "compute with the tensor itself, or pass the value as a Python argument"
+            raise LeakedTracerError(f"{what}: staging would freeze this {self.describe()} from outside; {remedy}")
         return t
 
     @property
     def known(self) -> bool:
         """Whether the value may be looked at here: not inside an interpreter, and not as an input of a graph."""
-        level = state().stage if ACTIVE[0] else None
-        return self.tr is None and (level is None or self.born >= level.uid)
+        return self.tr is None and not self._captured
+
+    @property
+    def _captured(self) -> bool:
+        """Whether the running ``stage`` makes this handle an input of its graph, being older."""
+        level = state().stage
+        return level is not None and self.born < level.uid
+
+    def _on_host(self, what: str) -> np.ndarray:
+        t = self.concrete(what)
+        return BACKENDS[t.be].to_host(t.val)
 
     def item(self) -> Any:
         """The single element as a Python scalar."""
         if self.size != 1:
             raise ValueError(f"item: a tensor of shape {self.shape} has {self.size} elements; index it first")
-        t = self.concrete("item")
-        return BACKENDS[t.be].to_host(t.val).reshape(()).item()
+        return self._on_host("item").reshape(()).item()
 
     def tolist(self) -> Any:
         """The value as nested Python lists."""
-        t = self.concrete("tolist")
-        return BACKENDS[t.be].to_host(t.val).tolist()
+        return self._on_host("tolist").tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
-            raise ValueError(
-                "asarray: a NumPy array of a tensor's memory cannot be guaranteed without a copy; leave out copy=False"
-            )
+            raise ValueError("asarray: an array of a tensor's memory may need a copy; leave out copy=False")
         return np.array(self.numpy(), dtype=dtype)
 
     def __bool__(self) -> bool:
@@ -275,18 +250,16 @@ class Tensor(InstalledMethods):
         return f"{name}({body}{notes})"
 
     def __reduce__(self) -> Any:
-        array = np.array(self.detach().numpy())
-        return _rebuild, (type(self), array, self.device, self._extras())
+        return _rebuild, (type(self), self.detach().numpy(), self.device, self._extras())
 
     def _extras(self) -> dict[str, Any]:
+        """What ``_take`` needs besides the value."""
         return {"requires_grad": self.is_leaf}
 
-    def __copy__(self) -> Tensor:
-        return _rebuild(*self.__reduce__()[1])
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        memo[id(self)] = copied = self.__copy__()
-        return copied
+    def _take(self, t: Tensor, *, requires_grad: bool) -> None:
+        """Make this new object a handle on the value of ``t``."""
+        Tensor.__init__(self, t.val, t.be, t.dt, t.shape, t.dev, t.base, t.tr, t.aux)
+        self._become_leaf(requires_grad)
 
     # -- the tape
 
@@ -296,132 +269,106 @@ class Tensor(InstalledMethods):
         Returns the handle.
         """
         if self.tr is not None:
-            raise RecordingError(
-                "requires_grad_: this tensor is inside a transformation; use plugrad.grad over the function instead"
-            )
+            raise RecordingError("requires_grad_: this tensor is inside a transformation; use plugrad.grad instead")
         if on and KIND[self.dt] not in "fc":
-            raise DTypeError(
-                f"requires_grad_: a {self.dtype} tensor has no derivative; cast it to a floating dtype first"
-            )
+            raise DTypeError(f"requires_grad_: a {self.dtype} tensor has no derivative; cast it to a float dtype first")
         if on and not self.is_leaf and self.node is not None:
             raise RecordingError("requires_grad_: this tensor is the result of recorded ops; call .detach() first")
+        self._become_leaf(on)
+        return self
+
+    def _become_leaf(self, on: bool) -> None:
         self.node = Node(None, {}, (), weakref.ref(self), 1) if on else None
         self.mask, self.ix = int(on), 0
-        return self
 
     # -- writes: in place means: rebind the handle. Views are values, so nothing else changes.
 
     def content(self) -> tuple[Any, ...]:
         """Everything that a write replaces."""
-        return (
-            self.val,
-            self.be,
-            self.dt,
-            self.shape,
-            self.dev,
-            self.base,
-            self.tr,
-            self.aux,
-            self.node,
-            self.ix,
-            self.mask,
-        )
+        return _content(self)
 
     def restore(self, content: tuple[Any, ...]) -> None:
         """Put a former content back."""
-        (
-            self.val,
-            self.be,
-            self.dt,
-            self.shape,
-            self.dev,
-            self.base,
-            self.tr,
-            self.aux,
-            self.node,
-            self.ix,
-            self.mask,
-        ) = content
+        self.val, self.be, self.dt, self.shape, self.dev, self.base = content[:6]
+        self.tr, self.aux, self.node, self.ix, self.mask = content[6:]
 
     def rebind(self, new: Tensor) -> None:
         """The write behind ``x[i] = v`` and ``x += v``: from now on this handle means the value of ``new``."""
-        here = state()
-        while new.tr is not None and new.tr.uid > self.born and not new.tr.staging:
-            new = self.lower(new)
+        here, new = state(), self._lowered(new)
         if self.is_leaf and here.mask & 1:
-            raise RecordingError(
-                f"write: this {self.describe()} is a leaf that requires grad; write inside no_grad(), or use .assign() "
-                "for an optimizer's update"
-            )
+            remedy = "write inside no_grad(), or use .assign() for an optimizer's update"
+            raise RecordingError(f"write: this {self.describe()} is a leaf that requires grad; {remedy}")
         if here.capture is not None and self.born < here.capture.uid:
-            raise StateError(
-                f"write: this {self.describe()} was made outside the checkpoint that writes it, which would lose the "
-                "gradient; return the value from the function, or make the target a Buffer"
-            )
-        self.logged(here)
+            remedy = "return the value from the function, or make the target a Buffer, or the gradient is lost"
+            raise StateError(f"write: this {self.describe()} is older than the checkpoint that writes it; {remedy}")
+        self.logged()
         if self.is_leaf:  # inside no_grad: it stays the same leaf
-            self.val, self.base, self.tr, self.aux = new.val, new.base, new.tr, new.aux
+            self._revalue(new)
         else:
             self.restore(new.content())
 
+    def _lowered(self, new: Tensor) -> Tensor:
+        """``new`` as this handle may keep it: not as a value inside an interpreter that the handle is older than."""
+        while new.tr is not None and new.tr.uid > self.born and not new.tr.staging:
+            new = self.lower(new)
+        return new
+
     def lower(self, new: Tensor) -> Tensor:
         """What a handle from outside an interpreter may keep of a value inside it: for a plain tensor, nothing."""
-        raise StateError(
-            f"write: a value inside {new.tr.name} cannot be written into a tensor made outside it; "
-            "return it from the function, or make the target a Buffer"
-        )
+        remedy = "return it from the function, or make the target a Buffer"
+        raise StateError(f"write: a value inside {new.tr.name} cannot be written into a tensor made outside; {remedy}")
 
-    def logged(self, here: State) -> None:
+    def logged(self) -> None:
         """Before a write: checkpoints and traces around it note what the handle held."""
-        if here.log is not None:
-            here.log.note(self)
+        log = state().log
+        if log is not None:
+            log.note(self)
 
-    def assign(self, value: Any) -> Tensor:
+    def assign(self, value: Any) -> Self:
         """Rebind to ``value``, cast to this handle's dtype and moved to its device, as a plain value.
 
         A leaf stays the same leaf.
         """
         new = self.adopt(value)
-        here = state()
-        self.logged(here)
-        if new.tr is not None and new.tr.uid > self.born and not new.tr.staging:
-            self.lower(new)
-        self.val, self.base, self.tr, self.aux = new.val, new.base, new.tr, new.aux
+        self.logged()
+        self._revalue(new)
         if not self.is_leaf:
             self.node, self.mask, self.ix = None, 0, 0
         return self
 
+    def _revalue(self, new: Tensor) -> None:
+        self.val, self.base, self.tr, self.aux = new.val, new.base, new.tr, new.aux
+
     def adopt(self, value: Any) -> Tensor:
         """``value`` as an unrecorded tensor of this handle's shape, dtype and device."""
         new = value if isinstance(value, Tensor) else Tensor._convert(value, device=self.device, copy=True)
+        new, mine = self._lowered(new), f"the {type(self).__name__.lower()}"
         if new.shape != self.shape:
-            raise ValueError(
-                f"assign: the value has shape {new.shape}, the {type(self).__name__.lower()} {self.shape}; shapes must "
-                "agree"
-            )
-        if new.be != self.be or new.dev != self.dev:
-            raise ValueError(
-                f"assign: the value is on {new.device}, the {type(self).__name__.lower()} on {self.device}; move it "
-                "with .to()"
-            )
-        if new.dt != self.dt:
-            new = new.astype(self.dtype)
-        return new.detach()
+            raise ValueError(f"assign: the value has shape {new.shape}, {mine} {self.shape}; shapes must agree")
+        if new.device != self.device:
+            raise ValueError(f"assign: the value is on {new.device}, {mine} on {self.device}; move it with .to()")
+        return (new if new.dt == self.dt else new.astype(self.dtype)).detach()
+
+
+Shape = tuple[int, ...]
+Tensors = tuple[Tensor, ...]
+
+
+def tupled(results: Any) -> tuple[Any, ...]:
+    """What an op gives, one result or several, as a tuple."""
+    return results if type(results) is tuple else (results,)
 
 
 def leaked(what: str, t: Tensor) -> LeakedTracerError:
     """The error for a value whose transformation has ended."""
-    return LeakedTracerError(
-        f"{what}: this {t.describe()} belongs to a {t.tr.name} that has ended; return it from the function instead of "
-        "keeping it"
-    )
+    remedy = "return it from the function instead of keeping it"
+    return LeakedTracerError(f"{what}: this {t.describe()} belongs to a {t.tr.name} that has ended; {remedy}")
 
 
 def _rebuild(cls: type[Tensor], array: np.ndarray, device: str, extras: dict[str, Any]) -> Tensor:
-    t = Tensor._convert(array, device=device, copy=True)
-    if cls is not Tensor:
-        return cls._from(t, **extras)  # type: ignore[attr-defined]
-    return t.requires_grad_() if extras["requires_grad"] else t
+    t = object.__new__(cls)
+    t._take(Tensor._convert(array, device=device, copy=True), **extras)
+    return t
 
 
 def install(**methods: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from . import tree
@@ -11,6 +11,7 @@ from .backend import Spec
 from .dtypes import KIND
 from .errors import DTypeError, ShapeError, StateError
 from .interpreters import JVP, Batch, Graph, Stage
+from .module import Module
 from .ops import creation, movement
 from .parameter import Buffer, Parameter
 from .state import Scope, state
@@ -32,13 +33,32 @@ def as_array(x: Any) -> Any:
     return x if isinstance(x, (float, complex)) else as_tensor(x)
 
 
-def as_leaves(x: Any) -> tuple[list[Tensor], list[bool], tree.TreeDef]:
-    """Flatten an argument."""
-    return tree.flatten(as_tensor(x))
+def as_leaves(x: Any, unique: bool = True) -> tree.Flat:
+    """Flatten an argument or a result."""
+    return tree.flatten(as_tensor(x), unique=unique)
 
 
-def _named(f: F, what: str) -> str:
+def paired(structure: tree.TreeDef, primals: Sequence[Tensor], given: Any, what: str) -> list[Tensor | None]:
+    """The tangents or cotangents of a tree by the places of the primals, on their devices and in their dtypes."""
+    found: list[Tensor | None] = tree.leaves_like(structure, given, what)
+    for i, (x, t) in enumerate(zip(primals, found, strict=True)):
+        if t is not None and t.shape != x.shape:
+            raise ShapeError(f"{what} of shape {t.shape} for a primal of shape {x.shape}; they must agree")
+        found[i] = None if t is None else creation.to(t, x.device).astype(x.dtype)
+    return found
+
+
+def named(f: F, what: str) -> str:
+    """How messages call a transformation of ``f``."""
     return f"{what}({getattr(f, '__name__', type(f).__name__)})"
+
+
+def _with(args: Sequence[Any], numbers: Sequence[int], values: Sequence[Any]) -> list[Any]:
+    """The arguments with other values at some places."""
+    full = list(args)
+    for n, value in zip(numbers, values, strict=True):
+        full[n] = value
+    return full
 
 
 # -- reverse mode
@@ -57,51 +77,28 @@ def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
     >>> pullback(plugrad.asarray([1.0]))[0].tolist()
     [6.0]
     """
-    flat = [as_leaves(p) for p in primals]
+    leaves, trained, build = tree.flatten_each([as_tensor(p) for p in primals])
     with Scope() as scope:
-        inputs = [
-            # a Module in functional use is off the user's tape, or every loss that is kept would hold it whole
-            [
-                leaf(t, scope, drop=1 if isinstance(t, Parameter) else 0) if trained else t
-                for t, trained in zip(leaves, mask, strict=True)
-            ]
-            for leaves, mask, _ in flat
-        ]
-        leaf_nodes = [[t.node for t in ts] for ts in inputs]  # before f writes to its arguments
-        result = f(*[build(ts) for ts, (_, _, build) in zip(inputs, flat, strict=True)])
+        # a Module in functional use is off the user's tape, or every loss that is kept would hold it whole
+        drops = [1 if isinstance(t, Parameter) else 0 for t in leaves]
+        inputs = [leaf(t, scope, drop) if wanted else t for t, wanted, drop in zip(leaves, trained, drops)]
+        nodes = [t.node if wanted else None for t, wanted in zip(inputs, trained)]  # before f writes to its arguments
+        result = f(*build(inputs))
         y, aux = result if has_aux else (result, None)
-        outputs, _, build_y = tree.flatten(as_tensor(y), unique=False)
+        outputs, _, build_y = as_leaves(y, unique=False)
         ends = [plain(t) for t in outputs]
         y = build_y([strip(t, scope) for t in outputs])
         aux = tree.map(lambda t: strip(t, scope), aux)
-    wanted = [(i, j) for i, (_, mask, _) in enumerate(flat) for j, trained in enumerate(mask) if trained]
-    nodes = [leaf_nodes[i][j] for i, j in wanted]
-    likes = [[t.ghost(None, 0) for t in ts] for ts in inputs]
-    builds = [build for _, _, build in flat]
+    likes = [t.ghost(None, 0) for t in inputs]
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        seeds = _seeds(ends, build_y, cotangent)
+        given = paired(build_y, ends, as_tensor(cotangent), "pullback: the cotangent")
+        seeds = [(y, g) for y, g in zip(ends, given, strict=True) if g is not None]
         found = backprop(seeds, nodes, scope.bit, scope.start)
-        slots: list[list[Tensor | None]] = [[None] * len(ts) for ts in likes]
-        for (i, j), g in zip(wanted, found, strict=True):
-            slots[i][j] = likes[i][j].zeros_like() if g is None else g
-        return tuple([build(ts) for build, ts in zip(builds, slots, strict=True)])
+        filled = [x.zeros_like() if g is None and wanted else g for x, g, wanted in zip(likes, found, trained)]
+        return build(filled)
 
     return (y, pullback, aux) if has_aux else (y, pullback)
-
-
-def _seeds(ends: list[Tensor], structure: tree.TreeDef, cotangent: Any) -> list[tuple[Tensor, Tensor]]:
-    given = tree.leaves_like(structure, as_tensor(cotangent), "pullback: the cotangent")
-    seeds = []
-    for y, g in zip(ends, given, strict=True):
-        if g is None:
-            continue
-        if g.shape != y.shape:
-            raise ShapeError(
-                f"pullback: a cotangent of shape {g.shape} for an output of shape {y.shape}; they must agree"
-            )
-        seeds.append((y, creation.to(g, y.device).astype(y.dtype)))
-    return seeds
 
 
 def value_and_grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> F:
@@ -117,38 +114,33 @@ def value_and_grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fal
     """
     numbers = argnums if isinstance(argnums, tuple) else (argnums,)
 
+    name = named(f, "grad")
+
     @functools.wraps(f, updated=())
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         for n in numbers:
             if not -len(args) <= n < len(args):
-                raise ShapeError(
-                    f"{_named(f, 'grad')}: argnums {n} is out of range for {len(args)} positional arguments"
-                )
-            if not any(as_leaves(args[n])[1]):
+                raise ShapeError(f"{name}: argnums {n} is out of range for {len(args)} positional arguments")
+            leaves, trained, _ = as_leaves(args[n])
+            if not any(trained):
+                got = "; ".join(dict.fromkeys([t.describe() for t in leaves])) or type(args[n]).__name__
                 raise DTypeError(
-                    f"{_named(f, 'grad')}: argument {n} holds nothing to differentiate; give floating-point tensors, "
-                    "or a Module with Parameters"
+                    f"{name}: argument {n} holds nothing to differentiate, but {got}; give floating-point tensors "
+                    "(cast with .astype(plugrad.float32)), or a Module with Parameters"
                 )
 
         def partial(*chosen: Any) -> Any:
-            full = list(args)
-            for n, value in zip(numbers, chosen, strict=True):
-                full[n] = value
-            result = f(*full, **kwargs)
-            if isinstance(result, (int, float)):
+            result = f(*_with(args, numbers, chosen), **kwargs)
+            y = result[0] if has_aux and isinstance(result, tuple) else result
+            if not isinstance(y, Tensor) or y.shape != () or KIND[y.dt] != "f":
+                got = y.describe() if isinstance(y, Tensor) else f"Python {type(y).__name__}"
                 raise ShapeError(
-                    f"{_named(f, 'grad')}: the function returned a Python {type(result).__name__}, which has no "
-                    "derivative; return the tensor, without item() or float()"
+                    f"{name}: the function returned a {got}; grad needs a real floating scalar: reduce the tensor with "
+                    ".sum() or .mean(), and return it without item() or float()"
                 )
             return result
 
         y, pullback, *aux = vjp(partial, *[args[n] for n in numbers], has_aux=has_aux)
-        if not isinstance(y, Tensor) or y.shape != () or KIND[y.dt] != "f":
-            got = y.describe() if isinstance(y, Tensor) else type(y).__name__
-            raise ShapeError(
-                f"{_named(f, 'grad')}: the function returned a {got}; grad needs a real floating scalar, reduce it "
-                "with .sum() or .mean()"
-            )
         grads = pullback(y.ones_like())
         return ((y, *aux) if has_aux else y), grads if isinstance(argnums, tuple) else grads[0]
 
@@ -190,20 +182,14 @@ def jvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any,
         raise ShapeError("jvp: primals and tangents must be tuples, one entry an argument: jvp(f, (x,), (t,))")
     if len(primals) != len(tangents):
         raise ShapeError(f"jvp: {len(primals)} primals and {len(tangents)} tangents; give one tangent for each primal")
+    leaves, trained, build = tree.flatten_each([as_tensor(p) for p in primals])
+    given = paired(build, leaves, tuple([as_tensor(t) for t in tangents]), "jvp: the tangent")
+    directions = [t if wanted else None for t, wanted in zip(given, trained)]
     with JVP() as level:
-        args = []
-        for x, t in zip(primals, tangents, strict=True):
-            leaves, trained, build = as_leaves(x)
-            directions = _directions(leaves, trained, build, t)
-            args.append(build([_dual(level, v, d) for v, d in zip(leaves, directions, strict=True)]))
-        outputs, _, build_y = as_leaves(f(*args))
-        ys = [y.val if y.tr is level else y for y in outputs]
-        ts = [y.aux if y.tr is level else None for y in outputs]
-    return build_y(ys), build_y([y.zeros_like() if t is None else t for y, t in zip(ys, ts, strict=True)])
-
-
-def _dual(level: JVP, x: Tensor, t: Tensor | None) -> Tensor:
-    return x if t is None else level.wrap(_entering(x), plain(t))
+        duals = [x if t is None else level.wrap(_entering(x), plain(t)) for x, t in zip(leaves, directions)]
+        outputs, _, build_y = as_leaves(f(*build(duals)))
+        pairs = [(y.val, y.aux) if y.tr is level else (y, None) for y in outputs]
+    return build_y([y for y, _ in pairs]), build_y([y.zeros_like() if t is None else t for y, t in pairs])
 
 
 def _entering(x: Tensor) -> Tensor:
@@ -211,19 +197,7 @@ def _entering(x: Tensor) -> Tensor:
     here = state()
     if here.capture is not None:
         x = here.capture.resolve(x)
-    return plain(x) if here.stage is None else plain(here.stage.lifted(x))
-
-
-def _directions(
-    leaves: list[Tensor], trained: list[bool], structure: tree.TreeDef, tangent: Any
-) -> list[Tensor | None]:
-    given = tree.leaves_like(structure, as_tensor(tangent), "jvp: the tangent")
-    out: list[Tensor | None] = []
-    for x, t, wanted in zip(leaves, given, trained, strict=True):
-        if t is not None and t.shape != x.shape:
-            raise ShapeError(f"jvp: a tangent of shape {t.shape} for a primal of shape {x.shape}; they must agree")
-        out.append(creation.to(t, x.device).astype(x.dtype) if t is not None and wanted else None)
-    return out
+    return plain(x if here.stage is None else here.stage.lifted(x))
 
 
 # -- batching
@@ -243,89 +217,56 @@ def vmap(f: F, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -
     if randomness not in ("error", "same", "different"):
         raise ValueError(f"vmap: randomness {randomness!r} is unknown; use 'error', 'same' or 'different'")
 
+    name = named(f, "vmap")
+
     @functools.wraps(f, updated=())
     def wrapped(*args: Any) -> Any:
-        if isinstance(in_axes, tuple) and len(in_axes) != len(args):
-            raise ShapeError(f"{_named(f, 'vmap')}: in_axes has {len(in_axes)} entries for {len(args)} arguments")
         axes = in_axes if isinstance(in_axes, tuple) else (in_axes,) * len(args)
+        if len(axes) != len(args):
+            raise ShapeError(f"{name}: in_axes has {len(axes)} entries for {len(args)} arguments")
         # one axis number for a whole argument keeps tied leaves tied; a tree of axes may map two uses differently
-        flat = [
-            tree.flatten(as_tensor(x), unique=a is None or isinstance(a, int)) for x, a in zip(args, axes, strict=True)
-        ]
-        leaf_axes = [_axes_of(f, a, x, leaves) for a, x, (leaves, _, _) in zip(axes, args, flat, strict=True)]
-        size = _batch_size(f, [leaves for leaves, _, _ in flat], leaf_axes)
+        unique = [a is None or isinstance(a, int) for a in axes]
+        leaves, _, build = tree.flatten_each([as_tensor(x) for x in args], unique)
+        places = tree.leaves_like(build, axes, f"{name}: in_axes", numbers=True)
+        owners = tree.leaves_like(build, tuple(range(len(args))), name, numbers=True)
+        rows = [(i, t, None if isinstance(t, Buffer) else a) for i, t, a in zip(owners, leaves, places)]
+        size = _batch_size(name, args, axes, [row for row in rows if row[2] is not None])
+        moved = [t if a is None else movement.moveaxis(_entering(t), a, 0) for _, t, a in rows]
         with Batch(size, "ok" if randomness == "same" else randomness) as level:
-            inner = [
-                build([_example(level, t, a) for t, a in zip(leaves, la, strict=True)])
-                for (leaves, _, build), la in zip(flat, leaf_axes, strict=True)
-            ]
-            result = as_tensor(f(*inner))
-            outputs, _, build_y = tree.flatten(result, unique=False)
+            inner = build([t if a is None else level.wrap(t) for t, (_, _, a) in zip(moved, rows)])
+            outputs, _, build_y = as_leaves(f(*inner), unique=False)
             ys = [y.val if y.tr is level else None for y in outputs]
-        targets: list[int | None] = []
-        _match_axes(f, out_axes, result, targets)
-        return build_y([_placed(f, v, y, size, a) for v, y, a in zip(ys, outputs, targets, strict=True)])
+        targets = tree.leaves_like(build_y, out_axes, f"{name}: out_axes", numbers=True)
+        return build_y([_placed(name, v, y, size, a) for v, y, a in zip(ys, outputs, targets, strict=True)])
 
     return wrapped
 
 
-def _axes_of(f: F, axis: Any, arg: Any, leaves: list[Tensor]) -> list[int | None]:
-    if axis is None or isinstance(axis, int):
-        return [None if isinstance(t, Buffer) else axis for t in leaves]
-    found: list[int | None] = []
-    _match_axes(f, axis, arg, found)
-    return found
-
-
-def _match_axes(f: F, axis: Any, arg: Any, found: list[int | None]) -> None:
-    """Axis trees may be shallower than the argument: one number then holds for all leaves below."""
-    if axis is None or isinstance(axis, int):
-        found.extend([axis] * len(tree.flatten(as_tensor(arg), unique=False)[0]))
-    elif isinstance(axis, dict) and isinstance(arg, dict) and axis.keys() == arg.keys():
-        for k, v in arg.items():
-            _match_axes(f, axis[k], v, found)
-    elif isinstance(axis, (list, tuple)) and isinstance(arg, (list, tuple)) and len(axis) == len(arg):
-        for a, v in zip(axis, arg, strict=True):
-            _match_axes(f, a, v, found)
-    else:
-        raise ShapeError(
-            f"{_named(f, 'vmap')}: axes {axis!r} do not match the structure of the argument or result; "
-            "give a number, None, or containers like it"
-        )
-
-
-def _batch_size(f: F, args: list[list[Tensor]], axes: list[list[int | None]]) -> int:
+def _batch_size(name: str, args: Any, axes: Any, rows: Iterable[tuple[int, Tensor, Any]]) -> int:
+    """The size that the mapped axes share; rows are the number of an argument, a leaf of it, and its axis."""
+    shared = tuple([None if isinstance(x, Module) else a for x, a in zip(args, axes)])
+    remedy = "give what all examples share the axis None in in_axes"
+    if shared != tuple(axes):
+        remedy = f"to share a Module between the examples, say in_axes={shared}"
     sizes = {}
-    for i, (leaves, la) in enumerate(zip(args, axes, strict=True)):
-        for t, a in zip(leaves, la, strict=True):
-            if a is None:
-                continue
-            if not -t.ndim <= a < t.ndim:
-                raise ShapeError(f"{_named(f, 'vmap')}: axis {a} is out of range for argument {i} of shape {t.shape}")
-            sizes[t.shape[a]] = f"argument {i} of shape {t.shape} along axis {a}"
+    for i, t, a in rows:
+        if not -t.ndim <= a < t.ndim:
+            raise ShapeError(f"{name}: axis {a} is out of range for argument {i} of shape {t.shape}; {remedy}")
+        sizes[t.shape[a]] = f"{t.shape[a]} from argument {i} of shape {t.shape} along axis {a}"
     if not sizes:
-        raise ShapeError(f"{_named(f, 'vmap')}: no argument is mapped; give at least one an axis in in_axes")
+        raise ShapeError(f"{name}: no argument is mapped; give at least one an axis in in_axes")
     if len(sizes) > 1:
-        raise ShapeError(
-            f"{_named(f, 'vmap')}: batch sizes differ: {'; '.join(f'{n} from {where}' for n, where in sizes.items())}"
-        )
+        raise ShapeError(f"{name}: batch sizes differ: {'; '.join(sizes.values())}; {remedy}")
     return next(iter(sizes))
 
 
-def _example(level: Batch, t: Tensor, axis: int | None) -> Tensor:
+def _placed(name: str, value: Tensor | None, y: Tensor, size: int, axis: int | None) -> Tensor:
     if axis is None:
-        return t
-    with level.underneath():
-        return level.wrap(movement.moveaxis(_entering(t), axis, 0))
-
-
-def _placed(f: F, value: Tensor | None, y: Tensor, size: int, axis: int | None) -> Tensor:
+        if value is not None:
+            raise ShapeError(f"{name}: out_axes=None for a result that differs between examples; give an axis")
+        return y
     if value is None:  # the same for every example
-        if axis is None:
-            return y
         value = movement.broadcast_to(movement.expand_dims(y), (size, *y.shape))
-    if axis is None:
-        raise ShapeError(f"{_named(f, 'vmap')}: out_axes=None for a result that differs between examples; give an axis")
     return movement.moveaxis(value, 0, axis) if axis else value
 
 
@@ -334,19 +275,21 @@ def _placed(f: F, value: Tensor | None, y: Tensor, size: int, axis: int | None) 
 
 def _basis(x: Tensor) -> Tensor:
     """Unit tangents of the shape of ``x``, one a row."""
-    eye = creation.eye(x.size, dtype=x.dtype, device=x.device)
-    return movement.reshape(eye, (x.size, *x.shape))
+    return movement.reshape(creation.eye(x.size, dtype=x.dtype, device=x.device), (x.size, *x.shape))
 
 
-def _one_tensor(name: str, x: Any) -> Tensor:
-    x = as_tensor(x)
-    if not isinstance(x, Tensor):
-        raise DTypeError(
-            f"{name}: got a {type(x).__name__}; give one tensor, or for a Module use hvp, grad or jvp over it"
-        )
-    if KIND[x.dt] not in "fc":
-        raise DTypeError(f"{name}: the argument is {x.dtype}; give a floating-point tensor")
-    return x
+def _jacobian(name: str, f: F, argnums: int, derive: Callable[[F, Tensor], Tensor]) -> F:
+    """``derive(g, x)``, for ``g`` the function of the argument at ``argnums`` alone."""
+
+    @functools.wraps(f, updated=())
+    def wrapped(*args: Any) -> Tensor:
+        x = as_tensor(args[argnums])
+        if not isinstance(x, Tensor) or KIND[x.dt] not in "fc":
+            got = x.describe() if isinstance(x, Tensor) else type(x).__name__
+            raise DTypeError(f"{name}: got a {got}; give one floating-point tensor; for a Module use hvp, grad or jvp")
+        return derive(lambda v: f(*_with(args, [argnums], [v])), x)
+
+    return wrapped
 
 
 def jacfwd(f: F, argnums: int = 0) -> F:
@@ -355,18 +298,11 @@ def jacfwd(f: F, argnums: int = 0) -> F:
     ``f`` maps a tensor to a tensor and runs once.
     """
 
-    @functools.wraps(f, updated=())
-    def wrapped(*args: Any) -> Tensor:
-        x = _one_tensor("jacfwd", args[argnums])
+    def derive(g: F, x: Tensor) -> Tensor:
+        columns = vmap(lambda t: jvp(g, (x,), (t,))[1], out_axes=-1, randomness="same")(_basis(x))
+        return movement.reshape(columns, (*columns.shape[:-1], *x.shape))
 
-        def along(t: Tensor) -> Tensor:
-            return jvp(lambda v: f(*_put(args, argnums, v)), (x,), (t,))[1]
-
-        columns = vmap(along, randomness="same")(_basis(x))
-        y_shape = columns.shape[1:]
-        return movement.reshape(movement.moveaxis(columns, 0, len(y_shape)), (*y_shape, *x.shape))
-
-    return wrapped
+    return _jacobian("jacfwd", f, argnums, derive)
 
 
 def jacrev(f: F, argnums: int = 0) -> F:
@@ -375,20 +311,12 @@ def jacrev(f: F, argnums: int = 0) -> F:
     ``f`` maps a tensor to a tensor and runs once.
     """
 
-    @functools.wraps(f, updated=())
-    def wrapped(*args: Any) -> Tensor:
-        x = _one_tensor("jacrev", args[argnums])
-        y, pullback = vjp(lambda v: f(*_put(args, argnums, v)), x)
-        rows = vmap(lambda g: pullback(g)[0], randomness="same")(_basis(y))
+    def derive(g: F, x: Tensor) -> Tensor:
+        y, pullback = vjp(g, x)
+        rows = vmap(lambda c: pullback(c)[0], randomness="same")(_basis(y))
         return movement.reshape(rows, (*y.shape, *x.shape))
 
-    return wrapped
-
-
-def _put(args: tuple[Any, ...], n: int, value: Any) -> list[Any]:
-    out = list(args)
-    out[n] = value
-    return out
+    return _jacobian("jacrev", f, argnums, derive)
 
 
 def hessian(f: F, argnums: int = 0) -> F:
@@ -406,8 +334,7 @@ def hvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
     """The product of the Hessian of a scalar function with a direction: a tree like the primal, or a tuple of them for
     several primals.
     """
-    numbers = tuple(range(len(primals)))
-    products = jvp(grad(f, numbers), primals, tangents)[1]
+    products = jvp(grad(f, tuple(range(len(primals)))), primals, tangents)[1]
     return products[0] if len(primals) == 1 else products
 
 
@@ -426,9 +353,7 @@ class Staged:
     def __call__(self, *args: Any) -> Any:
         leaves, _, structure = as_leaves(tuple([as_array(a) for a in args]))
         if len(leaves) != len(self.graph.inputs) or structure != self._arguments:
-            raise ShapeError(
-                "stage: the arguments have another structure than those the function was staged with; stage it again"
-            )
+            raise ShapeError("stage: the arguments have another structure than those it was staged for; stage it again")
         return self._build(self.graph(*leaves))
 
     def __str__(self) -> str:
@@ -449,24 +374,19 @@ def stage(f: F, *args: Any, met: list[Any] | None = None) -> Staged:
     """
     leaves, _, structure = as_leaves(tuple([as_array(a) for a in args]))
     with Stage() as level:
-        try:
-            inputs = [level.new(Spec(t.shape, t.dtype), t.be, t.dev) for t in leaves]
-            places = [t.val for t in inputs]
-            # a Buffer among the arguments stays the caller's: it is state, not an input
-            given = [t if isinstance(t, Buffer) else u for t, u in zip(leaves, inputs, strict=True)]
-            args = structure(given)
-            handles = tree.leaves(args)
-            outputs, _, build_y = as_leaves(f(*args))
-            if any(t.val is not p for t, p in zip(handles, places, strict=True) if not isinstance(t, Buffer)):
-                raise StateError(
-                    f"{_named(f, 'stage')}: the function writes to an argument, which a call of the graph could not "
-                    "show its caller; copy it first, such as x = x.copy()"
-                )
-            results = [level.var(y) for y in outputs]
-            written = [(handle, level.var(handle)) for handle, _ in level.log.handles.values()]
-        finally:
-            level.log.undo()
+        inputs = [level.new(Spec(t.shape, t.dtype), t.be, t.dev) for t in leaves]
+        places = [t.val for t in inputs]
+        # a Buffer among the arguments stays the caller's: it is state, not an input
+        given = [t if isinstance(t, Buffer) else u for t, u in zip(leaves, inputs, strict=True)]
+        args = structure(given)
+        handles = tree.leaves(args)
+        outputs, _, build_y = as_leaves(f(*args))
+        if any(t.val is not p for t, p in zip(handles, places, strict=True) if not isinstance(t, Buffer)):
+            raise StateError(
+                f"{named(f, 'stage')}: the function writes to an argument, which the caller of the graph would not "
+                "see; copy it first, such as x = x.copy()"
+            )
+        graph = Graph(level, places, outputs)
     if met is not None:
         met.extend(level.modules)
-    graph = Graph(places, level.equations, results, level.constants, written).simplified()
     return Staged(graph, build_y, structure)

@@ -6,22 +6,25 @@ uses. Everything that is neither a leaf nor a registered container is static and
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .errors import ShapeError
+
 Flatten = Callable[[Any], tuple[Iterable[Any], Any]]
-Unflatten = Callable[[Any, list[Any]], Any]
-Successor = Callable[[Any], Any]
+Build = Callable[[Any, list[Any]], Any]
+Names = Callable[[Any], Iterable[Any]]
 
 
 class _Container(NamedTuple):
     flatten: Flatten
-    unflatten: Unflatten
+    unflatten: Build
     is_module: bool
-    names: Callable[[Any], tuple[Any, ...]] | None
+    names: Names
 
 
 class _Leaf(NamedTuple):
@@ -44,16 +47,13 @@ _containers: dict[type, _Container] = {}
 _leaf_types: tuple[Any, ...] = ()
 
 
-def register(
-    cls: type,
-    flatten: Flatten,
-    unflatten: Unflatten,
-    *,
-    is_module: bool = False,
-    names: Callable[[Any], tuple[Any, ...]] | None = None,
-) -> None:
+def _count(aux: Any) -> Iterable[Any]:
+    return itertools.count()
+
+
+def register(cls: type, flatten: Flatten, unflatten: Build, *, is_module: bool = False, names: Names = _count) -> None:
     """Make instances of ``cls`` and its subclasses containers: ``flatten(x) -> (children, aux)``, ``unflatten(aux,
-    children) -> x``.
+    children) -> x``. ``names(aux)`` gives the names of the children; without it they are numbered.
     """
     _containers[cls] = _Container(flatten, unflatten, is_module, names)
 
@@ -71,15 +71,15 @@ def register_leaf(cls: type) -> None:
 class TreeDef:
     """The structure of a tree without its leaves. Calling it with new leaves builds the same tree around them."""
 
-    __slots__ = ("count", "root", "successors")
+    __slots__ = ("root", "successors")
 
-    def __init__(self, root: Any, successors: list[Successor | None]) -> None:
-        self.root, self.count, self.successors = root, len(successors), successors
+    def __init__(self, root: Any, successors: list[Callable[[Any], Any] | None]) -> None:
+        self.root, self.successors = root, successors
 
     def __call__(self, leaves: Iterable[Any]) -> Any:
-        leaves = list(leaves)
-        if len(leaves) != self.count:
-            raise ValueError(f"tree: the structure has {self.count} leaves, {len(leaves)} were given")
+        leaves, wanted = list(leaves), len(self.successors)
+        if len(leaves) != wanted:
+            raise ValueError(f"tree: the structure has {wanted} leaves, {len(leaves)} were given")
         return _build(self.root, {}, [x if s is None else s(x) for x, s in zip(leaves, self.successors, strict=True)])
 
     def signature(self) -> Any:
@@ -89,10 +89,11 @@ class TreeDef:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TreeDef) and self.signature() == other.signature()
 
-    __hash__ = None  # type: ignore[assignment]
+
+Flat = tuple[list[Any], list[bool], TreeDef]
 
 
-def flatten(tree: Any, *, unique: bool = True) -> tuple[list[Any], list[bool], TreeDef]:
+def flatten(tree: Any, *, unique: bool = True) -> Flat:
     """Leaves, whether each is to be trained, and the structure. Without ``unique``, a leaf that occurs twice is two
     leaves.
 
@@ -100,9 +101,20 @@ def flatten(tree: Any, *, unique: bool = True) -> tuple[list[Any], list[bool], T
     >>> leaves, rebuild([])
     ([], {'a': (1, None)})
     """
-    walk = _Walk({} if unique else None)
-    root = walk.visit(tree, False)
-    return walk.leaves, walk.trained, TreeDef(root, walk.successors)
+    found: list[tuple[Any, bool]] = []
+    return _flat(found, _Walk(found, unique).visit(tree, False))
+
+
+def flatten_each(trees: Sequence[Any], unique: Iterable[bool] = ()) -> Flat:
+    """Several trees as one tuple of trees: a leaf that stands in two of them is two leaves, ``unique`` or not."""
+    found: list[tuple[Any, bool]] = []
+    roots = [_Walk(found, once).visit(tree, False) for tree, once in zip(trees, unique or itertools.repeat(True))]
+    return _flat(found, _Node(_containers[tuple], tuple, tuple(roots)))
+
+
+def _flat(found: list[tuple[Any, bool]], root: Any) -> Flat:
+    successors = [x.successor(inside) for x, inside in found]
+    return [x for x, _ in found], [x.trained(inside) for x, inside in found], TreeDef(root, successors)
 
 
 def leaves(tree: Any) -> list[Any]:
@@ -110,40 +122,45 @@ def leaves(tree: Any) -> list[Any]:
     return flatten(tree)[0]
 
 
-def leaves_like(structure: TreeDef, tree: Any, what: str) -> list[Any]:
+def leaves_like(structure: TreeDef, tree: Any, what: str, numbers: bool = False) -> list[Any]:
     """The leaves of another tree by the places of ``structure``; children of dicts and Modules are matched by name.
 
-    Where the structure has a leaf or a part, the other tree may have None: None for each leaf there. Raises
-    ValueError, with the
-    place, where the two differ, or where two different leaves stand for one.
+    Where the structure has a leaf or a part, the other tree may have None: None for each leaf there. With ``numbers``
+    its leaves are integers, and one may stand for a whole part. Raises ShapeError, with the place, where the two
+    differ, or where two different leaves stand for one.
     """
-    found: list[Any] = [None] * structure.count
-    _match(structure.root, tree, found, what, "")
+    found: list[Any] = [None] * len(structure.successors)
+    _match(structure.root, tree, found, what, "", numbers)
     return found
 
 
-def _match(node: Any, tree: Any, found: list[Any], what: str, path: str) -> None:
-    at = f" at {path}" if path else ""
-    if tree is None:  # nothing for all that stands here
+def _match(node: Any, tree: Any, found: list[Any], what: str, path: str, numbers: bool) -> None:
+    if tree is None or type(node) is _Static:
         return
+    at = f" at {path}" if path else ""
+    whole = numbers and isinstance(tree, int)
     if type(node) is _Leaf:
-        if not isinstance(tree, _leaf_types):
-            raise ValueError(f"{what} has a {type(tree).__name__}{at}, where a tensor is needed")
+        if not whole and (numbers or not isinstance(tree, _leaf_types)):
+            needed = "an integer or None" if numbers else "a tensor"
+            raise ShapeError(f"{what} has a {type(tree).__name__}{at}, where {needed} is needed")
         if found[node.place] is not None and tree is not found[node.place]:
-            raise ValueError(f"{what} has two different values{at} for one shared tensor; give the same one twice")
+            raise ShapeError(f"{what} has two different values{at} for one shared tensor; give the same one twice")
         found[node.place] = tree
-    elif type(node) is _Node:
-        if _container_of(tree) is not node.container:
-            raise ValueError(f"{what} has a {type(tree).__name__}{at}, which has not the structure it is matched with")
+        return
+    names = node.container.names
+    wanted = dict(zip(names(node.aux), node.children))
+    if whole:
+        given = dict.fromkeys(wanted, tree)
+    elif _container_of(tree) != node.container:
+        wrong = f"{what} has a {type(tree).__name__}{at}, which has not the structure it is matched with"
+        raise ShapeError(f"{wrong}; give containers like it{', a number' if numbers else ''} or None")
+    else:
         children, aux = node.container.flatten(tree)
-        names = node.container.names
-        keys = names(node.aux) if names else tuple(range(len(node.children)))
-        given = dict(zip(names(aux), children, strict=True)) if names else dict(enumerate(children))
-        if given.keys() != set(keys):
-            odd = sorted([str(k) for k in given.keys() ^ set(keys)])
-            raise ValueError(f"{what} does not match{at}: {', '.join(odd)} is in one of the two only")
-        for key, child in zip(keys, node.children, strict=True):
-            _match(child, given[key], found, what, f"{path}.{key}" if path else str(key))
+        given = dict(zip(names(aux), children))
+    if odd := sorted([str(key) for key in wanted.keys() ^ given.keys()]):
+        raise ShapeError(f"{what} does not match{at}: {', '.join(odd)} is in one of the two only")
+    for key, child in wanted.items():
+        _match(child, given[key], found, what, f"{path}.{key}" if path else str(key), numbers)
 
 
 def map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
@@ -158,56 +175,46 @@ def map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
 
 def _container_of(x: Any) -> _Container | None:
     for cls in type(x).__mro__:
-        found = _containers.get(cls)
-        if found is not None:
-            return found
+        if cls in _containers:
+            return _containers[cls]
     return None
 
 
 class _Walk:
-    """One flattening. Not a closure: a recursive one is a cycle that keeps every leaf until the collector comes."""
+    """One flattening. Not a closure: a recursive one is a cycle that keeps every leaf until the collector comes.
 
-    __slots__ = ("leaves", "modules", "path", "seen", "successors", "trained")
+    ``found`` receives the leaves, and whether they stand in a Module; ``seen`` is what became of the leaves and Modules
+    that may be met again, and None for a container while it is being visited.
+    """
 
-    def __init__(self, seen: dict[int, int] | None) -> None:
-        self.seen = seen
-        self.leaves: list[Any] = []
-        self.trained: list[bool] = []
-        self.successors: list[Successor | None] = []
-        self.path: set[int] = set()
-        self.modules: dict[int, _Node] = {}
+    __slots__ = ("found", "seen", "unique")
+
+    def __init__(self, found: list[tuple[Any, bool]], unique: bool) -> None:
+        self.found, self.unique = found, unique
+        self.seen: dict[int, Any] = {}
 
     def visit(self, x: Any, in_module: bool) -> Any:
+        if id(x) in self.seen:
+            if self.seen[id(x)] is None:
+                raise ValueError(f"tree: a {type(x).__name__} contains itself; keep references back outside the tree")
+            return self.seen[id(x)]
+        node: Any
         if isinstance(x, _leaf_types):
-            return self._leaf(x, in_module)
-        container = _container_of(x)
-        if container is None:
-            return _Static(x)
-        if id(x) in self.path:
-            raise ValueError(
-                f"tree: a {type(x).__name__} contains itself; break the cycle (keep a back reference outside the tree)"
-            )
-        if id(x) in self.modules:
-            return self.modules[id(x)]
-        self.path.add(id(x))
-        children, aux = container.flatten(x)
-        inside = in_module or container.is_module
-        node = _Node(container, aux, tuple([self.visit(child, inside) for child in children]))
-        self.path.remove(id(x))
-        if container.is_module and self.seen is not None:
-            self.modules[id(x)] = node
+            node, shared = _Leaf(len(self.found)), self.unique
+            self.found.append((x, in_module))
+        else:
+            container = _container_of(x)
+            if container is None:
+                return _Static(x)
+            self.seen[id(x)] = None
+            children, aux = container.flatten(x)
+            inside = in_module or container.is_module
+            node = _Node(container, aux, tuple([self.visit(child, inside) for child in children]))
+            del self.seen[id(x)]
+            shared = self.unique and container.is_module
+        if shared:
+            self.seen[id(x)] = node
         return node
-
-    def _leaf(self, x: Any, in_module: bool) -> _Leaf:
-        place = None if self.seen is None else self.seen.get(id(x))
-        if place is None:
-            place = len(self.leaves)
-            if self.seen is not None:
-                self.seen[id(x)] = place
-            self.leaves.append(x)
-            self.trained.append(x.trained(in_module))
-            self.successors.append(x.successor(in_module))
-        return _Leaf(place)
 
 
 def _build(node: Any, made: dict[int, Any], leaves: list[Any]) -> Any:
@@ -225,20 +232,21 @@ def _build(node: Any, made: dict[int, Any], leaves: list[Any]) -> Any:
 def _signature(node: Any) -> Any:
     if type(node) is _Leaf:
         return node.place
-    if type(node) is _Static:
-        value = node.value
-        if isinstance(value, np.ndarray):
-            return ("static", value.dtype, value.shape, value.tobytes())
-        return ("static", type(value), value)
-    return (node.container.unflatten, node.aux, tuple([_signature(child) for child in node.children]))
+    if type(node) is _Node:
+        return node.container.unflatten, node.aux, tuple([_signature(child) for child in node.children])
+    value = node.value
+    if isinstance(value, np.ndarray):
+        return "static", value.dtype, value.shape, value.tobytes()
+    return "static", type(value), value
 
 
-def _flatten_tuple(x: tuple[Any, ...]) -> tuple[Iterable[Any], Any]:
+def _flatten_sequence(x: Any) -> tuple[Iterable[Any], Any]:
     return x, type(x)
 
 
-def _unflatten_tuple(cls: Any, children: list[Any]) -> Any:
-    return cls(*children) if hasattr(cls, "_fields") else tuple(children)
+def _unflatten_sequence(cls: Any, children: list[Any]) -> Any:
+    plain = children if issubclass(cls, list) else tuple(children)
+    return cls(*children) if hasattr(cls, "_fields") else plain
 
 
 def _flatten_dict(x: dict[Any, Any]) -> tuple[Iterable[Any], Any]:
@@ -249,10 +257,6 @@ def _unflatten_dict(aux: Any, children: list[Any]) -> dict[Any, Any]:
     return aux[0](zip(aux[1], children, strict=True))
 
 
-def _unflatten_list(_: None, children: list[Any]) -> list[Any]:
-    return children
-
-
-register(tuple, _flatten_tuple, _unflatten_tuple)
-register(list, lambda x: (x, None), _unflatten_list)
+register(tuple, _flatten_sequence, _unflatten_sequence)
+register(list, _flatten_sequence, _unflatten_sequence)
 register(dict, _flatten_dict, _unflatten_dict, names=lambda aux: aux[1])

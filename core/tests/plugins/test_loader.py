@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from plugrad.plugins import hookimpl
-from plugrad.plugins.loader import BUILTIN, Candidate, Registry, load_all
+from plugrad.plugins.loader import BUILTIN, PluginStatus, Registry, load_all
 from plugrad.plugins.registrar import Provider
 
 
-def candidate(monkeypatch: pytest.MonkeyPatch, name: str, dist: str = "", **hooks: Any) -> Candidate:
+def candidate(monkeypatch: pytest.MonkeyPatch, name: str, dist: str = "", **hooks: Any) -> PluginStatus:
     """A candidate whose module has the given hooks, each called with the registrar."""
     module = ModuleType(f"{dist.replace('-', '_')}{name}_test_plugin")
     module.API = (1, 0)  # type: ignore[attr-defined]
@@ -25,11 +25,11 @@ def candidate(monkeypatch: pytest.MonkeyPatch, name: str, dist: str = "", **hook
 
         setattr(module, hook, hookimpl(specname=hook)(impl))
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    return Candidate(Provider(dist or f"plugrad-{name}", "1.0", name), EntryPoint(name, module.__name__, "plugrad"))
+    return PluginStatus(Provider(dist or f"plugrad-{name}", "1.0", name), EntryPoint(name, module.__name__, "plugrad"))
 
 
-def builtin() -> Candidate:
-    return Candidate(Provider("plugrad", "1.0", "numpy"), next(point for point in BUILTIN if point.name == "numpy"))
+def builtin() -> PluginStatus:
+    return PluginStatus(Provider("plugrad", "1.0", "numpy"), next(point for point in BUILTIN if point.name == "numpy"))
 
 
 def states(registry: Registry) -> dict[str, str]:
@@ -62,7 +62,7 @@ def test_choice_names_an_unknown_plugin(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_disabled_plugin_is_not_imported() -> None:
-    absent = Candidate(Provider("plugrad-x", "1.0", "x"), EntryPoint("x", "plugrad_absent.plugin", "plugrad"))
+    absent = PluginStatus(Provider("plugrad-x", "1.0", "x"), EntryPoint("x", "plugrad_absent.plugin", "plugrad"))
     assert states(load_all([absent], "none")) == {"x": "disabled"}
     assert states(load_all([absent])) == {"x": "failed"}
 
@@ -125,7 +125,7 @@ def test_equal_kernels_of_two_distributions_conflict_and_of_one_do_not(monkeypat
 
 
 def test_a_failed_plugin_does_not_keep_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = Candidate(Provider("plugrad-a", "1.0", "x"), EntryPoint("x", "plugrad_absent.plugin", "plugrad"))
+    broken = PluginStatus(Provider("plugrad-a", "1.0", "x"), EntryPoint("x", "plugrad_absent.plugin", "plugrad"))
     heir = candidate(monkeypatch, "x", "plugrad-b", plugrad_backends=lambda r: r.backend("x", "m:B"))
     registry = load_all([broken, heir])
     assert [p.status for p in registry.plugins] == ["failed", "ok"]

@@ -1,9 +1,8 @@
-"""Every test runs on the reference backend, and again on the native one where plugrad-cpu is installed."""
+"""Every test runs on each device of the ``device`` fixture. A source of numbers, and a spy on decompositions."""
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,9 @@ import plugrad as pg
 import plugrad_nn  # noqa: F401  registers the ops that are spied on
 
 
-@pytest.fixture(autouse=True, params=["numpy", "cpu"])
-def device(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The default device of the test; the default generator starts at seed 0."""
-    if request.param != "numpy" and importlib.util.find_spec(f"plugrad_{request.param}") is None:
-        pytest.skip(f"plugrad-{request.param} is not installed")
-    with pg.device(request.param):
-        pg.manual_seed(0)
-        yield request.param
+@pytest.fixture(autouse=True)
+def _everywhere(device: str) -> None:
+    """Also the tests that do not name the device run on each."""
 
 
 @pytest.fixture

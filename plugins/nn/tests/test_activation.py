@@ -49,6 +49,29 @@ def test_elementwise(rng, f, definition):
     assert f(pg.asarray(x.astype("float32"))).dtype == np.float32
 
 
+@pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("transform", ["vjp", "jvp", "vmap"])
+def test_relu_keeps_an_unbounded_cotangent_to_its_place(bad, transform):
+    """Where the input is negative or 0 the derivative is 0, not 0 times whatever arrives there."""
+    x = pg.asarray([-1.0, 0.0, 2.0, -3.0])
+    g = pg.asarray([bad, bad, bad, 5.0])
+    if transform == "jvp":
+        got = pg.jvp(nn.relu, (x,), (g,))[1]
+    elif transform == "vjp":
+        (got,) = pg.vjp(nn.relu, x)[1](g)
+    else:
+        got = pg.vmap(lambda x, g: pg.vjp(nn.relu, x)[1](g)[0])(x, g)
+    np.testing.assert_array_equal(got.numpy(), np.asarray([0, 0, bad, 0], "float32"))
+
+
+def test_relu_twice():
+    """The derivative of the backward in the cotangent is the same selection, and in the input 0."""
+    x = pg.asarray([-1.0, 0.0, 2.0])
+    (gg,) = pg.vjp(lambda g: pg.vjp(nn.relu, x)[1](g)[0], pg.ones((3,)))[1](pg.asarray([math.inf, math.nan, 7.0]))
+    assert gg.tolist() == [0.0, 0.0, 7.0]
+    assert pg.grad(lambda x: (pg.grad(lambda x: (nn.relu(x) ** 2).sum())(x)).sum())(x).tolist() == [0.0, 0.0, 2.0]
+
+
 @pytest.mark.parametrize("axis", [-1, 0, 1])
 @pytest.mark.parametrize("f", [nn.softmax, nn.log_softmax])
 def test_softmaxes(rng, f, axis):

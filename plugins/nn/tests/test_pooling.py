@@ -139,6 +139,24 @@ def test_a_cotangent_is_not_lost_where_all_is_minus_infinity():
     assert pg.grad(lambda x: max_pool2d(x, 2).sum())(x).tolist() == [[[[1.0, 0.0], [0.0, 0.0]]]]
 
 
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_an_unbounded_cotangent_reaches_only_the_largest_element(rng, case, bad):
+    """Each window's winner gets what came for it, the others 0; of the same kind in both modes and twice backward."""
+    x = pg.asarray(rng.normal(size=(1, 2, 7, 6)))
+    f = call(max_pool2d, case)
+    y, pullback = pg.vjp(f, x)
+    g = np.ones(y.shape)
+    g[0, 0, 0, 0] = bad
+    (got,) = pullback(pg.asarray(g))
+    np.testing.assert_array_equal(got.numpy(), first_winner_gradient(x.numpy(), g, case))
+    assert np.isfinite(got.numpy()).sum() == x.size - 1
+    t = np.where(np.isfinite(got.numpy()), bad, 1.0)  # unbounded everywhere but where that window has its largest
+    assert pg.jvp(f, (x,), (pg.asarray(t),))[1].numpy()[0, 0, 0, 0] == 1
+    (gg,) = pg.vjp(lambda g: pullback(g)[0], pg.asarray(g))[1](pg.asarray(t))
+    assert gg.numpy()[0, 0, 0, 0] == 1
+
+
 @pytest.mark.parametrize("pool", [max_pool2d, avg_pool2d])
 def test_one_image_and_no_images(rng, pool):
     x = pg.asarray(rng.normal(size=(2, 3, 7, 6)))

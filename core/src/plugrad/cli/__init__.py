@@ -2,57 +2,46 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..errors import PlugradError
 from ..plugins.loader import core_version, discover
 from ..plugins.names import suggest
+from ..plugins.registrar import Entry
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``plugrad <argv>`` and return the exit code: 0, 1 for a failure, 2 for a wrong call."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return _run(words[0], words[1:]) if words and not words[0].startswith("-") else _options(words)
-    except SystemExit as stop:  # argparse ends so
-        if stop.code is None or isinstance(stop.code, int):
-            return stop.code or 0
-        print(stop.code, file=sys.stderr)
-        return 1
-
-
-def _options(words: list[str]) -> int:
-    commands = sorted(discover().select("command").items())
-    width = max(len(name) for name, _ in commands)
-    parser = argparse.ArgumentParser(
-        prog="plugrad",
-        usage="plugrad [--help] [--version] COMMAND ...",
-        description="Arrays and automatic differentiation in which everything that computes is a plugin.",
-        epilog="\n".join(["commands:", *[f"  {name:<{width}}  {entry.help}" for name, entry in commands]]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"plugrad {core_version()}")
-    parser.parse_args(words)
-    parser.print_help()
-    return 0
-
-
-def _run(name: str, argv: list[str]) -> int:
+    name, *words = (sys.argv[1:] if argv is None else argv) or ["--help"]
     registry = discover()
     commands = registry.select("command")
+    if name in ("-h", "--help", "--version"):
+        print(f"plugrad {core_version()}" if name == "--version" else usage(commands))
+        return 0
     if name not in commands:
         hint = suggest(name, commands) + registry.absent_like(name)
         print(f"plugrad: unknown command {name!r}{hint}; commands: {', '.join(sorted(commands))}", file=sys.stderr)
         return 2
     try:
-        return commands[name].load()(argv) or 0
+        return commands[name].load()(words) or 0
+    except SystemExit as stop:  # argparse ends so
+        if not isinstance(stop.code, str):
+            return stop.code or 0
+        print(stop.code, file=sys.stderr)
     except PlugradError as error:
         print(f"plugrad {name}: {error}", file=sys.stderr)
-        return 1
     except Exception as error:
         error.add_note(f"raised by the command {name} of {commands[name].provider}")
         raise
+    return 1
+
+
+def usage(commands: Mapping[str, Entry]) -> str:
+    """What ``plugrad --help`` prints."""
+    width = max(map(len, commands))
+    what = "Arrays and automatic differentiation in which everything that computes is a plugin."
+    listed = "\n".join(f"  {name:<{width}}  {entry.help}" for name, entry in sorted(commands.items()))
+    return f"usage: plugrad [--help] [--version] COMMAND ...\n\n{what}\n\ncommands:\n{listed}"

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 
 from ..errors import BackendUnavailableError, PluginError
-from ..plugins import available_backends, backend_index, default_backend
+from ..plugins.backends import backend_index, default_backend
 from ..plugins.loader import Registry, core_version, discover
+from ..plugins.names import because
 
 Finding = tuple[str, str, bool]
 """A word, a text, and whether something is broken."""
@@ -41,41 +42,35 @@ def environment(registry: Registry) -> Iterator[Finding]:
         yield name, metadata.version(name), False
     compilers = filter(None, map(shutil.which, (os.environ.get("CC") or "cc", "gcc", "clang", "cl")))
     yield "C compiler", next(compilers, "none found; only building a compiled backend from source needs one"), False
-    for name in sorted(os.environ):
-        if name.startswith("PLUGRAD_"):
-            yield name, os.environ[name], False
+    yield from ((name, text, False) for name, text in sorted(os.environ.items()) if name.startswith("PLUGRAD_"))
 
 
 def plugins(registry: Registry) -> Iterator[Finding]:
     """Every plugin with its status."""
     for plugin in registry.plugins:
-        reason = f": {plugin.reason}" if plugin.reason else ""
-        yield plugin.status, f"{plugin.provider} (entry point {plugin.provider.entry_point}){reason}", plugin.broken
-    for note in registry.notes:
-        yield "note", note, True
+        what = f"{plugin.provider} (entry point {plugin.provider.entry_point})"
+        yield plugin.status, because(what, plugin.reason), plugin.broken
+    yield from (("note", note, True) for note in registry.notes)
 
 
 def backends(registry: Registry) -> Iterator[Finding]:
     """What each probe answered; a backend that says it is available is loaded."""
-    entries = registry.select("backend")
-    for name, outcome in available_backends().items():
-        word, text, bad = (
-            outcome.status,
-            f"{name} of {entries[name].provider}",
-            outcome.status in ("timed out", "raised"),
-        )
+    for name, entry in registry.select("backend").items():
+        outcome = entry.outcome()
         try:
             if outcome.available:
                 backend_index(name)
         except BackendUnavailableError as error:
-            word, text, bad = "not loaded", str(error).removesuffix(" (see: plugrad doctor)"), True
-        yield word, f"{text}: {outcome.reason}" if outcome.reason else text, bad
+            yield "not loaded", str(error).removesuffix(" (see: plugrad doctor)"), True
+        else:
+            what = because(f"{name} of {entry.provider}", outcome.reason)
+            yield outcome.status, what, outcome.status in ("timed out", "raised")
     yield "default", default_backend(), False
 
 
 def targets(registry: Registry) -> Iterator[Finding]:
     """Import what every other registration points at, save kernels for backends that cannot be used here."""
-    usable = {name for name, outcome in available_backends().items() if outcome.available} | {""}
+    usable = {name for name, entry in registry.select("backend").items() if entry.outcome().available} | {""}
     good = 0
     for entry in registry.entries:
         try:

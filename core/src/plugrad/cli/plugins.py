@@ -7,11 +7,10 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from ..plugins.backends import probe
 from ..plugins.loader import PluginStatus, statuses
 from ..plugins.registrar import Entry
 
-COLUMNS = ("distribution", "version", "entry point", "status", "provides")
+COLUMNS = ("distribution", "version", "entry point", "status")
 NARROWEST = 40
 """Columns that the names get at least, however narrow the terminal."""
 
@@ -20,17 +19,15 @@ def main(argv: Sequence[str]) -> int:
     """List the installed plugins; the reason of whatever cannot be used or is broken stands below its row."""
     argparse.ArgumentParser(prog="plugrad plugins", description=main.__doc__).parse_args(argv)
     plugins = statuses()
-    states = [state(plugin) for plugin in plugins]
-    rows = [COLUMNS[:-1]]
-    for plugin, (status, _) in zip(plugins, states, strict=True):
-        rows.append((plugin.provider.distribution, plugin.provider.version, plugin.provider.entry_point, status))
+    states, reasons = zip(*map(state, plugins), strict=True)
+    rows = [COLUMNS, *[(*plugin.provider, status) for plugin, status in zip(plugins, states, strict=True)]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    room = max(shutil.get_terminal_size((120, 24)).columns - sum(widths) - 2 * len(widths), NARROWEST)
-    cells = [[COLUMNS[-1]], *[summary(plugin.provides, room) for plugin in plugins]]
-    for row, cell, (_, reason) in zip(rows, cells, [("", ""), *states], strict=True):
-        left = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
-        for k, line in enumerate(cell):
-            print(f"{' ' * len(left) if k else left}  {line}".rstrip())
+    taken = sum(widths) + 2 * len(widths)
+    room = max(shutil.get_terminal_size((120, 24)).columns - taken, NARROWEST)
+    cells = [["provides"], *[summary(plugin.provides, room) for plugin in plugins]]
+    for row, cell, reason in zip(rows, cells, ["", *reasons], strict=True):
+        left = "".join(text.ljust(width + 2) for text, width in zip(row, widths, strict=True))
+        print(left + f"\n{' ' * taken}".join(cell))
         if reason:
             print(f"    {reason}")
     return 0
@@ -38,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
 
 def state(plugin: PluginStatus) -> tuple[str, str]:
     """Status and reason of a plugin; "unavailable" if it is in order but none of its backends can be used here."""
-    outcomes = {entry.name: probe(entry) for entry in plugin.provides if entry.word == "backend"}
+    outcomes = {entry.name: entry.outcome() for entry in plugin.provides if entry.word == "backend"}
     reasons = [f"backend {name}: {outcome.reason}" for name, outcome in outcomes.items() if not outcome.available]
     unusable = plugin.status == "ok" and reasons and len(reasons) == len(outcomes)
     return "unavailable" if unusable else plugin.status, "; ".join(filter(None, [plugin.reason, *reasons]))
@@ -49,10 +46,5 @@ def summary(entries: Iterable[Entry], width: int) -> list[str]:
     kinds: dict[str, list[str]] = {}
     for entry in entries:
         kinds.setdefault(entry.kind or entry.word, []).append(entry.name)
-    return [
-        line
-        for kind, names in kinds.items()
-        for line in textwrap.wrap(
-            f"{kind}: {', '.join(names)}", width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-        )
-    ] or ["-"]
+    wrapper = textwrap.TextWrapper(width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return [line for kind, names in kinds.items() for line in wrapper.wrap(f"{kind}: {', '.join(names)}")] or ["-"]

@@ -19,10 +19,7 @@ class Batch(Interpreter):
     batched = True
 
     def __init__(self, size: int, draws: str) -> None:
-        self.size, self.draws = size, draws
-
-    def changes(self) -> dict[str, Any]:
-        return {"draws": self.draws}
+        self.size, self.draws, self.changes = size, draws, {"draws": draws}
 
     def wrap(self, value: Tensor) -> Tensor:
         """A value of this level, from one with the batch dimension first."""

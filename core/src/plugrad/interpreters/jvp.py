@@ -28,9 +28,7 @@ class JVP(Interpreter):
         primals = tuple([x.val if x.tr is self else x for x in xs])
         tangents = [x.aux if x.tr is self else None for x in xs]
         out = op(*primals, **attrs)
-        if not op.differentiable or all(t is None for t in tangents):
-            return out
-        found = op.jvp_rule(tangents, out, primals, attrs)
+        found = op.jvp_rule(tangents, out, primals, attrs) if op.differentiable else None
         if type(out) is tuple:
             return out if found is None else tuple([self.wrap(o, t) for o, t in zip(out, found, strict=True)])
         return self.wrap(out, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,8 +11,11 @@ from ..backend import Spec
 from ..op import Op
 from ..state import RECORDING, Log, state, within
 from ..table import code_of
+from ..tape import plain
 from ..tensor import Tensor
 from .base import Interpreter
+
+_RECORDED = contextlib.nullcontext()
 
 
 class Var:
@@ -30,35 +34,33 @@ class Equation(NamedTuple):
     attrs: dict[str, Any]
     inputs: tuple[Var, ...]
     outputs: tuple[Var, ...]
-    hidden: str
-    """What did not record it: nothing "", the tape of ``backward()`` only "tape", or ``no_grad`` "all"."""
+    hidden: int
+    """The ids that did not record it: none, 1 for the tape of ``backward()``, or all (-1) for ``no_grad``."""
 
 
 class Stage(Interpreter):
     """The level of one trace.
 
-    While it is the innermost stage it captures every op, also on values that do not depend on the arguments.
+    While it is the innermost stage it captures every op, also on values that do not depend on the arguments. At its end
+    it takes back what was written to handles from outside.
     """
 
     name = "stage"
     staging = True
 
     def __init__(self) -> None:
+        here = state()
+        self.log, self.recordable = Log(here.log), here.mask
+        self.changes = {"log": self.log}
         self.equations: list[Equation] = []
         self.constants: list[tuple[Tensor, Var]] = []
-        self._by_handle: dict[int, Var] = {}
-        self._by_value: dict[int, Var] = {}
         self.modules: list[Any] = []
+        self._known: dict[tuple[bool, int], Var] = {}
         self._ids = itertools.count()
 
-    def changes(self) -> dict[str, Any]:
-        here = state()
-        self.log = Log(here.log, self.uid)
-        self.recordable = here.mask & (self.outer | RECORDING)
-        return {"stage": self, "log": self.log}
-
-    def keeps(self, op: Op) -> bool:
-        return True
+    def __exit__(self, *error: object) -> None:
+        self.log.undo()
+        super().__exit__(*error)
 
     def new(self, spec: Spec, be: int, dev: str) -> Tensor:
         """A fresh unknown."""
@@ -74,7 +76,7 @@ class Stage(Interpreter):
         """
         if t.tr is not None:
             return t
-        new = t.clone(t.node, t.mask, t.ix)
+        new = plain(t)
         new.val, new.tr, new.base = self._constant(t), self, None
         return new
 
@@ -83,30 +85,23 @@ class Stage(Interpreter):
         they are.
         """
         captured = t.born < self.uid and id(t) not in self.log.handles
-        found = self._by_handle.get(id(t)) if captured else self._by_value.get(id(t.val))
+        found = self._known.get((captured, id(t if captured else t.val)))
         if found is None:
-            handle = t if captured else t.clone(t.node, t.mask, t.ix)
+            handle = t if captured else plain(t)
             found = Var(next(self._ids), Spec(t.shape, t.dtype))
             self.constants.append((handle, found))  # keeps both alive, so that their ids stay theirs
-            self._by_handle[id(handle)] = found
-            self._by_value.setdefault(id(t.val), found)
+            self._known[True, id(handle)] = found
+            self._known.setdefault((False, id(t.val)), found)
         return found
 
-    def _hidden(self) -> str:
-        off = self.recordable & ~state().mask
-        return "all" if off & RECORDING else "tape" if off & 1 else ""
-
     def process(self, op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], spec: Any) -> Any:
-        if xs:
-            be, dev = xs[op.key].be, xs[op.key].dev
-        else:
-            be, dev = attrs["device"]
-        if op.name == "to_device":
-            be, dev = attrs["device"]
+        be, dev = attrs["device"] if not xs or op.name == "to_device" else (xs[op.key].be, xs[op.key].dev)
         many = type(spec) is tuple
         outs = tuple([self.new(s, be, dev) for s in (spec if many else (spec,))])
+        off = self.recordable & ~state().mask
+        hidden = -1 if off & RECORDING else off & 1
         inputs = tuple([self.var(x) for x in xs])
-        self.equations.append(Equation(op, attrs, inputs, tuple([o.val for o in outs]), self._hidden()))
+        self.equations.append(Equation(op, attrs, inputs, tuple([o.val for o in outs]), hidden))
         return outs if many else outs[0]
 
 
@@ -115,81 +110,61 @@ class Graph:
     mapped and staged itself.
 
     ``state`` pairs handles from outside with the variables that the function wrote to them; a call writes them back.
+    Common subexpressions and dead code are left out. Draws of random bits are functions of their key, so they may be
+    shared too.
     """
 
-    def __init__(
-        self,
-        inputs: Sequence[Var],
-        equations: Sequence[Equation],
-        outputs: Sequence[Var],
-        constants: Sequence[tuple[Tensor, Var]],
-        state: Sequence[tuple[Tensor, Var]],
-    ) -> None:
-        self.inputs, self.equations, self.outputs = tuple(inputs), tuple(equations), tuple(outputs)
-        self.constants, self.state = tuple(constants), tuple(state)
-
-    def simplified(self) -> Graph:
-        """Without common subexpressions and dead code.
-
-        Draws of random bits are functions of their key, so they may be shared too.
-        """
+    def __init__(self, level: Stage, inputs: Sequence[Var], outputs: Sequence[Tensor]) -> None:
+        results = [level.var(y) for y in outputs]
+        written = [(handle, level.var(handle)) for handle, _ in level.log.handles.values()]
         seen: dict[Any, tuple[Var, ...]] = {}
         renamed: dict[Var, Var] = {}
         kept: list[Equation] = []
-        for op, attrs, inputs, outputs, hidden in self.equations:
-            inputs = tuple([renamed.get(v, v) for v in inputs])
-            key = (op, tuple(sorted((k, repr(v)) for k, v in attrs.items())), inputs, hidden)
-            if not op.opaque and key in seen:
-                renamed.update(zip(outputs, seen[key], strict=True))
-                continue
-            seen[key] = outputs
-            kept.append(Equation(op, attrs, inputs, outputs, hidden))
-        results = [renamed.get(v, v) for v in self.outputs]
-        state = [(handle, renamed.get(v, v)) for handle, v in self.state]
-        used = set(results) | {v for _, v in state}
+        for op, attrs, xs, ys, hidden in level.equations:
+            xs = tuple([renamed.get(v, v) for v in xs])
+            key = (op, tuple(sorted((k, repr(v)) for k, v in attrs.items())), xs, hidden)
+            first = ys if op.opaque else seen.setdefault(key, ys)
+            renamed.update(zip(ys, first, strict=True))
+            if first is ys:
+                kept.append(Equation(op, attrs, xs, ys, hidden))
+        self.inputs = tuple(inputs)
+        self.outputs = tuple([renamed.get(v, v) for v in results])
+        self.state = tuple([(handle, renamed.get(v, v)) for handle, v in written])
+        used = {*self.outputs, *[v for _, v in self.state]}
         needed = []
         for equation in reversed(kept):
             if not used.isdisjoint(equation.outputs):
                 needed.append(equation)
                 used.update(equation.inputs)
-        constants = [(handle, v) for handle, v in self.constants if v in used]
-        return Graph(self.inputs, needed[::-1], results, constants, state)
+        self.equations = tuple(reversed(needed))
+        self.constants = tuple([(handle, v) for handle, v in level.constants if v in used])
 
     def __call__(self, *xs: Tensor) -> tuple[Tensor, ...]:
-        env: dict[Var, Tensor] = {}
-        for v, x in zip(self.inputs, xs, strict=True):
-            if (x.shape, x.dtype) != (v.spec.shape, v.spec.dtype):
-                raise ValueError(
-                    f"stage: an input is a {x.describe()}, the graph was staged for {v.spec.dtype} {v.spec.shape}; "
-                    "stage it again"
-                )
-            env[v] = x
-        for handle, v in self.constants:
-            env[v] = handle.clone(handle.node, handle.mask, handle.ix)
+        env = dict(zip(self.inputs, xs, strict=True))
+        for v, x in env.items():
+            if (x.shape, x.dtype) != v.spec:
+                wanted = f"{v.spec.dtype} {v.spec.shape}"
+                raise ValueError(f"stage: an input is a {x.describe()}; it was staged for {wanted}, stage it again")
+        env.update([(v, plain(handle)) for handle, v in self.constants])
         for op, attrs, inputs, outputs, hidden in self.equations:
-            if hidden:
-                with within(mask=0 if hidden == "all" else state().mask & ~1):
-                    found = op(*[env[v] for v in inputs], **attrs)
-            else:
+            with within(mask=state().mask & ~hidden) if hidden else _RECORDED:
                 found = op(*[env[v] for v in inputs], **attrs)
             env.update(zip(outputs, found if type(found) is tuple else (found,), strict=True))
         for handle, v in self.state:
-            if handle.is_leaf:
-                handle.assign(env[v])
-            else:
-                handle.rebind(env[v])
-        return tuple([env[v].clone(env[v].node, env[v].mask, env[v].ix) for v in self.outputs])
+            (handle.assign if handle.is_leaf else handle.rebind)(env[v])
+        return tuple([plain(env[v]) for v in self.outputs])
 
     def __str__(self) -> str:
-        def name(v: Var) -> str:
-            return f"%{v.id}:{v.spec.dtype.name}[{','.join(map(str, v.spec.shape))}]"
+        def declared(vs: Sequence[Var]) -> str:
+            return ", ".join([f"%{v.id}:{v.spec.dtype.name}[{','.join(map(str, v.spec.shape))}]" for v in vs])
 
-        lines = [f"graph({', '.join(map(name, self.inputs))})"]
-        lines += [f"  {name(v)} = captured" for _, v in self.constants]
+        def used(vs: Sequence[Var]) -> str:
+            return ", ".join([f"%{v.id}" for v in vs])
+
+        lines = [f"graph({declared(self.inputs)})"]
+        lines += [f"  {declared([v])} = captured" for _, v in self.constants]
         for op, attrs, inputs, outputs, _ in self.equations:
-            shown = "".join(f", {k}={v}" for k, v in attrs.items())
-            lines.append(
-                f"  {', '.join(map(name, outputs))} = {op.name}({', '.join(f'%{v.id}' for v in inputs)}{shown})"
-            )
-        lines += [f"  write {handle.describe()} = %{v.id}" for handle, v in self.state]
-        return "\n".join([*lines, f"  return {', '.join(f'%{v.id}' for v in self.outputs)}"])
+            shown = "".join([f", {k}={v}" for k, v in attrs.items()])
+            lines.append(f"  {declared(outputs)} = {op.name}({used(inputs)}{shown})")
+        lines += [f"  write {handle.describe()} = {used([v])}" for handle, v in self.state]
+        return "\n".join([*lines, f"  return {used(self.outputs)}"])

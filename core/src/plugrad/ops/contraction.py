@@ -11,24 +11,22 @@ from ..dispatch import bind
 from ..errors import ShapeError
 from ..op import Op, broadcast_shapes, pad_rank, unbroadcast
 from ..tensor import Tensor, install
+from .axes import normal_axes
 from .elementwise import conjugate
-from .movement import matrix_transpose, permute_dims, reshape, tensors
-from .reduction import normal_axes
+from .handles import tensors
+from .movement import matrix_transpose, permute_dims, reshape
 
 __all__ = ["matmul", "outer", "tensordot"]
 
 
-class _Matmul(Op):
-    name = "matmul"
-    dtypes = "numeric"
-    multilinear = (0, 1)
-    together = (0, 1)
+def _mismatch(a: Any, b: Any) -> ShapeError:
+    return ShapeError(f"matmul: {a.shape} @ {b.shape}: the last axis of a must equal the last but one (or only) of b")
 
+
+class _Matmul(Op):
     def spec(self, a: Any, b: Any) -> Any:
         if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
-            raise ShapeError(
-                f"matmul: {a.shape} @ {b.shape}: the last axis of the first must equal the last but one of the second"
-            )
+            raise _mismatch(a, b)
         return Spec((*broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), a.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any) -> Any:
@@ -40,12 +38,12 @@ class _Matmul(Op):
     def batch(self, size: int, xs: Any, batched: Any) -> Any:
         a, b = xs
         if batched[0] and not batched[1] and b.ndim == 2:  # one product with more rows
-            return self(a.reshape((math.prod(a.shape[:-1]), a.shape[-1])), b).reshape((*a.shape[:-1], b.shape[-1]))
+            return self(reshape(a, (math.prod(a.shape[:-1]), a.shape[-1])), b).reshape((*a.shape[:-1], b.shape[-1]))
         rank = max(x.ndim - m for x, m in zip(xs, batched, strict=True))
         return self(*[pad_rank(x, rank) if m else x for x, m in zip(xs, batched, strict=True)])
 
 
-MATMUL = _Matmul()
+MATMUL = _Matmul("matmul", dtypes="numeric", multilinear=(0, 1), together=(0, 1))
 
 
 def matmul(a: Any, b: Any) -> Tensor:
@@ -55,17 +53,14 @@ def matmul(a: Any, b: Any) -> Tensor:
     >>> matmul(asarray([[1.0, 2.0]]), asarray([3.0, 4.0])).tolist()
     [11.0]
     """
-    a, b = tensors((a, b))
+    a, b = tensors(a, b)
     if a.ndim == 0 or b.ndim == 0:
         raise ShapeError(f"matmul: {a.shape} @ {b.shape}: operands need at least one dimension; use * for scalars")
     row, column = a.ndim == 1, b.ndim == 1
     left = reshape(a, (1, a.shape[0])) if row else a
     right = reshape(b, (b.shape[0], 1)) if column else b
     if left.shape[-1] != right.shape[-2]:
-        raise ShapeError(
-            f"matmul: {a.shape} @ {b.shape}: {left.shape[-1]} columns of the first meet {right.shape[-2]} rows of the "
-            "second; they must agree"
-        )
+        raise _mismatch(a, b)
     out = bind(MATMUL, (left, right), {})
     if row:
         out = reshape(out, (*out.shape[:-2], out.shape[-1]))
@@ -76,20 +71,16 @@ def tensordot(a: Tensor, b: Tensor, *, axes: int | tuple[Sequence[int], Sequence
     """Sum of products over ``axes``: so many last axes of ``a`` with the first of ``b``, or two lists of axes to
     pair.
     """
-    if isinstance(axes, int):
-        left, right = tuple(range(a.ndim - axes, a.ndim)), tuple(range(axes))
-    else:
-        left, right = tuple(axes[0]), tuple(axes[1])
-    normal_axes("tensordot", a.ndim, left)
-    normal_axes("tensordot", b.ndim, right)
-    left, right = tuple([i % a.ndim for i in left]), tuple([i % b.ndim for i in right])
+    lists = (range(a.ndim - axes, a.ndim), range(axes)) if isinstance(axes, int) else axes
+    left = normal_axes("tensordot", a.ndim, tuple(lists[0]), in_order=True)
+    right = normal_axes("tensordot", b.ndim, tuple(lists[1]), in_order=True)
     if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
         raise ShapeError(f"tensordot: axes {left} of {a.shape} and {right} of {b.shape} have different sizes")
     keep_a = [i for i in range(a.ndim) if i not in left]
     keep_b = [i for i in range(b.ndim) if i not in right]
-    n, rows, columns = math.prod([a.shape[i] for i in left]), [a.shape[i] for i in keep_a], [b.shape[i] for i in keep_b]
-    flat_a = reshape(permute_dims(a, (*keep_a, *left)), (math.prod(rows), n))
-    flat_b = reshape(permute_dims(b, (*right, *keep_b)), (n, math.prod(columns)))
+    n, rows, columns = [[x.shape[i] for i in keep] for x, keep in ((a, left), (a, keep_a), (b, keep_b))]
+    flat_a = reshape(permute_dims(a, (*keep_a, *left)), (math.prod(rows), math.prod(n)))
+    flat_b = reshape(permute_dims(b, (*right, *keep_b)), (math.prod(n), math.prod(columns)))
     return reshape(matmul(flat_a, flat_b), (*rows, *columns))
 
 

@@ -11,13 +11,14 @@ import numpy as np
 from ..backend import BACKENDS, Spec
 from ..device import parse
 from ..dispatch import Place, bind
-from ..dtypes import CODE, DTYPES, F4, F8, I8, KIND, as_dtype, bool_, complex64, float32, int64
+from ..dtypes import CODE, KIND, as_dtype, complex64, float32, float64, int64
 from ..errors import DeviceError, ShapeError
 from ..op import Op
 from ..plugins import backend_index, default_backend
 from ..state import state, within
 from ..tensor import FOREIGN, LENT, Tensor, install
-from .handles import cast
+from .axes import normal_shape
+from .handles import cast, methods
 from .movement import broadcast_to, copy, reshape, stack
 
 # fmt: off
@@ -27,14 +28,14 @@ __all__ = [
 ]
 # fmt: on
 
+Shape = tuple[int, ...] | None
 _default: list[Place] = []
 
 
 def place(device: str | None) -> Place:
     """Backend and ordinal of a device name, loading the backend if need be. None is the default device."""
     if device is None:
-        chosen = state().device
-        if chosen is not None:
+        if (chosen := state().device) is not None:
             return Place(*chosen)
         if not _default:
             _default.append(place(os.environ.get("PLUGRAD_DEVICE") or default_backend()))
@@ -43,9 +44,8 @@ def place(device: str | None) -> Place:
     index = backend_index(name)
     known = BACKENDS[index].devices()
     if ordinal not in known:
-        raise DeviceError(
-            f"device: {device!r} does not exist; {name} has {', '.join(f'{name}:{k}' for k in known) or 'no devices'}"
-        )
+        there = ", ".join(f"{name}:{k}" for k in known) or "no devices"
+        raise DeviceError(f"device: {device!r} does not exist; {name} has {there}")
     return Place(index, ordinal)
 
 
@@ -80,8 +80,6 @@ def _from_host(array: np.ndarray, where: Place) -> Tensor:
 
 
 class _Full(Op):
-    name = "full"
-
     def spec(self, *, shape: tuple[int, ...], dtype: Any, value: Any, device: Any) -> Any:
         return Spec(shape, dtype)
 
@@ -93,9 +91,6 @@ class _Full(Op):
 class _Iota(Op):
     """0, 1, ... size - 1."""
 
-    name = "iota"
-    dtypes = "numeric"
-
     def spec(self, *, size: int, dtype: Any, device: Any) -> Any:
         return Spec((size,), dtype)
 
@@ -106,30 +101,24 @@ class _Iota(Op):
 class _ToDevice(Op):
     """The same values on another device. The cotangent goes back to where the operand was."""
 
-    name = "to_device"
-    elementwise = True
-    linear = (0,)
-
     def spec(self, x: Any, *, device: Place) -> Any:
         return Spec(x.shape, x.dtype)
 
     def run(self, x: Tensor, *, device: Place) -> Tensor:
-        value = BACKENDS[device.be].from_host(BACKENDS[x.be].to_host(x.val), device.dev)
-        return Tensor(value, device.be, x.dt, x.shape, device.dev)
+        return _from_host(BACKENDS[x.be].to_host(x.val), device)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, device: Place) -> Any:
         return (self(g, device=Place(xs[0].be, xs[0].dev)),)
 
 
-FULL, IOTA, TO_DEVICE = _Full(), _Iota(), _ToDevice()
+FULL, IOTA = _Full("full"), _Iota("iota", dtypes="numeric")
+TO_DEVICE = _ToDevice("to_device", elementwise=True, linear=(0,))
 
 
 def to(x: Tensor, device: str) -> Tensor:
     """``x`` on another device; if it is there already the same handle, so that a write to one is a write to both."""
     where = place(device)
-    if (x.be, x.dev) == where:
-        return x
-    return bind(TO_DEVICE, (x,), {"device": where})
+    return x if (x.be, x.dev) == where else bind(TO_DEVICE, (x,), {"device": where})
 
 
 # -- from Python and NumPy
@@ -150,7 +139,7 @@ def asarray(obj: Any, *, dtype: Any = None, device: str | None = None, copy: boo
     if isinstance(obj, Tensor):
         return _again(obj, dtype, device, copy)
     where = place(device)
-    if any(issubclass(t, Tensor) for t in _types(obj)):
+    if _holds_tensors(obj):
         return _nested(obj, dtype, device)
     array = obj if isinstance(obj, np.ndarray) else _from_python(obj, dtype)
     wanted = as_dtype(array.dtype if dtype is None else dtype)
@@ -160,22 +149,17 @@ def asarray(obj: Any, *, dtype: Any = None, device: str | None = None, copy: boo
             raise ValueError(f"asarray: {array.dtype} to {wanted} needs a copy, and copy=False was asked")
         array, own = array.astype(wanted), True
     backend = BACKENDS[where.be]
-    dt = CODE[wanted]
-    if not copy:
-        value = backend.borrow(array, where.dev)
-        if value is not NotImplemented:
-            return Tensor(
-                value, where.be, dt, array.shape, where.dev, None if own else FOREIGN if copy is None else LENT
-            )
-        if copy is False:
-            raise ValueError(f"asarray: {backend.name} cannot borrow this memory, and copy=False was asked")
-    return Tensor(backend.from_host(array, where.dev), where.be, dt, array.shape, where.dev)
+    value = NotImplemented if copy else backend.borrow(array, where.dev)
+    if value is NotImplemented and copy is False:
+        raise ValueError(f"asarray: {backend.name} cannot borrow this memory, and copy=False was asked")
+    if value is NotImplemented:
+        return _from_host(array, where)
+    base = None if own else FOREIGN if copy is None else LENT
+    return Tensor(value, where.be, CODE[wanted], array.shape, where.dev, base)
 
 
 def _again(x: Tensor, dtype: Any, device: str | None, copy: bool | None) -> Tensor:
-    out = x if device is None else to(x, device)
-    if dtype is not None:
-        out = cast(out, dtype)
+    out = cast(x if device is None else to(x, device), x.dtype if dtype is None else dtype)
     if out is not x and copy is False:
         raise ValueError("asarray: another dtype or device needs a copy, and copy=False was asked")
     return out.copy() if copy and out is x else out
@@ -188,14 +172,12 @@ def _from_python(obj: Any, dtype: Any = None) -> np.ndarray:
     except ValueError:  # rows of several lengths
         array = np.asarray(None)
     if array.dtype == object:
-        raise ShapeError(
-            f"asarray: cannot make a tensor of {type(obj).__name__}; rows must have equal lengths and hold numbers"
-        )
+        raise ShapeError(f"asarray: cannot make a tensor of {type(obj).__name__}; rows need equal lengths and numbers")
     typed = any(hasattr(t, "__array__") and not issubclass(t, (float, complex)) for t in _types(obj))
     if dtype is not None or typed or hasattr(obj, "__array__"):
         return array
-    kind = array.dtype.kind
-    return array.astype({"f": float32, "c": complex64, "i": int64, "b": bool_}.get(kind, array.dtype), copy=False)
+    usual = {"f": float32, "c": complex64, "i": int64}.get(array.dtype.kind, array.dtype)
+    return array.astype(usual, copy=False)
 
 
 def _types(obj: Any) -> set[type]:
@@ -203,33 +185,34 @@ def _types(obj: Any) -> set[type]:
     if not isinstance(obj, (list, tuple)):
         return {type(obj)}
     found = set(map(type, obj))
-    if any(issubclass(t, (list, tuple)) for t in found):
-        return set().union(*map(_types, obj))
-    return found
+    return set().union(*map(_types, obj)) if any(issubclass(t, (list, tuple)) for t in found) else found
+
+
+def _holds_tensors(obj: Any) -> bool:
+    return any(issubclass(t, Tensor) for t in _types(obj))
 
 
 def _nested(obj: Any, dtype: Any, device: str | None) -> Tensor:
     """A list with tensors in it: stacked, and recorded."""
     from_rows = [asarray(x, dtype=dtype, device=device) for x in obj]
-    like = next(r for r, x in zip(from_rows, obj, strict=True) if Tensor in _types(x))
-    rows = [to(r, like.device) for r in from_rows]
-    return stack(rows)
+    like = next(r for r, x in zip(from_rows, obj, strict=True) if _holds_tensors(x))
+    return stack([to(r, like.device) for r in from_rows])
 
 
 def tensor(obj: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A new tensor of ``obj`` in memory of its own; with ``requires_grad`` a leaf of the tape."""
-    if isinstance(obj, Tensor):
-        obj = obj.detach()
-    out = asarray(obj, dtype=dtype, device=device, copy=True)
+    constant = obj.detach() if isinstance(obj, Tensor) else obj
+    out = asarray(constant, dtype=dtype, device=device, copy=True)
     return out.requires_grad_() if requires_grad else out
 
 
-def _sizes(name: str, shape: int | Sequence[int]) -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    for d in sizes:
-        if not hasattr(d, "__index__") or d.__index__() < 0:
-            raise ShapeError(f"{name}: {shape!r} is not a shape; sizes must be non-negative integers")
-    return tuple([d.__index__() for d in sizes])
+def chosen_dtype(dtype: Any, default: np.dtype = float32) -> np.dtype:
+    """The dtype that was asked for, or the default."""
+    return default if dtype is None else as_dtype(dtype)
+
+
+def _filled(shape: tuple[int, ...], value: Any, dtype: np.dtype, where: Place) -> Tensor:
+    return bind(FULL, (), {"shape": shape, "dtype": dtype, "value": value, "device": where})
 
 
 def full(shape: int | Sequence[int], value: Any, *, dtype: Any = None, device: str | None = None) -> Tensor:
@@ -238,22 +221,21 @@ def full(shape: int | Sequence[int], value: Any, *, dtype: Any = None, device: s
     >>> full((2,), 7).tolist()
     [7, 7]
     """
-    sizes = _sizes("full", shape)
+    new = normal_shape("full", shape)
     if isinstance(value, Tensor):
-        return copy(broadcast_to(asarray(value, dtype=dtype, device=device), sizes))
-    chosen = as_dtype(dtype) if dtype is not None else _from_python(value).dtype
-    value = value.item() if isinstance(value, np.generic) else value
-    return bind(FULL, (), {"shape": sizes, "dtype": as_dtype(chosen), "value": value, "device": place(device)})
+        return copy(broadcast_to(asarray(value, dtype=dtype, device=device), new))
+    chosen = as_dtype(_from_python(value).dtype if dtype is None else dtype)
+    return _filled(new, value.item() if isinstance(value, np.generic) else value, chosen, place(device))
 
 
 def zeros(shape: int | Sequence[int], *, dtype: Any = None, device: str | None = None) -> Tensor:
     """A tensor of zeros, float32 by default."""
-    return full(_sizes("zeros", shape), 0, dtype=DTYPES[F4] if dtype is None else dtype, device=device)
+    return _filled(normal_shape("zeros", shape), 0, chosen_dtype(dtype), place(device))
 
 
 def ones(shape: int | Sequence[int], *, dtype: Any = None, device: str | None = None) -> Tensor:
     """A tensor of ones, float32 by default."""
-    return full(_sizes("ones", shape), 1, dtype=DTYPES[F4] if dtype is None else dtype, device=device)
+    return _filled(normal_shape("ones", shape), 1, chosen_dtype(dtype), place(device))
 
 
 def empty(shape: int | Sequence[int], *, dtype: Any = None, device: str | None = None) -> Tensor:
@@ -261,32 +243,24 @@ def empty(shape: int | Sequence[int], *, dtype: Any = None, device: str | None =
     return zeros(shape, dtype=dtype, device=device)
 
 
-def _like(x: Tensor, shape: tuple[int, ...] | None, value: Any, dtype: Any, device: str | None) -> Tensor:
-    where = place(device) if device is not None else Place(x.be, x.dev)
-    chosen = x.dtype if dtype is None else as_dtype(dtype)
-    return bind(
-        FULL, (), {"shape": x.shape if shape is None else shape, "dtype": chosen, "value": value, "device": where}
-    )
+def _like(x: Tensor, shape: Shape, value: Any, dtype: Any, device: str | None) -> Tensor:
+    where = Place(x.be, x.dev) if device is None else place(device)
+    return _filled(x.shape if shape is None else shape, value, chosen_dtype(dtype, x.dtype), where)
 
 
-def zeros_like(
-    x: Tensor, shape: tuple[int, ...] | None = None, *, dtype: Any = None, device: str | None = None
-) -> Tensor:
+def zeros_like(x: Tensor, shape: Shape = None, *, dtype: Any = None, device: str | None = None) -> Tensor:
     """Zeros with the shape (unless given), dtype and device of ``x``."""
     return _like(x, shape, 0, dtype, device)
 
 
-def ones_like(
-    x: Tensor, shape: tuple[int, ...] | None = None, *, dtype: Any = None, device: str | None = None
-) -> Tensor:
+def ones_like(x: Tensor, shape: Shape = None, *, dtype: Any = None, device: str | None = None) -> Tensor:
     """Ones with the shape (unless given), dtype and device of ``x``."""
     return _like(x, shape, 1, dtype, device)
 
 
 def full_like(x: Tensor, value: Any, *, dtype: Any = None, device: str | None = None) -> Tensor:
     """One value with the shape, dtype and device of ``x``."""
-    dtype, device = x.dtype if dtype is None else dtype, x.device if device is None else device
-    return full(x.shape, value, dtype=dtype, device=device)
+    return full(x.shape, value, dtype=chosen_dtype(dtype, x.dtype), device=x.device if device is None else device)
 
 
 def empty_like(x: Tensor, *, dtype: Any = None, device: str | None = None) -> Tensor:
@@ -305,15 +279,15 @@ def arange(
     if stop is None:
         start, stop = 0, start
     whole = all(isinstance(v, (int, np.integer)) for v in (start, stop, step))
-    chosen = as_dtype(dtype) if dtype is not None else DTYPES[I8 if whole else F4]
+    chosen = chosen_dtype(dtype, int64 if whole else float32)
     if step == 0:
         raise ValueError("arange: step is 0; give a positive or negative step")
     n = len(range(int(start), int(stop), int(step))) if whole else max(int(np.ceil((stop - start) / step)), 0)
     if (start, step) == (0, 1) and KIND[CODE[chosen]] != "b":
         return bind(IOTA, (), {"size": n, "dtype": chosen, "device": place(device)})
-    exact = DTYPES[I8] if whole else DTYPES[F8]
+    exact = int64 if whole else float64
     values = np.arange(n, dtype=exact) * exact.type(step) + exact.type(start)
-    return asarray(values.astype(chosen), device=device, copy=True)
+    return asarray(values, dtype=chosen, device=device, copy=True)
 
 
 def linspace(
@@ -321,14 +295,15 @@ def linspace(
 ) -> Tensor:
     """``num`` evenly spaced values from ``start`` to ``stop``, float32 by default."""
     values = np.linspace(start, stop, num, endpoint=endpoint)
-    return asarray(values.astype(as_dtype(DTYPES[F4] if dtype is None else dtype)), device=device, copy=True)
+    return asarray(values, dtype=chosen_dtype(dtype), device=device, copy=True)
 
 
 def eye(rows: int, columns: int | None = None, *, k: int = 0, dtype: Any = None, device: str | None = None) -> Tensor:
     """Ones on diagonal ``k`` and zeros elsewhere, float32 by default."""
     columns = rows if columns is None else columns
     row = reshape(arange(rows, device=device), (rows, 1))
-    return (row + k == arange(columns, device=device)).astype(DTYPES[F4] if dtype is None else dtype)
+    return (row + k == arange(columns, device=device)).astype(chosen_dtype(dtype))
 
 
-install(_convert=staticmethod(asarray), to=to, zeros_like=zeros_like, ones_like=ones_like)
+methods(to, zeros_like, ones_like)
+install(_convert=staticmethod(asarray))

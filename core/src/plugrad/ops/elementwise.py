@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..dispatch import bind, bind1, bind2, lift
+from ..dispatch import bind, bind1, bind2
 from ..dtypes import CODE, DTYPES, F4, KIND, bool_, real_code
 from ..errors import DTypeError
 from ..op import ONE, Op, elementwise
 from ..tensor import Tensor
-from .handles import alias, astype, stop_gradient
+from .handles import alias, astype, device_of, identity_vjp, stop_gradient
 
 # fmt: off
 __all__ = [
@@ -46,10 +46,9 @@ def _tanh(x: Tensor) -> Tensor:
     return where(x < 0, e, -e) / (e + 2)
 
 
+_ERF_SLOPE = 2 / math.sqrt(math.pi)
 TANH = elementwise("tanh", dtypes="float", partials=(lambda y, x: 1 - y * y,), saves=(), decompose=_tanh)
-ERF = elementwise(
-    "erf", dtypes="float", partials=(lambda y, x: exp(-(x * x)) * (2 / math.sqrt(math.pi)),), save_output=False
-)
+ERF = elementwise("erf", dtypes="float", partials=(lambda y, x: exp(-(x * x)) * _ERF_SLOPE,), save_output=False)
 
 
 class _Real(Op):
@@ -60,7 +59,7 @@ class _Real(Op):
         return spec._replace(dtype=DTYPES[real_code(CODE[spec.dtype])])
 
 
-REAL = _Real("real", elementwise=True, dtypes="complex", linear=(0,), vjp=lambda g, y, xs, need: (g,))
+REAL = _Real("real", elementwise=True, dtypes="complex", linear=(0,), vjp=identity_vjp)
 IMAG = _Real("imag", elementwise=True, dtypes="complex", linear=(0,), vjp=lambda g, y, xs, need: (g * 1j,))
 CONJ = elementwise("conj", dtypes="complex", linear=(0,), vjp=lambda g, y, xs, need: (conj(g),))
 
@@ -74,20 +73,18 @@ ABS = _Real("abs", elementwise=True, dtypes="numeric", vjp=_abs_vjp)
 
 # -- two operands
 
+
+def _sub_vjp(g: Tensor, y: Tensor, xs: Any, need: Any) -> Any:
+    return g, -g if need[1] else None
+
+
+def _mul_vjp(g: Tensor, y: Tensor, xs: Any, need: Any) -> Any:
+    return g * conjugate(xs[1]) if need[0] else None, g * conjugate(xs[0]) if need[1] else None
+
+
 ADD = elementwise("add", dtypes="arithmetic", linear=(0, 1), vjp=lambda g, y, xs, need: (g, g))
-SUB = elementwise(
-    "sub",
-    dtypes="numeric",
-    linear=(0, 1),
-    vjp=lambda g, y, xs, need: (g, -g if need[1] else None),
-    decompose=lambda x, y: x + (-y),
-)
-MUL = elementwise(
-    "mul",
-    dtypes="arithmetic",
-    multilinear=(0, 1),
-    vjp=lambda g, y, xs, need: (g * conjugate(xs[1]) if need[0] else None, g * conjugate(xs[0]) if need[1] else None),
-)
+SUB = elementwise("sub", dtypes="numeric", linear=(0, 1), vjp=_sub_vjp, decompose=lambda x, y: x + (-y))
+MUL = elementwise("mul", dtypes="arithmetic", multilinear=(0, 1), vjp=_mul_vjp)
 DIV = elementwise("div", dtypes="inexact", partials=(lambda q, x, y: 1 / y, lambda q, x, y: -(q / y)), saves=(1,))
 
 
@@ -103,40 +100,28 @@ def _pow_exponent(z: Tensor, x: Tensor, y: Tensor) -> Tensor:
 POW = elementwise("pow", dtypes="numeric", partials=(_pow_base, _pow_exponent))
 
 
-def _chosen(z: Tensor, x: Tensor) -> Tensor:
-    """1 where the extremum is this operand, 1/2 where both are equal."""
-    return (x == z).astype(z.dtype)
+def _share(z: Tensor, x: Tensor, other: Tensor) -> Tensor:
+    """1 where the extremum ``z`` is ``x``, 1/2 where both operands are."""
+    chosen = (x == z).astype(z.dtype)
+    return chosen / (chosen + (other == z).astype(z.dtype))
 
 
-MAXIMUM = elementwise(
-    "maximum",
-    dtypes="ordered",
-    partials=(
-        lambda z, x, y: _chosen(z, x) / (_chosen(z, x) + _chosen(z, y)),
-        lambda z, x, y: _chosen(z, y) / (_chosen(z, x) + _chosen(z, y)),
-    ),
-)
+MAXIMUM = elementwise("maximum", dtypes="ordered", partials=(_share, lambda z, x, y: _share(z, y, x)))
 MINIMUM = elementwise("minimum", dtypes="ordered", partials=MAXIMUM.partials)
 REMAINDER = elementwise("remainder", dtypes="real", partials=(ONE, lambda z, x, y: -floor(x / y)))
 FLOOR_DIVIDE = elementwise("floor_divide", dtypes="real", partials=(None, None), saves=(), save_output=False)
-BITWISE_AND = elementwise("bitwise_and", dtypes="bool int")
-BITWISE_OR = elementwise("bitwise_or", dtypes="bool int")
-BITWISE_XOR = elementwise("bitwise_xor", dtypes="bool int")
-SHIFT_LEFT = elementwise("shift_left", dtypes="int")
-SHIFT_RIGHT = elementwise("shift_right", dtypes="int")
+_BITWISE = ("bitwise_and", "bitwise_or", "bitwise_xor")
+BITWISE_AND, BITWISE_OR, BITWISE_XOR = [elementwise(name, dtypes="bool int") for name in _BITWISE]
+SHIFT_LEFT, SHIFT_RIGHT = elementwise("shift_left", dtypes="int"), elementwise("shift_right", dtypes="int")
 EQUAL = elementwise("equal", dtypes="arithmetic", boolean=True)
-LESS = elementwise("less", dtypes="ordered", boolean=True)
-LESS_EQUAL = elementwise("less_equal", dtypes="ordered", boolean=True)
+LESS, LESS_EQUAL = [elementwise(name, dtypes="ordered", boolean=True) for name in ("less", "less_equal")]
 
-WHERE = elementwise(
-    "where",
-    key=1,
-    dtypes="any",
-    together=(1, 2),
-    linear=(1, 2),
-    saves=(0,),
-    vjp=lambda g, y, xs, need: (None, where(xs[0], g, 0) if need[1] else None, where(xs[0], 0, g) if need[2] else None),
-)
+
+def _where_vjp(g: Tensor, y: Tensor, xs: Any, need: Any) -> Any:
+    return None, where(xs[0], g, 0) if need[1] else None, where(xs[0], 0, g) if need[2] else None
+
+
+WHERE = elementwise("where", key=1, dtypes="any", together=(1, 2), linear=(1, 2), saves=(0,), vjp=_where_vjp)
 
 
 # -- public functions
@@ -343,34 +328,31 @@ def greater_equal(x: Any, y: Any) -> Tensor:
     return bind2(LESS_EQUAL, y, x)
 
 
-def _only_bool(name: str, *xs: Any) -> None:
+def _bools(name: str, *xs: Any) -> tuple[Any, ...]:
     for x in xs:
         if isinstance(x, Tensor) and x.dtype != bool_:
             raise DTypeError(f"{name}: needs bool operands, got {x.dtype}; compare first, such as x != 0")
+    return xs
 
 
 def logical_and(x: Any, y: Any) -> Tensor:
     """Elementwise and of bools."""
-    _only_bool("logical_and", x, y)
-    return bind2(BITWISE_AND, x, y)
+    return bind2(BITWISE_AND, *_bools("logical_and", x, y))
 
 
 def logical_or(x: Any, y: Any) -> Tensor:
     """Elementwise or of bools."""
-    _only_bool("logical_or", x, y)
-    return bind2(BITWISE_OR, x, y)
+    return bind2(BITWISE_OR, *_bools("logical_or", x, y))
 
 
 def logical_xor(x: Any, y: Any) -> Tensor:
     """Elementwise exclusive or of bools."""
-    _only_bool("logical_xor", x, y)
-    return bind2(BITWISE_XOR, x, y)
+    return bind2(BITWISE_XOR, *_bools("logical_xor", x, y))
 
 
 def logical_not(x: Any) -> Tensor:
     """Elementwise not of bools."""
-    _only_bool("logical_not", x)
-    return bind1(INVERT, x)
+    return bind1(INVERT, *_bools("logical_not", x))
 
 
 def bitwise_and(x: Any, y: Any) -> Tensor:
@@ -419,20 +401,12 @@ def where(condition: Any, x: Any, y: Any) -> Tensor:
     >>> where(asarray([True, False]), 1.0, asarray([5.0, 6.0])).tolist()
     [1.0, 6.0]
     """
-    like = next((t for t in (x, y, condition) if isinstance(t, Tensor)), None)
-    condition = (
-        condition
-        if isinstance(condition, Tensor)
-        else Tensor._convert(condition, device=like.device if like is not None else None)
-    )
+    if not isinstance(condition, Tensor):
+        condition = Tensor._convert(condition, device=device_of(x, y))
     if condition.dtype != bool_:
         raise DTypeError(f"where: the condition is {condition.dtype}; it must be bool, such as x > 0")
-    if not isinstance(x, Tensor):
-        x = (
-            lift("where", x, y)
-            if isinstance(y, Tensor) and isinstance(x, (bool, int, float, complex))
-            else Tensor._convert(x, device=condition.device)
-        )
+    if not isinstance(x, Tensor) and not isinstance(y, Tensor):
+        x = Tensor._convert(x, device=condition.device)
     return bind(WHERE, (condition, x, y), {})
 
 

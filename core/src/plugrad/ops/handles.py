@@ -6,36 +6,39 @@ from typing import Any
 
 from ..dispatch import bind
 from ..dtypes import CODE, KIND, as_dtype
-from ..op import OPS, Op
+from ..op import OPS, Op, elementwise
 from ..state import state
-from ..tensor import LENT, Tensor
+from ..tensor import LENT, Tensor, install
+
+
+def identity_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, **attrs: Any) -> tuple[Tensor]:
+    """The cotangent as it is; the rule's caller casts it to the operand's dtype."""
+    return (g,)
 
 
 class _Cast(Op):
-    name = "cast"
-    elementwise = True
-    linear = (0,)
-
     def spec(self, x: Any, *, dtype: Any) -> Any:
         return Op.spec(self, x)._replace(dtype=dtype)
 
-    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, dtype: Any) -> tuple[Tensor]:
-        return (g,)  # the rule's caller casts back
+
+CAST = _Cast("cast", elementwise=True, linear=(0,), vjp=identity_vjp)
+STOP_GRADIENT = elementwise("stop_gradient", alias=True, run=Tensor.detach)
 
 
-CAST = _Cast()
+def methods(*functions: Any) -> None:
+    """Make functions methods of Tensor, under their own names."""
+    install(**{function.__name__: function for function in functions})
 
 
-class _StopGradient(Op):
-    """Identity without a derivative."""
-
-    name = "stop_gradient"
-    elementwise = True
-    alias = True
-    run = staticmethod(lambda x: x.detach())
+def device_of(*xs: Any) -> str | None:
+    """The device of the first operand that is a tensor."""
+    return next((x.device for x in xs if isinstance(x, Tensor)), None)
 
 
-STOP_GRADIENT = _StopGradient()
+def tensors(*xs: Any) -> list[Tensor]:
+    """Operands that are not tensors become tensors, on the device of the first that is."""
+    device = device_of(*xs)
+    return [x if isinstance(x, Tensor) else Tensor._convert(x, device=device) for x in xs]
 
 
 def alias(x: Tensor) -> Tensor:

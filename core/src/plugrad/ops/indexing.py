@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,24 +15,20 @@ from ..backend import Spec
 from ..dispatch import bind, lift, overwrite, sole, writable
 from ..dtypes import KIND, bool_, int64
 from ..errors import DTypeError, ShapeError
-from ..op import OPS, Op, broadcast_shapes
+from ..op import Op, broadcast_shapes
 from ..ownership import check_view_write
 from ..tensor import Tensor, install
+from .axes import AxisOp, repeated, single_axis
 from .creation import arange
 from .elementwise import where
 from .handles import cast
-from .movement import SLICE, broadcast_to, copy, moveaxis, repeated, reshape
-from .reduction import normal_axes
+from .movement import RESHAPE, SLICE, broadcast_to, copy, moveaxis, reshape
 
 __all__ = ["one_hot", "take", "take_along_axis", "tril", "triu"]
 
 
 class _Gather(Op):
     """numpy.take: slices of ``x`` at integer positions along one axis."""
-
-    name = "gather"
-    linear = (0,)
-    saves = (1,)
 
     def spec(self, x: Any, i: Any, *, axis: int) -> Any:
         return Spec((*x.shape[:axis], *i.shape, *x.shape[axis + 1 :]), x.dtype)
@@ -46,14 +42,18 @@ class _Gather(Op):
             return self(x, i, axis=axis + 1)
         if not batched[0]:
             return moveaxis(self(x, i, axis=axis), axis, 0)
-        n = x.shape[axis + 1]
         front = moveaxis(x, axis + 1, 1)
-        flat = self(reshape(front, (size * n, *front.shape[2:])), _offset(i, size, n), axis=0)
+        flat = self(_merged(front), _offset(i, size, front.shape[1]), axis=0)
         return moveaxis(flat, tuple(range(1, i.ndim)), tuple(range(axis + 1, axis + i.ndim)))
 
 
+def _merged(x: Tensor) -> Tensor:
+    """The first two axes as one."""
+    return reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
+
+
 def _offset(i: Tensor, size: int, n: int) -> Tensor:
-    """Positions in the flattened (size, n) axes, negative ones counted within their own row."""
+    """Positions in the merged axes (size, n), negative ones counted within their own row."""
     rows = reshape(arange(size, device=i.device) * n, (size, *(1,) * (i.ndim - 1)))
     return _from_front("gather", i, n, size * n) + rows
 
@@ -64,18 +64,11 @@ class _ScatterAdd(Op):
     The adjoint of gather.
     """
 
-    name = "scatter_add"
-    dtypes = "numeric"
-    linear = (0, 2)
-    saves = (1,)
-
     def spec(self, x: Any, i: Any, v: Any, *, axis: int) -> Any:
         wanted = (*x.shape[:axis], *i.shape, *x.shape[axis + 1 :])
         if v.shape != wanted:
-            raise ShapeError(
-                f"scatter_add: values of shape {v.shape} for positions {i.shape} along axis {axis} of {x.shape}; they "
-                f"must have shape {wanted}"
-            )
+            what = f"values of shape {v.shape} for positions {i.shape} along axis {axis} of {x.shape}"
+            raise ShapeError(f"scatter_add: {what}; they must have shape {wanted}")
         return Spec(x.shape, x.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: int) -> Any:
@@ -85,24 +78,19 @@ class _ScatterAdd(Op):
         x, i, v = repeated(size, xs[0], batched[0]), xs[1], repeated(size, xs[2], batched[2])
         if not batched[1]:
             return self(x, i, v, axis=axis + 1)
-        n = x.shape[axis + 1]
         front = moveaxis(x, axis + 1, 1)
         values = moveaxis(v, tuple(range(axis + 1, axis + i.ndim)), tuple(range(1, i.ndim)))
-        flat = self(reshape(front, (size * n, *front.shape[2:])), _offset(i, size, n), values, axis=0)
+        flat = self(_merged(front), _offset(i, size, front.shape[1]), values, axis=0)
         return moveaxis(reshape(flat, front.shape), 1, axis + 1)
 
 
-class _TakeAlong(Op):
+class _TakeAlong(AxisOp):
     """numpy.take_along_axis: one position for each element of the result."""
-
-    name = "take_along"
-    linear = (0,)
 
     def spec(self, x: Any, i: Any, *, axis: int) -> Any:
         if x.ndim != i.ndim:
             raise ShapeError(f"take_along_axis: {x.shape} and indices {i.shape} need the same number of axes")
-        rest = [s[:axis] + s[axis + 1 :] for s in (x.shape, i.shape)]
-        shape = broadcast_shapes("take_along_axis", *rest)
+        shape = broadcast_shapes("take_along_axis", *[s[:axis] + s[axis + 1 :] for s in (x.shape, i.shape)])
         return Spec((*shape[:axis], i.shape[axis], *shape[axis:]), x.dtype)
 
     def decompose(self, x: Tensor, i: Tensor, *, axis: int) -> Tensor:
@@ -114,41 +102,33 @@ class _TakeAlong(Op):
         flat = _offset(reshape(at, (count, i.shape[axis])), count, n)
         return moveaxis(reshape(GATHER(reshape(rows, (count * n,)), flat, axis=0), at.shape), -1, axis)
 
-    def batch(self, size: int, xs: Any, batched: Any, *, axis: int) -> Any:
-        return self(*[repeated(size, x, b) for x, b in zip(xs, batched, strict=True)], axis=axis + 1)
 
-
-class _SliceUpdate(Op):
+class _SliceUpdate(AxisOp):
     """``x`` with the region that ``slice`` would read replaced by ``v``."""
-
-    name = "slice_update"
-    linear = (0, 1)
 
     def spec(self, x: Any, v: Any, *, start: Any, size: Any, step: Any) -> Any:
         if v.shape != size:
             raise ShapeError(f"slice_update: a value of shape {v.shape} for a region of shape {size}")
         return Spec(x.shape, x.dtype)
 
-    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, start: Any, size: Any, step: Any) -> Any:
+    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, **attrs: Any) -> Any:
         """The walk owns ``g``: its region is zeroed in place where possible, so that filling rows in a loop stays
         linear backward too.
         """
-        attrs = {"start": start, "size": size, "step": step}
         gv = SLICE(g, **attrs) if need[1] else None
         if not need[0]:
             return None, gv
         gv = copy(gv) if gv is not None else None
-        zeros = g.zeros_like(size)
+        zeros = g.zeros_like(attrs["size"])
         if g.tr is None and sole(g):
             return overwrite(self, g, (zeros,), attrs), gv
         return self(g, zeros, **attrs), gv
 
-    def batch(self, size_: int, xs: Any, batched: Any, *, start: Any, size: Any, step: Any) -> Any:
-        x, v = [repeated(size_, x, b) for x, b in zip(xs, batched, strict=True)]
-        return self(x, v, start=(0, *start), size=(size_, *size), step=(1, *step))
 
-
-GATHER, SCATTER_ADD, TAKE_ALONG, SLICE_UPDATE = _Gather(), _ScatterAdd(), _TakeAlong(), _SliceUpdate()
+GATHER = _Gather("gather", linear=(0,), saves=(1,))
+SCATTER_ADD = _ScatterAdd("scatter_add", dtypes="numeric", linear=(0, 2), saves=(1,))
+TAKE_ALONG = _TakeAlong("take_along", linear=(0,))
+SLICE_UPDATE = _SliceUpdate("slice_update", linear=(0, 1))
 
 
 def _positions(what: str, i: Any, device: str | None) -> Tensor:
@@ -168,15 +148,13 @@ def take(x: Tensor, indices: Any, *, axis: int | None = None) -> Tensor:
     >>> take(asarray([10, 20, 30]), [2, 0]).tolist()
     [30, 10]
     """
-    if axis is None and x.ndim != 1:
-        raise ShapeError(f"take: shape {x.shape} needs axis=; it may be left out for 1-d tensors only")
-    (a,) = normal_axes("take", x.ndim, 0 if axis is None else axis)
+    a = single_axis("take", x.ndim, axis)
     return bind(GATHER, (x, _positions("take: indices", indices, x.device)), {"axis": a})
 
 
 def take_along_axis(x: Tensor, indices: Any, *, axis: int = -1) -> Tensor:
     """Elements of ``x`` at ``indices`` along ``axis``, one for each element of the result; other axes broadcast."""
-    (a,) = normal_axes("take_along_axis", x.ndim, axis)
+    a = single_axis("take_along_axis", x.ndim, axis)
     return bind(TAKE_ALONG, (x, _positions("take_along_axis: indices", indices, x.device)), {"axis": a})
 
 
@@ -210,113 +188,100 @@ def _below(name: str, x: Tensor, k: int) -> Tensor:
 # -- x[...]
 
 
-class Region(NamedTuple):
-    """Basic indexing in canonical form: the slice per axis, and the result's shape once integers are dropped and new
-    axes put in.
-    """
-
-    start: tuple[int, ...]
-    size: tuple[int, ...]
-    step: tuple[int, ...]
-    shape: tuple[int, ...]
-    arrays: tuple[tuple[int, Any], ...]
-    """Integer arrays: (axis of ``shape``, array)."""
-
-    @property
-    def attrs(self) -> dict[str, Any]:
-        return {"start": self.start, "size": self.size, "step": self.step}
-
-
-def _is_array(i: Any) -> bool:
-    return isinstance(i, (Tensor, np.ndarray, list)) and not (
-        isinstance(i, Tensor) and i.ndim == 0 and KIND[i.dt] in "iu" and i.known
-    )
-
-
 def _is_mask(i: Any) -> bool:
-    return (isinstance(i, Tensor) and i.dtype == bool_) or (
-        isinstance(i, (np.ndarray, list)) and np.asarray(i).dtype == bool
-    )
+    array = np.asarray(i) if isinstance(i, list) else i
+    return isinstance(array, (Tensor, np.ndarray)) and array.dtype == bool_
 
 
-def _expand(x: Tensor, index: Any) -> list[Any]:
-    """The index with its ellipsis written out and masks as integer arrays."""
-    given: list[Any] = []
+_PLAIN = frozenset({int, slice})
+
+
+def _part(i: Any) -> tuple[int, Any]:
+    """How many axes a part of an index takes, and the part: masks as arrays, 0-d integer tensors as integers where
+    their value is known.
+    """
+    if isinstance(i, (bool, np.bool_)):
+        raise IndexError("getitem: a Python bool is not an index; use expand_dims, or a mask of the tensor's shape")
+    if _is_mask(i):
+        mask = i.numpy() if isinstance(i, Tensor) else np.asarray(i)
+        return mask.ndim, mask
+    number = isinstance(i, Tensor) and not i.shape and KIND[i.dt] in "iu" and i.known
+    return int(i is not None and i is not Ellipsis), int(i) if number else i
+
+
+def _spelled_out(x: Tensor, index: Any) -> list[Any]:
+    """The parts of an index, with a slice for each axis that it leaves out."""
+    parts, used = [], 0
     for i in index if isinstance(index, tuple) else (index,):
-        if isinstance(i, (bool, np.bool_)):
-            raise IndexError("getitem: a Python bool is not an index; use expand_dims, or a mask of the tensor's shape")
-        if _is_mask(i):
-            mask = i.numpy() if isinstance(i, Tensor) else np.asarray(i)
-            at = sum(1 for j in given if j is not None and j is not Ellipsis)
-            if Ellipsis not in [j for j in given if j is Ellipsis] and mask.shape != x.shape[at : at + mask.ndim]:
-                raise IndexError(
-                    f"getitem: a mask of shape {mask.shape} does not fit axes {at} to {at + mask.ndim - 1} of shape "
-                    f"{x.shape}"
-                )
-            given.extend(np.nonzero(mask))
-        else:
-            given.append(i)
-    used = sum(1 for i in given if i is not None and i is not Ellipsis)
-    ellipses = [k for k, i in enumerate(given) if i is Ellipsis]
+        n, part = (1, i) if type(i) in _PLAIN else _part(i)
+        parts.append(part)
+        used += n
     if used > x.ndim:
         raise IndexError(f"getitem: {used} indices for shape {x.shape}, which has {x.ndim} axes")
+    ellipses = [k for k, i in enumerate(parts) if i is Ellipsis]
     if len(ellipses) > 1:
         raise IndexError("getitem: an index may hold only one '...'")
-    at = ellipses[0] if ellipses else len(given)
-    return [*given[:at], *[slice(None)] * (x.ndim - used), *given[at + 1 :]]
+    at = ellipses[0] if ellipses else len(parts)
+    return [*parts[:at], *[slice(None)] * (x.ndim - used), *parts[at + 1 :]]
 
 
-def region(x: Tensor, index: Any) -> Region:
-    """Resolve an index of ``x``."""
-    start, size, step, shape, arrays = [], [], [], [], []
-    axis = 0
-    for i in _expand(x, index):
+def _region(x: Tensor, index: Any) -> tuple[dict[str, Any], tuple[int, ...], list[tuple[int, Any]]]:
+    """An index of ``x`` in canonical form: the slice per axis, as attributes; the shape of the result once integers are
+    dropped and new axes put in; and the integer arrays, each with its axis of that shape.
+    """
+    runs: list[tuple[int, int, int]] = []
+    shape, arrays = [], []
+    for i in _spelled_out(x, index):
+        axis = len(runs)
         if i is None:
             shape.append(1)
-            continue
-        d = x.shape[axis]
-        if isinstance(i, slice):
-            first, stop, stride = i.indices(d)
-            n = len(range(first, stop, stride))
-            shape.append(n)
-        elif _is_array(i):
-            arrays.append((len(shape), i))
-            first, n, stride = 0, d, 1
-            shape.append(d)
+        elif isinstance(i, (Tensor, np.ndarray, list)):
+            found = _mask_positions(i, axis, x) if _is_mask(i) else (i,)
+            arrays += [(len(shape) + k, positions) for k, positions in enumerate(found)]
+            whole = x.shape[axis : axis + len(found)]
+            runs += [(0, d, 1) for d in whole]
+            shape += whole
         else:
-            first, n, stride = _position(i, d, axis, x), 1, 1
-        start.append(first if n else 0)
-        size.append(n)
-        step.append(stride)
-        axis += 1
-    return Region(tuple(start), tuple(size), tuple(step), tuple(shape), tuple(arrays))
+            runs.append(_run(i, axis, x))
+            if isinstance(i, slice):
+                shape.append(runs[-1][1])
+    start, size, step = zip(*runs) if runs else ((), (), ())
+    return {"start": start, "size": size, "step": step}, tuple(shape), arrays
 
 
-def _position(i: Any, d: int, axis: int, x: Tensor) -> int:
-    try:
-        at = operator.index(i)
-    except TypeError:
-        raise IndexError(
-            f"getitem: {i!r} is not an index; use integers, slices, None, '...' or integer and bool arrays"
-        ) from None
+def _mask_positions(mask: Any, axis: int, x: Tensor) -> tuple[np.ndarray, ...]:
+    if not mask.shape or mask.shape != x.shape[axis : axis + mask.ndim]:
+        raise IndexError(f"getitem: a mask of shape {mask.shape} does not fit {x.shape} from axis {axis} on")
+    return np.nonzero(mask)
+
+
+def _run(i: Any, axis: int, x: Tensor) -> tuple[int, int, int]:
+    """Start, size and step of a slice or an integer along an axis."""
+    d = x.shape[axis]
+    if isinstance(i, slice):
+        run = range(*i.indices(d))
+        return run.start if run else 0, len(run), run.step
+    if not hasattr(i, "__index__"):
+        raise IndexError(f"getitem: {i!r} is no index; use integers, slices, None, '...' or integer and bool arrays")
+    at = operator.index(i)
     if not -d <= at < d:
         raise IndexError(f"getitem: index {at} is out of range for axis {axis} of shape {x.shape}; use {-d} to {d - 1}")
-    return at % d
+    return at % d, 1, 1
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]`` with NumPy's meaning: integers, slices, ``...`` and ``None`` give views; integer and bool arrays
     gather.
     """
-    r = region(x, index)
-    whole = r.size == x.shape and all(k == 1 for k in r.step)
-    out = x if whole else bind(SLICE, (x,), r.attrs)
-    if out.shape != r.shape or out is x:
-        out = bind(OPS["reshape"], (out,), {"shape": r.shape})
-    return _gather_arrays(out, r.arrays) if r.arrays else out
+    attrs, shape, arrays = _region(x, index)
+    whole = attrs["size"] == x.shape and attrs["step"].count(1) == x.ndim
+    out = x if whole else bind(SLICE, (x,), attrs)
+    if out.shape != shape or out is x:
+        out = bind(RESHAPE, (out,), {"shape": shape})
+    return _gather_arrays(out, arrays) if arrays else out
 
 
-def _gather_arrays(x: Tensor, arrays: tuple[tuple[int, Any], ...]) -> Tensor:
+def _gather_arrays(x: Tensor, arrays: list[tuple[int, Any]]) -> Tensor:
     """Integer arrays broadcast together; their axes become one block, in place if they were adjacent, else in front."""
     axes = [a for a, _ in arrays]
     found = [_positions("getitem: indices", i, x.device) for _, i in arrays]
@@ -328,10 +293,9 @@ def _gather_arrays(x: Tensor, arrays: tuple[tuple[int, Any], ...]) -> Tensor:
     for i, a in zip(found, axes, strict=True):
         flat = flat * x.shape[a] + _from_front("getitem", i, x.shape[a], n)
     out = bind(GATHER, (reshape(front, (n, *front.shape[len(axes) :])), broadcast_to(flat, shape)), {"axis": 0})
-    adjacent = axes == list(range(axes[0], axes[0] + len(axes)))
-    if adjacent and axes[0] and shape:
-        out = moveaxis(out, tuple(range(len(shape))), tuple(range(axes[0], axes[0] + len(shape))))
-    return out
+    adjacent = axes[-1] - axes[0] == len(axes) - 1
+    block = tuple(range(len(shape)))
+    return moveaxis(out, block, tuple([axes[0] + k for k in block])) if adjacent and axes[0] else out
 
 
 def _from_front(name: str, i: Tensor, n: int, past: int) -> Tensor:
@@ -350,29 +314,19 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     """``x[index] = value``: the handle is rebound; the buffer is reused when nobody else can see it."""
     references = sys.getrefcount(x)  # first: an argument on the stack is a reference too
     check_view_write(x, references, assignment=True)
-    value = _value(x, value)
-    if _is_mask(index):
-        mask = index if isinstance(index, Tensor) else Tensor._convert(np.asarray(index), device=x.device)
-        if mask.shape == x.shape and value.ndim == 0:
-            x.rebind(where(mask, value, x))
-            return
-    r = region(x, index)
-    if r.arrays:
-        raise IndexError(
-            "setitem: integer arrays cannot be assigned to; use where() with a mask, or build the tensor with take() "
-            "and concat()"
-        )
-    if broadcast_shapes("setitem", value.shape, r.shape) != r.shape:
-        raise ShapeError(f"setitem: a value of shape {value.shape} does not broadcast to the region's shape {r.shape}")
-    overwrite(SLICE_UPDATE, x, (reshape(broadcast_to(value, r.shape), r.size),), r.attrs)
-
-
-def _value(x: Tensor, value: Any) -> Tensor:
     if isinstance(value, (bool, int, float, complex)):
         value = lift("setitem", value, x)
     elif not isinstance(value, Tensor):
         value = Tensor._convert(value, device=x.device)
-    return writable("setitem", value, x)
+    value = writable("setitem", value, x)
+    if _is_mask(index) and np.shape(index) == x.shape and value.ndim == 0:
+        return x.rebind(where(index, value, x))
+    attrs, shape, arrays = _region(x, index)
+    if arrays:
+        raise IndexError("setitem: cannot assign to integer arrays; use where() with a mask, or take() and concat()")
+    if broadcast_shapes("setitem", value.shape, shape) != shape:
+        raise ShapeError(f"setitem: a value of shape {value.shape} does not broadcast to the region's shape {shape}")
+    overwrite(SLICE_UPDATE, x, (reshape(broadcast_to(value, shape), attrs["size"]),), attrs)
 
 
 def _iterate(x: Tensor) -> Any:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,11 +14,11 @@ from ..backend import Spec
 from ..dispatch import bind
 from ..dtypes import DTYPES, promote
 from ..errors import ShapeError
-from ..op import Op, broadcast_shapes, unbroadcast
+from ..op import broadcast_shapes, elementwise, pad_rank, unbroadcast
 from ..tensor import Tensor, install
+from .axes import AxisOp, normal_axes, normal_shape
 from .elementwise import where
-from .handles import alias, cast
-from .reduction import normal_axes
+from .handles import alias, cast, identity_vjp, methods, tensors
 
 # fmt: off
 __all__ = [
@@ -29,167 +28,87 @@ __all__ = [
 # fmt: on
 
 
-def repeated(size: int, x: Tensor, batched: bool) -> Tensor:
-    """An operand with a batch dimension, repeated if it had none."""
-    return x if batched else x.reshape((1, *x.shape)).broadcast_to((size, *x.shape))
-
-
-class _Reshape(Op):
-    name = "reshape"
-    alias = True
-    linear = (0,)
-
+class _Reshape(AxisOp):
     def spec(self, x: Any, *, shape: tuple[int, ...]) -> Any:
         return Spec(shape, x.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, shape: tuple[int, ...]) -> Any:
         return (g.reshape(xs[0].shape),)
 
-    def batch(self, size: int, xs: Any, batched: Any, *, shape: tuple[int, ...]) -> Any:
-        return self(xs[0], shape=(size, *shape))
 
-
-class _Permute(Op):
-    name = "permute"
-    alias = True
-    linear = (0,)
-
+class _Permute(AxisOp):
     def spec(self, x: Any, *, axes: tuple[int, ...]) -> Any:
         return Spec(tuple([x.shape[a] for a in axes]), x.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, axes: tuple[int, ...]) -> Any:
         return (self(g, axes=tuple([axes.index(i) for i in range(len(axes))])),)
 
-    def batch(self, size: int, xs: Any, batched: Any, *, axes: tuple[int, ...]) -> Any:
-        return self(xs[0], axes=(0, *[a + 1 for a in axes]))
 
-
-class _BroadcastTo(Op):
-    name = "broadcast_to"
-    alias = True
-    linear = (0,)
-
+class _BroadcastTo(AxisOp):
     def spec(self, x: Any, *, shape: tuple[int, ...]) -> Any:
         if len(shape) < x.ndim or broadcast_shapes("broadcast_to", x.shape, shape) != shape:
-            raise ShapeError(
-                f"broadcast_to: {x.shape} does not broadcast to {shape}; sizes must agree or be 1, counted from the "
-                "last axis"
-            )
+            rule = "sizes must agree or be 1, counted from the last axis"
+            raise ShapeError(f"broadcast_to: {x.shape} does not broadcast to {shape}; {rule}")
         return Spec(shape, x.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, shape: tuple[int, ...]) -> Any:
         return (unbroadcast(g, xs[0].shape),)
 
-    def batch(self, size: int, xs: Any, batched: Any, *, shape: tuple[int, ...]) -> Any:
-        (x,) = xs
-        ones = (1,) * (len(shape) - (x.ndim - 1))
-        return x.reshape((size, *ones, *x.shape[1:])).broadcast_to((size, *shape))
+    def batch(self, size: int, xs: Any, batched: Any, /, **attrs: Any) -> Any:
+        shape = attrs["shape"]
+        return pad_rank(xs[0], len(shape)).broadcast_to((size, *shape))
 
 
-class _Pad(Op):
+class _Pad(AxisOp):
     """Zeros before, after and between the elements of each axis; the adjoint of a strided slice."""
 
-    name = "pad"
-    linear = (0,)
-
     def spec(self, x: Any, *, low: tuple[int, ...], high: tuple[int, ...], interior: tuple[int, ...]) -> Any:
-        shape = tuple(
-            [lo + hi + d + max(d - 1, 0) * gap for d, lo, hi, gap in zip(x.shape, low, high, interior, strict=True)]
-        )
-        return Spec(shape, x.dtype)
+        axes = zip(x.shape, low, high, interior, strict=True)
+        return Spec(tuple([lo + d + max(d - 1, 0) * gap + hi for d, lo, hi, gap in axes]), x.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, low: Any, high: Any, interior: Any) -> Any:
         return (SLICE(g, start=low, size=xs[0].shape, step=tuple([gap + 1 for gap in interior])),)
 
-    def batch(self, size: int, xs: Any, batched: Any, *, low: Any, high: Any, interior: Any) -> Any:
-        return self(xs[0], low=(0, *low), high=(0, *high), interior=(0, *interior))
 
-
-class _Slice(Op):
+class _Slice(AxisOp):
     """Element k of an axis is element start + k * step of the operand's; steps may be negative."""
-
-    name = "slice"
-    alias = True
-    linear = (0,)
 
     def spec(self, x: Any, *, start: tuple[int, ...], size: tuple[int, ...], step: tuple[int, ...]) -> Any:
         return Spec(size, x.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, start: Any, size: Any, step: Any) -> Any:
-        backwards = tuple([i for i, k in enumerate(step) if k < 0])
-        if backwards:
+        if backwards := tuple([i for i, k in enumerate(step) if k < 0]):
             g = flip(g, axis=backwards)
-        low, high, gaps = [], [], []
+        low, high = [], []
         for d, a, n, k in zip(xs[0].shape, start, size, step, strict=True):
-            first = a if k > 0 else a + (n - 1) * k
-            covered = (n - 1) * abs(k) + 1 if n else 0
-            low.append(first if n else 0)
-            high.append(d - covered - low[-1])
-            gaps.append(abs(k) - 1)
-        return (PAD(g, low=tuple(low), high=tuple(high), interior=tuple(gaps)),)
-
-    def batch(self, size_: int, xs: Any, batched: Any, *, start: Any, size: Any, step: Any) -> Any:
-        return self(xs[0], start=(0, *start), size=(size_, *size), step=(1, *step))
+            first, last = sorted((a, a + (n - 1) * k)) if n else (0, -1)
+            low.append(first)
+            high.append(d - 1 - last)
+        return (PAD(g, low=tuple(low), high=tuple(high), interior=tuple([abs(k) - 1 for k in step])),)
 
 
-class _Concat(Op):
-    name = "concat"
-
-    saves = ()
-    save_output = False
-
+class _Concat(AxisOp):
     def spec(self, *xs: Any, axis: int) -> Any:
         first = xs[0].shape
-        for x in xs:
-            if x.ndim != len(first) or any(
-                d != e for i, (d, e) in enumerate(zip(x.shape, first, strict=True)) if i != axis
-            ):
-                shapes = ", ".join(str(x.shape) for x in xs)
-                raise ShapeError(f"concat: shapes {shapes} differ outside axis {axis}; they must agree there")
+        if len({(x.ndim, *x.shape[:axis], *x.shape[axis + 1 :]) for x in xs}) > 1:
+            shapes = ", ".join(str(x.shape) for x in xs)
+            raise ShapeError(f"concat: shapes {shapes} differ outside axis {axis}; they must agree there")
         return Spec((*first[:axis], sum(x.shape[axis] for x in xs), *first[axis + 1 :]), xs[0].dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: int) -> Any:
-        found, at = [], 0
-        for x, wanted in zip(xs, need, strict=True):
-            cut = tuple([slice(at, at + x.shape[axis]) if i == axis else slice(None) for i in range(g.ndim)])
-            found.append(g[cut] if wanted else None)
-            at += x.shape[axis]
-        return tuple(found)
+        return tuple(split(g, [x.shape[axis] for x in xs], axis=axis))
 
     def jvp(self, ts: Any, y: Tensor, xs: Any, *, axis: int) -> Any:
         return self(*[x.zeros_like() if t is None else t for t, x in zip(ts, xs, strict=True)], axis=axis)
 
-    def batch(self, size: int, xs: Any, batched: Any, *, axis: int) -> Any:
-        return self(*[repeated(size, x, b) for x, b in zip(xs, batched, strict=True)], axis=axis + 1)
 
-
-class _Copy(Op):
-    name = "copy"
-    elementwise = True
-    linear = (0,)
-
-    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any) -> Any:
-        return (g,)
-
-
-RESHAPE, PERMUTE, BROADCAST_TO, PAD, SLICE, CONCAT, COPY = (
-    _Reshape(),
-    _Permute(),
-    _BroadcastTo(),
-    _Pad(),
-    _Slice(),
-    _Concat(),
-    _Copy(),
-)
-
-
-def _shape(name: str, shape: Any) -> tuple[int, ...]:
-    if isinstance(shape, int):
-        shape = (shape,)
-    try:
-        return tuple([operator.index(d) for d in shape])
-    except TypeError:
-        raise ShapeError(f"{name}: {shape!r} is not a shape; give a tuple of integers") from None
+RESHAPE = _Reshape("reshape", alias=True, linear=(0,))
+PERMUTE = _Permute("permute", alias=True, linear=(0,))
+BROADCAST_TO = _BroadcastTo("broadcast_to", alias=True, linear=(0,))
+PAD = _Pad("pad", linear=(0,))
+SLICE = _Slice("slice", alias=True, linear=(0,))
+CONCAT = _Concat("concat", saves=(), save_output=False)
+COPY = elementwise("copy", linear=(0,), vjp=identity_vjp)
 
 
 def reshape(x: Tensor, shape: int | Sequence[int], *more: int, copy: bool | None = None) -> Tensor:
@@ -198,30 +117,26 @@ def reshape(x: Tensor, shape: int | Sequence[int], *more: int, copy: bool | None
     >>> reshape(asarray([1, 2, 3, 4]), (2, -1)).shape
     (2, 2)
     """
-    new = _shape("reshape", (shape, *more) if more else shape)
-    if new.count(-1) == 1:
-        known = -math.prod(new)
-        if known == 0 or x.size % known:
-            raise ShapeError(f"reshape: {x.shape} has {x.size} elements, which do not fit {new}")
+    given = new = normal_shape("reshape", (shape, *more) if more else shape, least=-1)
+    if new.count(-1) == 1 and (known := -math.prod(new)) > 0:
         new = tuple([x.size // known if d == -1 else d for d in new])
-    n = math.prod(new)
-    if n != x.size or any(d < 0 for d in new):
-        raise ShapeError(f"reshape: {x.shape} has {x.size} elements, {new} has {n}; the number must stay the same")
+    if math.prod(new) != x.size or -1 in new:
+        raise ShapeError(f"reshape: {x.shape} has {x.size} elements, which do not fit {given}; their number must agree")
     out = bind(RESHAPE, (x,), {"shape": new})
     return bind(COPY, (out,), {}) if copy else out
 
 
 def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
     """Axis i of the result is axis ``axes[i]`` of ``x``; a view."""
-    given = _shape("permute_dims", axes)
-    if len(given) != x.ndim or normal_axes("permute_dims", x.ndim, given) != tuple(range(x.ndim)):
-        raise ShapeError(f"permute_dims: axes {given} are not a permutation of the {x.ndim} axes of shape {x.shape}")
-    return bind(PERMUTE, (x,), {"axes": tuple([a % x.ndim for a in given])})
+    order = normal_axes("permute_dims", x.ndim, tuple(axes), in_order=True)
+    if len(order) != x.ndim:
+        raise ShapeError(f"permute_dims: axes {order} are not a permutation of the {x.ndim} axes of shape {x.shape}")
+    return bind(PERMUTE, (x,), {"axes": order})
 
 
 def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
     """``x`` repeated to ``shape`` without copying."""
-    new = _shape("broadcast_to", shape)
+    new = normal_shape("broadcast_to", shape)
     return alias(x) if x.shape == new else bind(BROADCAST_TO, (x,), {"shape": new})
 
 
@@ -240,14 +155,12 @@ def matrix_transpose(x: Tensor) -> Tensor:
 
 def moveaxis(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> Tensor:
     """Move axes to new positions; the others keep their order."""
-    sources = source if isinstance(source, tuple) else (source,)
-    targets = destination if isinstance(destination, tuple) else (destination,)
+    sources = normal_axes("moveaxis", x.ndim, source, in_order=True)
+    targets = normal_axes("moveaxis", x.ndim, destination, in_order=True)
     if len(sources) != len(targets):
         raise ShapeError(f"moveaxis: source {source} and destination {destination} differ in length")
-    normal_axes("moveaxis", x.ndim, sources)
-    normal_axes("moveaxis", x.ndim, targets)
-    pairs = {t % x.ndim: s % x.ndim for s, t in zip(sources, targets, strict=True)}
-    rest = iter([i for i in range(x.ndim) if i not in pairs.values()])
+    pairs = dict(zip(targets, sources, strict=True))
+    rest = iter([i for i in range(x.ndim) if i not in sources])
     axes = tuple([pairs[i] if i in pairs else next(rest) for i in range(x.ndim)])
     return alias(x) if axes == tuple(range(x.ndim)) else bind(PERMUTE, (x,), {"axes": axes})
 
@@ -270,15 +183,8 @@ def flip(x: Tensor, *, axis: int | tuple[int, ...] | None = None) -> Tensor:
     """Elements in reverse order along axes (all by default); a view."""
     axes = normal_axes("flip", x.ndim, axis)
     start = tuple([d - 1 if i in axes and d else 0 for i, d in enumerate(x.shape)])
-    return bind(
-        SLICE, (x,), {"start": start, "size": x.shape, "step": tuple([-1 if i in axes else 1 for i in range(x.ndim)])}
-    )
-
-
-def tensors(xs: Sequence[Any]) -> list[Tensor]:
-    """Operands that are not tensors become tensors, on the device of the first that is."""
-    device = next((x.device for x in xs if isinstance(x, Tensor)), None)
-    return [x if isinstance(x, Tensor) else Tensor._convert(x, device=device) for x in xs]
+    step = tuple([-1 if i in axes else 1 for i in range(x.ndim)])
+    return bind(SLICE, (x,), {"start": start, "size": x.shape, "step": step})
 
 
 def concat(xs: Sequence[Tensor], *, axis: int | None = 0) -> Tensor:
@@ -287,7 +193,7 @@ def concat(xs: Sequence[Tensor], *, axis: int | None = 0) -> Tensor:
     >>> concat([asarray([1]), asarray([2, 3])]).tolist()
     [1, 2, 3]
     """
-    xs = tensors(xs)
+    xs = tensors(*xs)
     if not xs:
         raise ShapeError("concat: needs at least one tensor")
     if axis is None:
@@ -301,10 +207,10 @@ def concat(xs: Sequence[Tensor], *, axis: int | None = 0) -> Tensor:
 
 def stack(xs: Sequence[Tensor], *, axis: int = 0) -> Tensor:
     """Join tensors of one shape along a new axis."""
-    xs = tensors(xs)
+    xs = tensors(*xs)
     if len({x.shape for x in xs}) > 1:
         raise ShapeError(f"stack: shapes {', '.join(str(x.shape) for x in xs)} differ; they must be the same")
-    return concat([expand_dims(x, axis) for x in xs], axis=normal_axes("stack", xs[0].ndim + 1, axis)[0] if xs else 0)
+    return concat([expand_dims(x, axis) for x in xs], axis=axis)
 
 
 def split(x: Tensor, sections: int | Sequence[int], *, axis: int = 0) -> list[Tensor]:
@@ -313,9 +219,7 @@ def split(x: Tensor, sections: int | Sequence[int], *, axis: int = 0) -> list[Te
     n = x.shape[a]
     if isinstance(sections, int):
         if sections <= 0 or n % sections:
-            raise ShapeError(
-                f"split: axis {a} of shape {x.shape} does not divide into {sections} equal sections; give their sizes"
-            )
+            raise ShapeError(f"split: axis {a} of {x.shape} does not divide into {sections} equal sections; give sizes")
         sections = [n // sections] * sections
     if sum(sections) != n:
         raise ShapeError(f"split: sizes {list(sections)} do not add up to {n}, the size of axis {a} of shape {x.shape}")
@@ -330,9 +234,7 @@ def pad(x: Tensor, widths: Sequence[tuple[int, int]], *, value: float = 0) -> Te
     [0.0, 1.0, 0.0, 0.0]
     """
     if len(widths) != x.ndim or any(len(w) != 2 or min(w) < 0 for w in widths):
-        raise ShapeError(
-            f"pad: shape {x.shape} needs one (before, after) pair of non-negative widths an axis, got {list(widths)}"
-        )
+        raise ShapeError(f"pad: {x.shape} needs (before, after), both non-negative, for each axis, got {list(widths)}")
     attrs = {"low": tuple([w[0] for w in widths]), "high": tuple([w[1] for w in widths]), "interior": (0,) * x.ndim}
     padded = bind(PAD, (x,), attrs)
     if value == 0:
@@ -351,16 +253,5 @@ def _transpose(x: Tensor) -> Tensor:
     return bind(PERMUTE, (x,), {"axes": tuple(range(x.ndim))[::-1]})
 
 
-install(
-    T=property(_transpose),
-    mT=property(matrix_transpose),
-    reshape=reshape,
-    permute_dims=permute_dims,
-    broadcast_to=broadcast_to,
-    moveaxis=moveaxis,
-    expand_dims=expand_dims,
-    squeeze=squeeze,
-    flip=flip,
-    copy=copy,
-    split=split,
-)
+methods(reshape, permute_dims, broadcast_to, moveaxis, expand_dims, squeeze, flip, copy, split)
+install(T=property(_transpose), mT=property(matrix_transpose))

@@ -9,66 +9,22 @@ from ..dispatch import overwrite
 from ..op import Op
 from ..ownership import check_view_write
 from ..tensor import Tensor, install
-from .elementwise import (
-    ADD,
-    DIV,
-    FLOOR_DIVIDE,
-    MUL,
-    POW,
-    REMAINDER,
-    SUB,
-    abs,
-    add,
-    astype,
-    bitwise_and,
-    bitwise_invert,
-    bitwise_left_shift,
-    bitwise_or,
-    bitwise_right_shift,
-    bitwise_xor,
-    clip,
-    conj,
-    cos,
-    divide,
-    equal,
-    exp,
-    floor_divide,
-    greater,
-    greater_equal,
-    imag,
-    less,
-    less_equal,
-    log,
-    multiply,
-    negative,
-    not_equal,
-    positive,
-    pow,
-    real,
-    remainder,
-    sin,
-    sqrt,
-    square,
-    stop_gradient,
-    subtract,
-    tanh,
-)
+from . import elementwise as ew
+from .elementwise import ADD, DIV, FLOOR_DIVIDE, MUL, POW, REMAINDER, SUB
+from .handles import methods
 
-_BINARY = {
-    "add": add,
-    "sub": subtract,
-    "mul": multiply,
-    "truediv": divide,
-    "floordiv": floor_divide,
-    "mod": remainder,
-    "pow": pow,
-    "and": bitwise_and,
-    "or": bitwise_or,
-    "xor": bitwise_xor,
-    "lshift": bitwise_left_shift,
-    "rshift": bitwise_right_shift,
-}
+_ARITHMETIC = {"add": ew.add, "sub": ew.subtract, "mul": ew.multiply, "truediv": ew.divide, "pow": ew.pow}
+_WHOLE = {"floordiv": ew.floor_divide, "mod": ew.remainder}
+_BITS = {"and": ew.bitwise_and, "or": ew.bitwise_or, "xor": ew.bitwise_xor}
+_SHIFTS = {"lshift": ew.bitwise_left_shift, "rshift": ew.bitwise_right_shift}
+_EQUALITY = {"eq": ew.equal, "ne": ew.not_equal}
+_ORDER = {"lt": ew.less, "le": ew.less_equal, "gt": ew.greater, "ge": ew.greater_equal}
 _IN_PLACE = {"add": ADD, "sub": SUB, "mul": MUL, "truediv": DIV, "floordiv": FLOOR_DIVIDE, "mod": REMAINDER, "pow": POW}
+_DIRECT = frozenset({Tensor, float, int, bool})
+
+
+def _known(other: Any) -> bool:
+    return isinstance(other, (Tensor, bool, int, float, complex)) or hasattr(other, "__array__")
 
 
 def _operator(function: Any) -> Any:
@@ -85,13 +41,6 @@ def _reflected(function: Any) -> Any:
     return backward
 
 
-_DIRECT = frozenset({Tensor, float, int, bool})
-
-
-def _known(other: Any) -> bool:
-    return isinstance(other, (Tensor, bool, int, float, complex)) or hasattr(other, "__array__")
-
-
 def _augmented(op: Op) -> Any:
     def write(self: Tensor, other: Any) -> Any:
         if not _known(other):
@@ -103,37 +52,11 @@ def _augmented(op: Op) -> Any:
     return write
 
 
-def _operators() -> dict[str, Any]:
-    methods: dict[str, Any] = {}
-    for name, function in _BINARY.items():
-        methods[f"__{name}__"] = _operator(function)
-        methods[f"__r{name}__"] = _reflected(function)
-    for name, op in _IN_PLACE.items():
-        methods[f"__i{name}__"] = _augmented(op)
-    for name, function in _COMPARISONS.items():
-        methods[f"__{name}__"] = _operator(function)
-    return methods
-
-
-_COMPARISONS = {"eq": equal, "ne": not_equal, "lt": less, "le": less_equal, "gt": greater, "ge": greater_equal}
-install(
-    **_operators(),
-    _cut=staticmethod(stop_gradient),
-    __neg__=negative,
-    __pos__=positive,
-    __abs__=abs,
-    __invert__=bitwise_invert,
-    exp=exp,
-    log=log,
-    sqrt=sqrt,
-    square=square,
-    sin=sin,
-    cos=cos,
-    tanh=tanh,
-    abs=abs,
-    clip=clip,
-    astype=astype,
-    conj=conj,
-    real=real,
-    imag=imag,
-)
+_BINARY = {**_ARITHMETIC, **_WHOLE, **_BITS, **_SHIFTS}
+install(**{f"__{name}__": _operator(function) for name, function in {**_BINARY, **_EQUALITY, **_ORDER}.items()})
+install(**{f"__r{name}__": _reflected(function) for name, function in _BINARY.items()})
+install(**{f"__i{name}__": _augmented(op) for name, op in _IN_PLACE.items()})
+install(__neg__=ew.negative, __pos__=ew.positive, __abs__=ew.abs, __invert__=ew.bitwise_invert)
+install(_cut=staticmethod(ew.stop_gradient))
+methods(ew.exp, ew.log, ew.sqrt, ew.square, ew.sin, ew.cos, ew.tanh, ew.abs)
+methods(ew.clip, ew.astype, ew.conj, ew.real, ew.imag)

@@ -8,6 +8,7 @@ other state.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -16,14 +17,15 @@ import numpy as np
 
 from ..backend import Spec
 from ..dispatch import bind
-from ..dtypes import CODE, KIND, as_dtype, bfloat16, float16, float32, float64, uint32
+from ..dtypes import CODE, KIND, bfloat16, float16, float32, float64, int64, uint32
 from ..errors import DTypeError, ShapeError, StateError
 from ..op import Op
 from ..parameter import Buffer
 from ..state import state
 from ..tensor import Tensor
 from . import elementwise as ew
-from .creation import _sizes, arange, asarray
+from .axes import normal_shape
+from .creation import arange, asarray, chosen_dtype
 from .handles import cast
 from .movement import concat, expand_dims, reshape
 
@@ -33,22 +35,16 @@ Shape = int | Sequence[int]
 class _RandomBits(Op):
     """Philox4x32-10 words for every element of ``shape``, under each key."""
 
-    name = "random_bits"
-    dtypes = "u4"
-    saves = ()
-
     def spec(self, key: Any, *, shape: tuple[int, ...]) -> Any:
-        if key.ndim < 1 or key.shape[-1] != 2:
-            raise ShapeError(
-                f"random_bits: a key of shape {key.shape}; keys have shape (..., 2), make one with random.key(seed)"
-            )
+        if key.shape[-1:] != (2,):
+            raise ShapeError(f"random_bits: a key of shape {key.shape}; it must be (..., 2), from random.key(seed)")
         return Spec((*key.shape[:-1], *shape), uint32)
 
     def batch(self, size: int, xs: Any, batched: Any, *, shape: tuple[int, ...]) -> Any:
         return self(xs[0], shape=shape)
 
 
-RANDOM_BITS = _RandomBits()
+RANDOM_BITS = _RandomBits("random_bits", dtypes="u4", saves=())
 
 
 def key(seed: int, stream: int = 0, *, device: str | None = None) -> Tensor:
@@ -66,11 +62,8 @@ def key(seed: int, stream: int = 0, *, device: str | None = None) -> Tensor:
 def bits(key: Tensor, shape: Shape = ()) -> Tensor:
     """Uniform 32-bit words, uint32, of shape ``key.shape[:-1] + shape``."""
     if not isinstance(key, Tensor) or key.dtype != uint32:
-        raise DTypeError(
-            "random: the first argument must be a key, a uint32 tensor of shape (..., 2); make one with "
-            "random.key(seed)"
-        )
-    return bind(RANDOM_BITS, (key,), {"shape": _sizes("random", shape)})
+        raise DTypeError("random: the first argument must be a key, a uint32 tensor; make one with random.key(seed)")
+    return bind(RANDOM_BITS, (key,), {"shape": normal_shape("random", shape)})
 
 
 def split(key: Tensor, n: int = 2) -> Tensor:
@@ -91,9 +84,9 @@ def uniform(key: Tensor, shape: Shape = (), *, low: float = 0.0, high: float = 1
 
     float64 has 53 random bits, float32 24, float16 11 and bfloat16 8: exact multiples, the same on every backend.
     """
-    kind = as_dtype(float32 if dtype is None else dtype)
+    kind = chosen_dtype(dtype)
     if kind == float64:
-        pair = bits(key, (*_sizes("uniform", shape), 2))
+        pair = bits(key, (*normal_shape("uniform", shape), 2))
         high_bits, low_bits = (pair[..., 0] >> 5).astype(float64), (pair[..., 1] >> 6).astype(float64)
         unit = (high_bits * 67108864.0 + low_bits) * 2.0**-53
     elif KIND[CODE[kind]] == "f":
@@ -113,20 +106,17 @@ def normal(key: Tensor, shape: Shape = (), *, mean: float = 0.0, std: float = 1.
     >>> normal(key(0), (1000,)).shape
     (1000,)
     """
-    kind = as_dtype(float32 if dtype is None else dtype)
+    kind = chosen_dtype(dtype)
     wide = float64 if kind == float64 else float32
-    sizes = _sizes("normal", shape)
+    sizes = normal_shape("normal", shape)
     n = math.prod(sizes)
-    half = (n + 1) // 2
-    u = uniform(key, (2, half), dtype=wide)
+    u = uniform(key, (2, (n + 1) // 2), dtype=wide)
     tiny = 2.0**-54 if wide == float64 else 2.0**-25
     radius = ew.sqrt(ew.log(u[..., 0, :] + tiny) * -2.0)
     angle = u[..., 1, :] * (2.0 * math.pi)
     both = concat([radius * ew.cos(angle), radius * ew.sin(angle)], axis=-1)
     out = reshape(both[..., :n], (*key.shape[:-1], *sizes))
-    if (mean, std) != (0.0, 1.0):
-        out = out * std + mean
-    return cast(out, kind)
+    return cast(out if (mean, std) == (0.0, 1.0) else out * std + mean, kind)
 
 
 def randint(key: Tensor, shape: Shape = (), *, low: int = 0, high: int, dtype: Any = None) -> Tensor:
@@ -134,9 +124,9 @@ def randint(key: Tensor, shape: Shape = (), *, low: int = 0, high: int, dtype: A
     span = high - low
     if not 0 < span <= 2**32:
         raise ValueError(f"random.randint: the span from {low} to {high} is {span}; it must be 1 to 2**32")
-    pair = bits(key, (*_sizes("randint", shape), 2)).astype("uint64")
+    pair = bits(key, (*normal_shape("randint", shape), 2)).astype("uint64")
     word = (pair[..., 0] << 32) | pair[..., 1]
-    return ((word % span).astype("int64") + low).astype(as_dtype("int64" if dtype is None else dtype))
+    return ((word % span).astype("int64") + low).astype(chosen_dtype(dtype, int64))
 
 
 def bernoulli(key: Tensor, shape: Shape = (), *, p: float = 0.5) -> Tensor:
@@ -170,10 +160,8 @@ class Generator:
         """A key never handed out before, and one step on."""
         here = state()
         if here.draws == "error":
-            raise StateError(
-                "vmap: a draw from a generator would be the same for every example; pass keys and map over them, "
-                "or say vmap(f, randomness='same') or vmap(f, randomness='different')"
-            )
+            remedy = "pass keys and map over them, or say vmap(f, randomness='same') or vmap(f, randomness='different')"
+            raise StateError(f"vmap: a draw from a generator would be the same for every example; {remedy}")
         found = self.state.copy()
         self.state.assign(self.state + asarray(np.array([0, 1], np.uint32), device=self.state.device))
         return found if here.draws != "different" else _each_different(found, here.top)
@@ -190,23 +178,18 @@ def _each_different(found: Tensor, top: Any) -> Tensor:
         top = top.below[2]
     for level in reversed(levels):
         with level.underneath():
-            numbers = arange(level.size, device=found.device)
-            keys = fold_in(found, numbers)
+            keys = fold_in(found, arange(level.size, device=found.device))
         found = level.wrap(keys)
     return found
 
 
-default_generator: list[Generator] = []
-
-
+@functools.cache
 def generator() -> Generator:
     """The default generator, which ``manual_seed`` restarts.
 
     It lives on the reference backend: keys are moved where they are needed.
     """
-    if not default_generator:
-        default_generator.append(Generator(0, device="numpy"))
-    return default_generator[0]
+    return Generator(0, device="numpy")
 
 
 def manual_seed(seed: int) -> None:

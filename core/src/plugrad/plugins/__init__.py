@@ -13,20 +13,6 @@ from .loader import PluginStatus, require, statuses
 from .probe import Outcome
 from .registrar import Registrar
 
-__all__ = [
-    "API",
-    "Outcome",
-    "PluginStatus",
-    "Registrar",
-    "available_backends",
-    "backend_index",
-    "component",
-    "components",
-    "create",
-    "default_backend",
-    "hookimpl",
-    "load_ops",
-    "lookup",
-    "require",
-    "statuses",
-]
+__all__ = ["API", "Outcome", "PluginStatus", "Registrar", "hookimpl", "require", "statuses"]
+__all__ += ["available_backends", "backend_index", "default_backend"]
+__all__ += ["component", "components", "create", "load_ops", "lookup"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from functools import cache
 
 from .. import dispatch
 from ..backend import Backend, index_of
@@ -11,12 +12,10 @@ from ..errors import BackendUnavailableError, PluginError, PluginWarning
 from ..fallback import user_level
 from . import loader
 from .names import BROKEN, cause, suggest
-from .probe import AVAILABLE, Outcome, Probe
+from .probe import Outcome
 from .registrar import Entry
 
 _lock = threading.RLock()
-_probes: dict[str, Probe] = {}
-_default: str | None = None
 
 
 def backend_index(name: str) -> int:
@@ -35,22 +34,17 @@ def backend_index(name: str) -> int:
     if name not in known:
         hint = suggest(name, known) + registry.absent_like(name)
         remedy = "install the distribution that provides it (plugrad plugins lists what is installed)"
-        raise BackendUnavailableError(f"backend {name!r} is unknown{hint}; usable here: {_usable(name)}; {remedy}")
-    outcome = probe(known[name])
+        raise BackendUnavailableError(f"backend {name!r} is unknown{hint}; usable here: {_usable()}; {remedy}")
+    entry = known[name]
+    what = f"backend {name!r} of {entry.provider}"
+    outcome = entry.outcome()
     if not outcome.available:
-        what = f"backend {name!r} of {known[name].provider}"
-        raise BackendUnavailableError(f"{what} is {outcome}; usable here: {_usable(name)}")
-    return _load(known[name])
-
-
-def _load(entry: Entry) -> int:
-    """Import, make and add the backend. The import is outside the lock: it may wait for another thread's import."""
-    what = f"backend {entry.name!r} of {entry.provider}"
+        raise BackendUnavailableError(f"{what} is {outcome}; usable here: {_usable()}")
     try:
-        made = entry.load()
+        make = entry.load()  # outside the lock: it may wait for another thread's import
         with _lock:
-            index = index_of(entry.name)
-            return dispatch.add_backend(_checked(made(), entry)) if index is None else index
+            index = index_of(name)
+            return dispatch.add_backend(_checked(make(), entry)) if index is None else index
     except BackendUnavailableError:
         raise
     except BROKEN as error:
@@ -66,17 +60,8 @@ def _checked(backend: object, entry: Entry) -> Backend:
     return backend
 
 
-def _usable(but: str) -> str:
-    return ", ".join(name for name, outcome in available_backends().items() if outcome.available and name != but)
-
-
-def probe(entry: Entry) -> Outcome:
-    """What the backend's probe answered; it is asked once in a process. Without a probe it counts as available."""
-    if entry.probe is None:
-        return AVAILABLE
-    with _lock:
-        asked = _probes.setdefault(entry.name, Probe(entry.probe, str(entry)))
-    return asked.outcome()
+def _usable() -> str:
+    return ", ".join(name for name, outcome in available_backends().items() if outcome.available)
 
 
 def available_backends() -> dict[str, Outcome]:
@@ -85,9 +70,10 @@ def available_backends() -> dict[str, Outcome]:
     >>> print(available_backends()["numpy"])
     available
     """
-    return {name: probe(entry) for name, entry in loader.registry().select("backend").items()}
+    return {name: entry.outcome() for name, entry in loader.registry().select("backend").items()}
 
 
+@cache
 def default_backend() -> str:
     """The available backend of the highest priority; found, and loaded, once.
 
@@ -96,21 +82,14 @@ def default_backend() -> str:
     >>> available_backends()[default_backend()].available
     True
     """
-    global _default
-    if _default is None:
-        entries = loader.registry().select("backend").values()
-        _default = next(entry.name for entry in sorted(entries, key=lambda e: -e.priority) if _works(entry))
-    return _default
+    entries = loader.registry().select("backend").values()
+    return next(entry.name for entry in sorted(entries, key=lambda e: -e.priority) if _works(entry))
 
 
 def _works(entry: Entry) -> bool:
-    if not probe(entry).available:
-        return False
     try:
-        backend_index(entry.name)
+        return entry.outcome().available and backend_index(entry.name) >= 0
     except BackendUnavailableError as error:
-        warnings.warn(
-            f"{error}; the next best backend becomes the default device", PluginWarning, stacklevel=user_level()
-        )
+        message = f"{error}; the next best backend becomes the default device"
+        warnings.warn(message, PluginWarning, stacklevel=user_level())
         return False
-    return True

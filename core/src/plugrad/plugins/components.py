@@ -13,13 +13,12 @@ from .names import suggest
 
 def component(kind: str, name: str) -> Any:
     """What is registered under this kind and name, such as ``("optimizer", "sgd")``; UnknownNameError if nothing is."""
-    registry = loader.registry()
-    entries = registry.select("component", kind)
-    if name in entries:
-        return entries[name].load()
-    if entries:
-        raise _missing(kind, name, entries, registry)
-    raise _missing("component kind", kind, {e.kind for e in registry.entries if e.kind}, registry)
+    entries = loader.registry().select("component", kind)
+    if not entries:
+        raise _missing("component kind", kind, {entry.kind for entry in loader.registry().entries if entry.kind})
+    if name not in entries:
+        raise _missing(kind, name, entries)
+    return entries[name].load()
 
 
 def create(kind: str, name: str, **config: Any) -> Any:
@@ -38,10 +37,9 @@ def components(kind: str) -> tuple[str, ...]:
 
 def load_ops(prefix: str | None = None) -> None:
     """Import the module that makes the ops of this prefix, or the modules of all prefixes."""
-    registry = loader.registry()
-    entries = registry.select("ops")
+    entries = loader.registry().select("ops")
     if prefix is not None and prefix not in entries:
-        raise _missing("ops with the prefix", prefix, entries, registry)
+        raise _missing("ops with the prefix", prefix, entries)
     for entry in entries.values() if prefix is None else [entries[prefix]]:
         entry.load()
 
@@ -52,20 +50,18 @@ def lookup(name: str) -> Op:
     >>> lookup("exp")
     <op exp>
     """
-    if name in OPS:
-        return OPS[name]
-    registry = loader.registry()
-    prefixes = [prefix for prefix in registry.select("ops") if name.startswith(f"{prefix}.")]
-    if prefixes:
-        load_ops(max(prefixes, key=len))
     if name not in OPS:
-        raise _missing("op", name, OPS, registry)
+        prefixes = [prefix for prefix in loader.registry().select("ops") if name.startswith(f"{prefix}.")]
+        if prefixes:
+            load_ops(max(prefixes, key=len))
+        if name not in OPS:
+            raise _missing("op", name, OPS)
     return OPS[name]
 
 
-def _missing(what: str, name: str, known: Iterable[str], registry: loader.Registry) -> UnknownNameError:
+def _missing(what: str, name: str, known: Iterable[str]) -> UnknownNameError:
     known = sorted(known)
-    hint = suggest(name, known) + registry.absent_like(name.partition(".")[0])
+    hint = suggest(name, known) + loader.registry().absent_like(name.partition(".")[0])
     listed = f"; registered: {', '.join(known) or 'none'}" if len(known) <= 20 else ""
     remedy = "install the package that brings it (see: plugrad plugins)"
     return UnknownNameError(f"{what} {name!r} is not registered{hint}{listed}; {remedy}")

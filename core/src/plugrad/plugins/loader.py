@@ -10,11 +10,10 @@ import inspect
 import os
 import threading
 import warnings
-from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
-from types import FunctionType
+from importlib.metadata import EntryPoint
 
 import pluggy
 
@@ -22,16 +21,13 @@ from .. import dispatch
 from ..errors import PluginError, PluginWarning
 from ..fallback import user_level
 from . import hookspecs
-from .names import BROKEN, cause, suggest
+from .names import BROKEN, because, cause, suggest
 from .registrar import Entry, IncompatibleError, Provider, Registrar, check_api
 
 GROUP = hookspecs.PROJECT
-BUILTIN = (
-    metadata.EntryPoint("cli", "plugrad.cli.plugin", GROUP),
-    metadata.EntryPoint("numpy", "plugrad.reference.plugin", GROUP),
-)
+BUILTIN = EntryPoint("cli", "plugrad.cli.plugin", GROUP), EntryPoint("numpy", "plugrad.reference.plugin", GROUP)
 """What the core itself declares. Always loaded, even where no metadata is installed."""
-HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith(f"{hookspecs.PROJECT}_"))
+HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("plugrad_"))
 
 
 @dataclass
@@ -43,7 +39,7 @@ class PluginStatus:
     """
 
     provider: Provider
-    target: str
+    entry_point: EntryPoint
     status: str = "ok"
     reason: str = ""
     provides: tuple[Entry, ...] = ()
@@ -64,27 +60,20 @@ class PluginStatus:
         self.status, self.reason = "conflict", f"{self.reason}; {reason}" if self.reason else reason
 
     def __str__(self) -> str:
-        reason = f": {self.reason}" if self.reason else ""
-        return f"plugin {self.provider.entry_point!r} of {self.provider}: {self.status}{reason}"
-
-
-@dataclass
-class Candidate:
-    """An entry point that was found, before anything of it is imported; with a status if it shall not be."""
-
-    provider: Provider
-    entry_point: metadata.EntryPoint
-    status: str = "ok"
-    reason: str = ""
+        return because(f"plugin {self.provider.entry_point!r} of {self.provider}: {self.status}", self.reason)
 
 
 class Registry:
-    """The statuses of all plugins and everything that the good ones declared."""
+    """The statuses of all plugins and everything that the good ones declared.
+
+    ``notes`` are what is wrong with PLUGRAD_PLUGINS; ``unsaid`` gives each warning once, whichever thread takes it.
+    """
 
     def __init__(self) -> None:
         self.plugins: list[PluginStatus] = []
-        self.notes: list[str] = []
         self.entries: list[Entry] = []
+        self.notes: list[str] = []
+        self.unsaid: Iterator[str] = iter(())
         self._taken: dict[Hashable, Entry] = {}
 
     def select(self, word: str, kind: str = "") -> dict[str, Entry]:
@@ -109,37 +98,31 @@ class Registry:
         return "".join(f"; {p}" for p in called or [p for p in out if p.broken])
 
 
-def candidates() -> Iterator[Candidate]:
+def installed() -> list[PluginStatus]:
     """The entry points of the group: the core's, then by distribution and name: "earlier" is the same everywhere."""
-    for point in BUILTIN:
-        yield Candidate(Provider("plugrad", core_version(), point.name), point)
-    seen: dict[str, dict[str, str]] = {}
-    found = [candidate for dist in metadata.distributions() for candidate in _of_distribution(dist, seen)]
-    for candidate in sorted(found, key=lambda c: (c.provider.distribution, c.provider.entry_point)):
-        if candidate.entry_point not in BUILTIN:
-            yield candidate
+    core = [PluginStatus(Provider("plugrad", core_version(), point.name), point) for point in BUILTIN]
+    first: dict[str, list[PluginStatus]] = {}
+    others = [plugin for dist in metadata.distributions() for plugin in _of_distribution(dist, first)]
+    return core + sorted(others, key=lambda plugin: (plugin.provider.distribution, plugin.provider.entry_point))
 
 
-def _of_distribution(dist: metadata.Distribution, seen: dict[str, dict[str, str]]) -> Iterator[Candidate]:
+def _of_distribution(dist: metadata.Distribution, first: dict[str, list[PluginStatus]]) -> list[PluginStatus]:
     """Those of one distribution; with a status if they cannot be read or belong to a second, different copy."""
     try:
         if GROUP not in (dist.read_text("entry_points.txt") or ""):
-            return
+            return []
         name, version = dist.name or "unknown", dist.version or "unknown"
-        points = {point.name: point for point in dist.entry_points if point.group == GROUP}
+        points = [point for point in dist.entry_points if point.group == GROUP and point not in BUILTIN]
     except BROKEN as error:
         where = Provider(str(getattr(dist, "_path", "unknown")), "unknown", "?")
         reason = f"its metadata cannot be read: {cause(error)}; reinstall it"
-        yield Candidate(where, metadata.EntryPoint("?", "?", GROUP), "failed", reason)
-        return
-    here = {key: f"{version} {point.value}" for key, point in points.items()}
-    first = seen.setdefault(name.lower().replace("_", "-"), here)
-    for key, point in points.items():
-        if first is here:
-            yield Candidate(Provider(name, version, key), point)
-        elif first.get(key) != here[key]:
-            reason = "another copy of this distribution comes earlier on sys.path"
-            yield Candidate(Provider(name, version, key), point, "shadowed", reason)
+        return [PluginStatus(where, EntryPoint("?", "?", GROUP), "failed", reason)]
+    plugins = [PluginStatus(Provider(name, version, point.name), point) for point in points]
+    earlier = first.setdefault(name.lower().replace("_", "-"), plugins)
+    if earlier is plugins:
+        return plugins
+    reason = "another copy of this distribution comes earlier on sys.path"
+    return [replace(plugin, status="shadowed", reason=reason) for plugin in plugins if plugin not in earlier]
 
 
 def core_version() -> str:
@@ -150,53 +133,39 @@ def core_version() -> str:
         return "source"
 
 
-class Choice:
-    """PLUGRAD_PLUGINS: empty (all), ``none``, ``a,b`` (only these) or ``-x`` (all but these), by entry point name."""
-
-    def __init__(self, text: str) -> None:
-        words = {word.strip() for word in text.split(",")} - {""}
-        self.without = {word[1:] for word in words if word.startswith("-")}
-        self.only = {word for word in words if not word.startswith("-")}
-
-    def allows(self, name: str) -> bool:
-        """Whether the plugin of this name shall be loaded."""
-        return name not in self.without and (not self.only or name in self.only)
-
-    def unknown(self, known: set[str]) -> list[str]:
-        """A sentence for each word that names no plugin."""
-        words = sorted((self.only | self.without) - known - {"none"})
-        return [f"PLUGRAD_PLUGINS names {word!r}, which is not installed{suggest(word, known)}" for word in words]
-
-
-def load_all(found: Iterable[Candidate], setting: str = "") -> Registry:
-    """A registry of these candidates, under a setting of PLUGRAD_PLUGINS. Never raises for what a plugin does."""
-    registry, choice = Registry(), Choice(setting)
-    taken: dict[str, Provider] = {}
-    for candidate in found:
-        provider, point = candidate.provider, candidate.entry_point
-        status = PluginStatus(provider, point.value, candidate.status, candidate.reason)
-        entries: list[Entry] = []
-        if status.status == "ok":
-            if point not in BUILTIN and not choice.allows(point.name):
-                status.status, status.reason = "disabled", f"PLUGRAD_PLUGINS={setting}"
-            elif point.name in taken:
-                earlier = f"is already taken by {taken[point.name]}, which stays"
-                status.conflict(f"the entry point name {point.name!r} {earlier}; rename or uninstall one of them")
-            else:
-                entries = _load(candidate, status)
-        if status.status == "ok":
-            taken[point.name] = provider
-        registry.add(status, entries)
-    registry.notes = choice.unknown({p.provider.entry_point for p in registry.plugins})
+def load_all(found: Iterable[PluginStatus], setting: str = "") -> Registry:
+    """A registry of these plugins, under a setting of PLUGRAD_PLUGINS. Never raises for what a plugin does."""
+    registry, taken = Registry(), dict[str, Provider]()
+    words = {word.strip() for word in setting.split(",")} - {""}
+    for plugin in map(replace, found):
+        name = plugin.provider.entry_point
+        if plugin.status == "ok" and plugin.entry_point not in BUILTIN and not _chosen(name, words):
+            plugin.status, plugin.reason = "disabled", f"PLUGRAD_PLUGINS={setting}"
+        if plugin.status == "ok" and name in taken:
+            earlier = f"is already taken by {taken[name]}, which stays"
+            plugin.conflict(f"the entry point name {name!r} {earlier}; rename or uninstall one of them")
+        declared = _load(plugin) if plugin.status == "ok" else []
+        if plugin.status == "ok":
+            taken[name] = plugin.provider
+        registry.add(plugin, declared)
+    known = {plugin.provider.entry_point for plugin in registry.plugins}
+    for word in sorted({word.removeprefix("-") for word in words} - known - {"none"}):
+        registry.notes.append(f"PLUGRAD_PLUGINS names {word!r}, which is not installed{suggest(word, known)}")
     return registry
 
 
-def _load(candidate: Candidate, status: PluginStatus) -> list[Entry]:
+def _chosen(name: str, words: set[str]) -> bool:
+    """Whether PLUGRAD_PLUGINS lets a plugin in: no words (all), ``none``, ``a`` (only these) or ``-x`` (but these)."""
+    only = {word for word in words if not word.startswith("-")}
+    return f"-{name}" not in words and (not only or name in only)
+
+
+def _load(status: PluginStatus) -> list[Entry]:
     """What one plugin declares; nothing, with the cause in its status, if any part of it fails."""
-    registrar = Registrar(candidate.provider)
+    registrar = Registrar(status.provider)
     try:
-        plugin = candidate.entry_point.load()
-        check_api(getattr(plugin, "API", None), status.target)
+        plugin = status.entry_point.load()
+        check_api(getattr(plugin, "API", None), status.entry_point.value)
         check_hooks(plugin)
         _call_hooks(plugin, registrar)
         return registrar.entries
@@ -209,15 +178,14 @@ def _load(candidate: Candidate, status: PluginStatus) -> list[Entry]:
 
 def check_hooks(plugin: object) -> None:
     """Raise PluginError if a function looks like a hook but pluggy would never call it."""
-    home = getattr(plugin, "__name__", None)
     for name, value in inspect.getmembers(plugin):
-        marked = getattr(value, f"{hookspecs.PROJECT}_impl", None)
-        own = isinstance(value, FunctionType) and value.__module__ == home
-        if marked is None and not (own and name.startswith(f"{hookspecs.PROJECT}_")):
+        marked = getattr(value, "plugrad_impl", None)
+        own = inspect.isfunction(value) and value.__module__ == getattr(plugin, "__name__", None)
+        if marked is None and not (own and name.startswith("plugrad_")):
             continue
         hook = (marked or {}).get("specname") or name
         if hook not in HOOKS:
-            raise PluginError(f"unknown hook {hook!r}{suggest(hook, HOOKS)}; the hooks are {', '.join(sorted(HOOKS))}")
+            raise PluginError(f"unknown hook {hook!r}{suggest(hook, HOOKS)}; the hooks are {', '.join(HOOKS)}")
         if marked is None:
             raise PluginError(f"hook {name!r} is not marked; put @hookimpl (from plugrad.plugins) above it")
 
@@ -227,7 +195,7 @@ def _call_hooks(plugin: object, registrar: Registrar) -> None:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin, registrar.provider.entry_point)
-    for hook in sorted(HOOKS):
+    for hook in HOOKS:
         if any(result is not None for result in getattr(manager.hook, hook)(registrar=registrar)):
             raise PluginError(f"hook {hook!r} returned something; a hook calls its registrar, no return and no yield")
 
@@ -235,46 +203,37 @@ def _call_hooks(plugin: object, registrar: Registrar) -> None:
 _lock = threading.RLock()
 _registry: Registry | None = None
 _discovering = False
-_to_warn: deque[str] = deque()
 
 
 def discover() -> Registry:
     """The registry of this process. The first call reads the entry points; no call warns."""
     global _registry, _discovering
-    if _registry is None:
-        with _lock:
-            if _discovering:
-                raise PluginError("plugins: asked for while they are being discovered; a plugin's module must be light")
-            if _registry is None:
-                _discovering = True
-                try:
-                    found = load_all(candidates(), os.environ.get("PLUGRAD_PLUGINS", ""))
-                    _install_kernels(found)
-                    _to_warn.extend([str(p) for p in found.plugins if p.broken] + found.notes)
-                    _registry = found
-                finally:
-                    _discovering = False
+    if _registry is not None:
+        return _registry
+    with _lock:
+        if _discovering:
+            raise PluginError("plugins: asked for while they are being discovered; a plugin's module must be light")
+        _discovering = True
+        try:
+            _registry = _registry or _discover()  # another thread may have been faster
+        finally:
+            _discovering = False
     return _registry
 
 
-def _install_kernels(registry: Registry) -> None:
-    for status in registry.plugins:
-        for entry in status.provides:
-            try:
-                if entry.kernel:
-                    dispatch.add_kernel(entry.name, entry.backend, entry.kernel)
-            except PluginError as error:
-                status.conflict(str(error))
+def _discover() -> Registry:
+    found = load_all(installed(), os.environ.get("PLUGRAD_PLUGINS", ""))
+    for entry in found.entries:
+        if entry.kernel:
+            dispatch.add_kernel(entry.name, entry.backend, entry.kernel)
+    found.unsaid = iter([str(plugin) for plugin in found.plugins if plugin.broken] + found.notes)
+    return found
 
 
 def registry() -> Registry:
     """As ``discover``, and warn about each broken plugin, once."""
     found = discover()
-    while _to_warn:
-        try:
-            message = _to_warn.popleft()
-        except IndexError:  # another thread took it
-            break
+    for message in found.unsaid:
         warnings.warn(f"{message} (see: plugrad plugins)", PluginWarning, stacklevel=user_level())
     return found
 

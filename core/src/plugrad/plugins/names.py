@@ -10,21 +10,23 @@ from typing import Any
 
 from ..errors import PluginError
 
-WORD = re.compile(r"[a-z][a-z0-9_]*")
-DOTTED = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
-LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
-TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+Form = tuple[str, str]
+"""A pattern, and an example of what it allows."""
+WORD: Form = r"[a-z][a-z0-9_]*", "cuda"
+DOTTED: Form = rf"{WORD[0]}(\.{WORD[0]})*", "nn.attention"
+LABEL: Form = r"[A-Za-z][A-Za-z0-9_.-]*", "adamw"
+MODULE: Form = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", "package.ops"
+TARGET: Form = f"{MODULE[0]}:{MODULE[0]}", "package.module:attribute"
 
 BROKEN = (Exception, SystemExit)
 """What foreign code may raise while it is imported or asked: a plugin that calls ``sys.exit`` must not end the host."""
 
 
-def check(what: str, name: object, pattern: re.Pattern[str], example: str) -> str:
-    """``name`` if it is a string of this form; raises PluginError that shows ``example``."""
-    if not isinstance(name, str) or not pattern.fullmatch(name):
+def check(what: str, name: object, form: Form) -> None:
+    """PluginError, with an example, unless ``name`` is a string of this form."""
+    pattern, example = form
+    if not isinstance(name, str) or not re.fullmatch(pattern, name):
         raise PluginError(f"{what}: {name!r} is not a valid name; write it like {example!r}")
-    return name
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -37,10 +39,14 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def because(text: str, reason: str) -> str:
+    """``"text: reason"``, or the text alone."""
+    return f"{text}: {reason}" if reason else text
+
+
 def cause(error: BaseException) -> str:
     """An exception in one line: its type and the first line of its text."""
-    text = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return because(type(error).__name__, str(error).strip().partition("\n")[0])
 
 
 def resolve(target: str, what: str) -> Any:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 import pkgutil
 import threading
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import PluginError
-from .names import BROKEN, cause
-
-TIMEOUT = 5.0
+from .names import BROKEN, TARGET, because, cause, check
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """``status`` is "available", "unavailable", "timed out" or "raised"; ``reason`` says why it is not available."""
 
     status: str
@@ -26,7 +22,7 @@ class Outcome:
         return self.status == "available"
 
     def __str__(self) -> str:
-        return f"{self.status}: {self.reason}" if self.reason else self.status
+        return because(self.status, self.reason)
 
 
 AVAILABLE = Outcome("available")
@@ -34,9 +30,9 @@ AVAILABLE = Outcome("available")
 
 def time_limit() -> float:
     """Seconds that a probe may take: PLUGRAD_PROBE_TIMEOUT, or 5."""
-    text = os.environ.get("PLUGRAD_PROBE_TIMEOUT", "")
+    text = os.environ.get("PLUGRAD_PROBE_TIMEOUT") or "5"
     try:
-        seconds = float(text) if text else TIMEOUT
+        seconds = float(text)
     except ValueError:
         seconds = -1.0
     if not 0 < seconds <= threading.TIMEOUT_MAX:
@@ -48,7 +44,8 @@ class Probe:
     """The question, asked at the first call of ``outcome()`` and never again."""
 
     def __init__(self, target: str, what: str) -> None:
-        self._target, self._what = target, what
+        check(f"target of the probe of {what}", target, TARGET)
+        self.target, self._what = target, what
         self._lock = threading.Lock()
         self._outcome: Outcome | None = None
 
@@ -60,22 +57,20 @@ class Probe:
             return self._outcome
 
     def _ask(self, seconds: float) -> Outcome:
+        late = f"its probe {self.target} gave no answer in {seconds:g} s; PLUGRAD_PROBE_TIMEOUT sets the limit"
         answers: list[Outcome] = []
         thread = threading.Thread(target=lambda: answers.append(self._run()), name=f"probe {self._what}", daemon=True)
         thread.start()
         thread.join(seconds)
-        if answers:
-            return answers[0]
-        reason = f"its probe {self._target} gave no answer in {seconds:g} s; PLUGRAD_PROBE_TIMEOUT sets the limit"
-        return Outcome("timed out", reason)
+        return answers[0] if answers else Outcome("timed out", late)
 
     def _run(self) -> Outcome:
         try:
-            answer: Any = pkgutil.resolve_name(self._target)()
+            answer: Any = pkgutil.resolve_name(self.target)()
         except BROKEN as error:
-            return Outcome("raised", f"its probe {self._target} raised {cause(error)}")
+            return Outcome("raised", f"its probe {self.target} raised {cause(error)}")
         if answer is True:
             return AVAILABLE
         if isinstance(answer, str) and answer:
             return Outcome("unavailable", answer)
-        return Outcome("raised", f"its probe {self._target} answered {answer!r}; it must return True or a reason")
+        return Outcome("raised", f"its probe {self.target} answered {answer!r}; it must return True or a reason")

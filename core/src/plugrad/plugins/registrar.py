@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, NamedTuple
 
 from ..backend import API, Kernel
 from ..dtypes import parse
 from ..errors import PluginError
-from .names import DOTTED, LABEL, MODULE, TARGET, WORD, check, resolve
+from .names import DOTTED, LABEL, MODULE, TARGET, WORD, Form, check, resolve
+from .probe import AVAILABLE, Outcome, Probe
 
 
 class IncompatibleError(PluginError):
     """A plugin was written for another version of the protocol."""
 
 
-@dataclass(frozen=True)
-class Provider:
+class Provider(NamedTuple):
     """The entry point that registered something, and its distribution."""
 
     distribution: str
@@ -34,7 +34,7 @@ class Entry:
     """One registration: a word for what it is, a name, and the target that is imported when the name is first used.
 
     ========= ===================================================================================
-    backend   ``probe``: target of the question whether it can be used here; ``priority``
+    backend   ``probe``: the question whether it can be used here; ``priority``
     ops       ``name``: the prefix of its ops; the target is a module
     kernel    ``name``: the op; ``backend``; ``kernel``. A ready kernel has no target
     component ``kind``: "optimizer", "layer", ...
@@ -52,7 +52,7 @@ class Entry:
     kind: str = ""
     backend: str = ""
     kernel: Kernel | None = None
-    probe: str | None = None
+    probe: Probe | None = None
     priority: int = 0
     order: int = 0
     help: str = ""
@@ -65,6 +65,10 @@ class Entry:
     def __str__(self) -> str:
         return f"{self.kind or self.word} {self.name}" + (f" on {self.backend}" if self.backend else "")
 
+    def outcome(self) -> Outcome:
+        """Whether it can be used here: what its probe answered, which is asked once. Without a probe it can."""
+        return self.probe.outcome() if self.probe else AVAILABLE
+
     def load(self) -> Any:
         """Import the target; raises PluginError that names the entry and the distribution."""
         if self.kernel is not None and not self.target:
@@ -72,35 +76,35 @@ class Entry:
         return resolve(self.target, f"{self} of {self.provider}")
 
 
-class LazyCall:
-    """A callable that imports its target at the first call and from then on only forwards to it."""
+def lazy(target: str, what: str) -> Callable[..., Any]:
+    """A function that imports its target at the first call and from then on only forwards to it."""
+    check(f"target of {what}", target, TARGET)
 
-    __slots__ = ("_fn", "_target", "_what")
-
-    def __init__(self, target: str, what: str) -> None:
-        self._fn: Callable[..., Any] = self._load
-        self._target, self._what = target, what
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._fn(*args, **kwargs)
-
-    def _load(self, *args: Any, **kwargs: Any) -> Any:
-        found = resolve(self._target, self._what)
+    @cache
+    def imported() -> Callable[..., Any]:
+        found = resolve(target, what)
         if not callable(found):
-            raise PluginError(f"{self._what}: {self._target!r} is a {type(found).__name__}; name a function instead")
-        self._fn = found
-        return found(*args, **kwargs)
+            raise PluginError(f"{what}: {target!r} is a {type(found).__name__}; name a function instead")
+        return found
+
+    return lambda *args, **kwargs: imported()(*args, **kwargs)
 
 
 def check_api(declared: object, what: str) -> None:
     """IncompatibleError unless this core serves the version that ``what`` declares; PluginError if malformed."""
-    if not (isinstance(declared, tuple) and len(declared) == 2 and all(type(part) is int for part in declared)):
+    if not isinstance(declared, tuple) or [type(part) for part in declared] != [int, int]:
         raise PluginError(f"{what}: API is {declared!r}; write API = {API}, the protocol version it was written for")
     if declared[0] != API[0] or declared[1] > API[1]:
         older = "plugrad" if declared > API else "the plugin"
-        theirs, ours = (f"{major}.{minor}" for major, minor in (declared, API))
-        versions = f"written for plugin protocol {theirs}, this plugrad speaks {ours}"
+        versions = "written for plugin protocol {}.{}, this plugrad speaks {}.{}".format(*declared, *API)
         raise IncompatibleError(f"{what}: {versions}; upgrade {older}")
+
+
+def integer(what: str, value: object) -> int:
+    """``value`` if it is an int; PluginError beginning with ``what`` otherwise."""
+    if type(value) is not int:
+        raise PluginError(f"{what}: {value!r} is not an integer; give a number such as 10")
+    return value
 
 
 class Registrar:
@@ -118,16 +122,13 @@ class Registrar:
         ``probe`` is the target of a cheap function that answers ``True``, or why the backend cannot be used here. The
         available backend of the highest priority is the default device.
         """
-        check("backend", name, WORD, "cuda")
         check_api(api, f"backend {name}")
-        if probe is not None:
-            _target(f"the probe of backend {name}", probe)
-        self._add("backend", name, target, probe=probe, priority=_int("priority", priority))
+        asked = Probe(probe, f"backend {name}") if probe is not None else None
+        self._add("backend", name, target, WORD, probe=asked, priority=integer("priority", priority))
 
     def ops(self, prefix: str, target: str) -> None:
         """Declare the module that makes the ops called ``prefix.something``; imported when one is first looked up."""
-        check("ops", target, MODULE, "package.ops")
-        self.entries.append(Entry(self.provider, "ops", check("ops", prefix, DOTTED, "nn"), target))
+        self._add("ops", prefix, target, DOTTED, MODULE)
 
     def kernel(
         self,
@@ -144,33 +145,32 @@ class Registrar:
         ``when`` may be a target too. A ready ``Kernel`` keeps its own fields, and its own priority if that is not 0:
         priority 0 is for the backend's own kernels.
         """
-        check("kernel", op, DOTTED, "nn.attention")
-        what = f"kernel {op} on {check('kernel', backend, WORD, 'cuda')} of {self.provider}"
+        check("kernel", op, DOTTED)
+        check("kernel", backend, WORD)
+        what = f"kernel {op} on {backend} of {self.provider}"
         if isinstance(target, Kernel):
-            path, kernel = "", dataclasses.replace(target, priority=target.priority or priority)
+            path, kernel = "", target
         else:
-            path = _target(what, target)
-            promise = LazyCall(_target(what, when), what) if isinstance(when, str) else when
-            kernel = Kernel(LazyCall(path, what), dtypes, scalars, promise, priority)
-        if kernel.dtypes is not None:
-            parse(kernel.dtypes)
-        if _int("priority", kernel.priority) < 1:
+            promise = lazy(when, what) if isinstance(when, str) else when
+            path, kernel = target, Kernel(lazy(target, what), dtypes, scalars, promise, priority)
+        parse(kernel.dtypes or "")  # raises for a dtype that does not exist
+        kernel = replace(kernel, priority=kernel.priority or priority, provider=self.provider.distribution)
+        if integer("priority", kernel.priority) < 1:
             raise PluginError(f"{what}: priority {kernel.priority} is for the backend's own kernels; use 1 or more")
-        kernel = dataclasses.replace(kernel, provider=self.provider.distribution)
         self.entries.append(Entry(self.provider, "kernel", op, path, backend=backend, kernel=kernel))
 
     def component(self, kind: str, name: str, target: str) -> None:
         """Declare what ``plugrad.create(kind, name, **config)`` makes."""
-        check("component kind", kind, WORD, "optimizer")
+        check("component kind", kind, WORD)
         self._add("component", name, target, kind=kind)
 
     def samples(self, target: str) -> None:
         """Declare a function that gives test inputs for one's own ops and components."""
-        self.entries.append(Entry(self.provider, "samples", _target("samples", target), target))
+        self._add("samples", target, target, TARGET)
 
     def compile_pass(self, name: str, target: str, order: int) -> None:
         """Declare a pass of compile; passes run in ascending ``order``."""
-        self._add("pass", name, target, order=_int("order", order))
+        self._add("pass", name, target, order=integer("order", order))
 
     def observer(self, name: str, target: str) -> None:
         """Declare an observer."""
@@ -180,16 +180,7 @@ class Registrar:
         """Declare a sub-command of the CLI; its target is ``main(argv: list[str]) -> int | None``."""
         self._add("command", name, target, help=help)
 
-    def _add(self, word: str, name: str, target: str, **fields: Any) -> None:
-        check(word, name, LABEL, "adamw")
-        self.entries.append(Entry(self.provider, word, name, _target(f"{word} {name}", target), **fields))
-
-
-def _target(what: str, target: object) -> str:
-    return check(f"target of {what}", target, TARGET, "package.module:attribute")
-
-
-def _int(what: str, value: object) -> int:
-    if type(value) is not int:
-        raise PluginError(f"{what}: {value!r} is not an integer; give a number such as 10")
-    return value
+    def _add(self, word: str, name: str, target: str, form: Form = LABEL, path: Form = TARGET, **fields: Any) -> None:
+        check(word, name, form)
+        check(f"target of {word} {name}", target, path)
+        self.entries.append(Entry(self.provider, word, name, target, **fields))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..backend import Backend, Kernel, Spec
+from ..backend import Backend, Spec
 from . import contraction, elementwise, indexing, movement, random, reduction
+
+_FAMILIES = (elementwise, reduction, movement, indexing, contraction, random)
 
 
 class NumpyBackend(Backend):
@@ -16,15 +18,8 @@ class NumpyBackend(Backend):
 
     name = "numpy"
     dtypes = "any"
-    kernels: Mapping[str, Callable[..., Any] | Kernel | Sequence[Kernel]] = {
-        **elementwise.KERNELS,
-        **reduction.KERNELS,
-        **movement.KERNELS,
-        **indexing.KERNELS,
-        **contraction.KERNELS,
-        **random.KERNELS,
-    }
-    into: ClassVar[Mapping[str, Callable[..., Any]]] = {**elementwise.INTO, **indexing.INTO}
+    kernels: Mapping[str, Any] = {name: kernel for family in _FAMILIES for name, kernel in family.KERNELS.items()}
+    into: ClassVar[Mapping[str, Any]] = {**elementwise.INTO, **indexing.INTO}
 
     def from_host(self, array: np.ndarray, device: str) -> np.ndarray:
         return np.array(array, copy=True, order="C")

@@ -10,21 +10,10 @@ from .movement import slices
 from .reduction import LOW
 
 
-def _gather(x: Any, i: Any, *, axis: int) -> Any:
-    return np.take(x, i, axis=axis)
-
-
 def _scatter_add(x: Any, i: Any, v: Any, *, axis: int) -> Any:
     out = x.astype(np.float32 if x.dtype.name in LOW else x.dtype)
     np.add.at(out, (slice(None),) * axis + (i,), v)
     return out.astype(x.dtype, copy=False)
-
-
-def _slice_update(x: Any, v: Any, *, start: Any, size: Any, step: Any) -> Any:
-    out = np.array(x, copy=True, order="C")
-    if all(size):
-        out[slices(start, size, step)] = v
-    return out
 
 
 def _slice_update_into(out: Any, x: Any, v: Any, *, start: Any, size: Any, step: Any) -> Any:
@@ -37,10 +26,12 @@ def _slice_update_into(out: Any, x: Any, v: Any, *, start: Any, size: Any, step:
     return None
 
 
-KERNELS: dict[str, Any] = {
-    "gather": _gather,
-    "scatter_add": _scatter_add,
-    "take_along": lambda x, i, *, axis: np.take_along_axis(x, i, axis=axis),
-    "slice_update": _slice_update,
-}
+def _slice_update(x: Any, v: Any, **region: Any) -> Any:
+    out = np.array(x, copy=True, order="C")
+    _slice_update_into(out, out, v, **region)
+    return out
+
+
+KERNELS: dict[str, Any] = {"gather": np.take, "take_along": np.take_along_axis}
+KERNELS |= {"scatter_add": _scatter_add, "slice_update": _slice_update}
 INTO: dict[str, Any] = {"slice_update": _slice_update_into}

@@ -9,11 +9,8 @@ import numpy as np
 
 def slices(start: tuple[int, ...], size: tuple[int, ...], step: tuple[int, ...]) -> tuple[slice, ...]:
     """The Python slices of a region; a negative step may have to stop before element 0, which only None says."""
-    out = []
-    for a, n, k in zip(start, size, step, strict=True):
-        stop = a + n * k
-        out.append(slice(a, stop if stop >= 0 else None, k))
-    return tuple(out)
+    stops = [a + n * k for a, n, k in zip(start, size, step, strict=True)]
+    return tuple([slice(a, b if b >= 0 else None, k) for a, b, k in zip(start, stops, step, strict=True)])
 
 
 def _slice(x: Any, *, start: Any, size: Any, step: Any) -> Any:
@@ -21,19 +18,16 @@ def _slice(x: Any, *, start: Any, size: Any, step: Any) -> Any:
 
 
 def _pad(x: Any, *, low: Any, high: Any, interior: Any) -> Any:
-    shape = [lo + hi + d + max(d - 1, 0) * gap for d, lo, hi, gap in zip(x.shape, low, high, interior, strict=True)]
-    out = np.zeros(shape, x.dtype)
-    at = tuple(
-        [slice(lo, lo + d + max(d - 1, 0) * gap, gap + 1) for d, lo, gap in zip(x.shape, low, interior, strict=True)]
-    )
-    out[at] = x
+    spread = [d + max(d - 1, 0) * gap for d, gap in zip(x.shape, interior, strict=True)]
+    out = np.zeros([lo + d + hi for lo, d, hi in zip(low, spread, high, strict=True)], x.dtype)
+    out[tuple([slice(lo, lo + d, gap + 1) for lo, d, gap in zip(low, spread, interior, strict=True)])] = x
     return out
 
 
 KERNELS: dict[str, Any] = {
     "reshape": lambda x, *, shape: np.reshape(x, shape),
-    "permute": lambda x, *, axes: np.transpose(x, axes),
-    "broadcast_to": lambda x, *, shape: np.broadcast_to(x, shape),
+    "permute": np.transpose,
+    "broadcast_to": np.broadcast_to,
     "slice": _slice,
     "pad": _pad,
     "concat": lambda *xs, axis: np.concatenate(xs, axis=axis),

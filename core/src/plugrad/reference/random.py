@@ -32,8 +32,7 @@ def random_bits(key: Any, *, shape: tuple[int, ...]) -> np.ndarray:
     """Element e of ``shape`` is lane e % 4 of the counter (e // 4, 0), under each key of ``key[..., 2]``."""
     n = int(np.prod(shape, dtype=np.int64))
     blocks = np.arange((n + 3) // 4, dtype=np.uint64)
-    words = [np.asarray(key[..., i], np.uint64)[..., None] for i in (0, 1)]
-    lanes = philox((blocks & _LOW, blocks >> _32, 0, 0), (words[0], words[1]))
+    lanes = philox((blocks & _LOW, blocks >> _32, 0, 0), (key[..., 0, None], key[..., 1, None]))
     bits = np.stack(lanes, axis=-1).reshape((*key.shape[:-1], -1))[..., :n]
     return bits.reshape((*key.shape[:-1], *shape)).copy()  # a view would share memory that nobody counts
 

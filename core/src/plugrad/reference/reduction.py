@@ -37,11 +37,7 @@ def _arg(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 KERNELS: dict[str, Any] = {
-    "sum": _accumulated(np.sum),
-    "prod": _accumulated(np.prod),
-    "cumsum": _accumulated(np.cumsum),
-    "max": _extremum(np.max),
-    "min": _extremum(np.min),
-    "argmax": _arg(np.argmax),
-    "argmin": _arg(np.argmin),
+    **{f.__name__: _accumulated(f) for f in (np.sum, np.prod, np.cumsum)},
+    **{f.__name__: _extremum(f) for f in (np.max, np.min)},
+    **{f.__name__: _arg(f) for f in (np.argmax, np.argmin)},
 }

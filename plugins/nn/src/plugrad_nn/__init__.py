@@ -5,83 +5,10 @@ Knows the public ``plugrad`` only: no backend, no other plugin.
 
 from __future__ import annotations
 
-from . import functional, init
-from .functional import (
-    attention,
-    avg_pool2d,
-    binary_cross_entropy_with_logits,
-    conv2d,
-    cross_entropy,
-    gelu,
-    leaky_relu,
-    linear,
-    log_softmax,
-    max_pool2d,
-    mse_loss,
-    relu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-)
-from .layers import (
-    GELU,
-    AvgPool2d,
-    BCEWithLogitsLoss,
-    Conv2d,
-    CrossEntropyLoss,
-    Embedding,
-    Flatten,
-    LeakyReLU,
-    Linear,
-    MaxPool2d,
-    MSELoss,
-    MultiHeadAttention,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Tanh,
-)
+from . import functional, init, layers
+from .functional import *
+from .layers import *
 
-__all__ = [
-    "GELU",
-    "AvgPool2d",
-    "BCEWithLogitsLoss",
-    "Conv2d",
-    "CrossEntropyLoss",
-    "Embedding",
-    "Flatten",
-    "LeakyReLU",
-    "Linear",
-    "MSELoss",
-    "MaxPool2d",
-    "MultiHeadAttention",
-    "ReLU",
-    "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "Softplus",
-    "Tanh",
-    "attention",
-    "avg_pool2d",
-    "binary_cross_entropy_with_logits",
-    "conv2d",
-    "cross_entropy",
-    "functional",
-    "gelu",
-    "init",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
-    "max_pool2d",
-    "mse_loss",
-    "relu",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softplus",
-]
+__all__ = ["functional", "init"]
+__all__ += functional.__all__
+__all__ += layers.__all__

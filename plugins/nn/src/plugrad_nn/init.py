@@ -57,16 +57,17 @@ def calculate_gain(nonlinearity: str, slope: float = 0.01) -> float:
     return _GAINS[nonlinearity]
 
 
-def _finish(x: Tensor, device: str | None) -> Tensor:
-    return x.to(plugrad.get_default_device() if device is None else device)
-
-
-def _uniform(key: Tensor, shape: Sequence[int], bound: float, dtype: Any, device: str | None) -> Tensor:
-    return _finish(plugrad.random.uniform(key, shape, low=-bound, high=bound, dtype=dtype), device)
+def _uniform(key: Tensor, shape: Sequence[int], std: float, dtype: Any, device: str | None) -> Tensor:
+    bound = math.sqrt(3.0) * std
+    return _on(device, plugrad.random.uniform(key, shape, low=-bound, high=bound, dtype=dtype))
 
 
 def _normal(key: Tensor, shape: Sequence[int], std: float, dtype: Any, device: str | None) -> Tensor:
-    return _finish(plugrad.random.normal(key, shape, std=std, dtype=dtype), device)
+    return _on(device, plugrad.random.normal(key, shape, std=std, dtype=dtype))
+
+
+def _on(device: str | None, x: Tensor) -> Tensor:
+    return x.to(plugrad.get_default_device() if device is None else device)
 
 
 def _kaiming_std(name: str, shape: Sequence[int], mode: str, nonlinearity: str, slope: float) -> float:
@@ -88,7 +89,7 @@ def xavier_uniform(
     >>> xavier_uniform(plugrad.random.key(0), (3, 4)).shape
     (3, 4)
     """
-    return _uniform(key, shape, math.sqrt(3.0) * _xavier_std(shape, gain), dtype, device)
+    return _uniform(key, shape, _xavier_std(shape, gain), dtype, device)
 
 
 def xavier_normal(
@@ -120,8 +121,7 @@ def kaiming_uniform(
     >>> kaiming_uniform(plugrad.random.key(0), (8, 4, 3, 3)).shape
     (8, 4, 3, 3)
     """
-    std = _kaiming_std("kaiming_uniform", shape, mode, nonlinearity, slope)
-    return _uniform(key, shape, math.sqrt(3.0) * std, dtype, device)
+    return _uniform(key, shape, _kaiming_std("kaiming_uniform", shape, mode, nonlinearity, slope), dtype, device)
 
 
 def kaiming_normal(

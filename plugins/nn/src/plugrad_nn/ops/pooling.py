@@ -105,9 +105,9 @@ class _MaxPool2dBwd(_Pool):
         found = self.windows(x.shape, kernel, stride, padding, layout)
         parts, rest = [], g
         for value in take(_pad_lowest(x, padding, layout), found, axis)[:-1]:
-            later = rest * (value < y).astype(g.dtype)
-            parts.append(rest - later)
-            rest = later
+            later = value < y
+            parts.append(where(later, 0, rest))
+            rest = where(later, rest, 0)
         whole = put([*parts, rest], found, _padded(image_size(x, layout), padding), axis)
         return crop_spatial(whole, padding, axis)
 

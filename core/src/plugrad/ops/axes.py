@@ -1,0 +1,84 @@
+"""What ops over axes share: axes in canonical form, what is left of a shape without them, and the batching rule."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from typing import Any
+
+from ..errors import ShapeError
+from ..op import Op
+from ..tensor import Tensor
+
+Axis = int | tuple[int, ...] | None
+
+
+def normal_axes(name: str, ndim: int, axis: Axis, in_order: bool = False) -> tuple[int, ...]:
+    """Non-negative axes, sorted or in the order given; ShapeError for one out of range or named twice.
+
+    >>> normal_axes("sum", 3, (-1, 0))
+    (0, 2)
+    """
+    given = tuple(range(ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    try:
+        return _normal_axes(name, ndim, given, in_order)
+    except TypeError:
+        raise ShapeError(f"{name}: axis {axis!r} must be an integer, a tuple of integers or None") from None
+
+
+@functools.lru_cache(4096)
+def _normal_axes(name: str, ndim: int, given: tuple[Any, ...], in_order: bool) -> tuple[int, ...]:
+    axes = list(map(operator.index, given))
+    for a in axes:
+        if not -ndim <= a < ndim:
+            raise ShapeError(f"{name}: axis {a} is out of range for {ndim} dimensions; use {-ndim} to {ndim - 1}")
+    found = [a % ndim for a in axes]
+    if len(set(found)) != len(found):
+        raise ShapeError(f"{name}: axis {given!r} names the same axis twice")
+    return tuple(found if in_order else sorted(found))
+
+
+def single_axis(name: str, ndim: int, axis: int | None) -> int:
+    """One non-negative axis, which may be left out for 1-d tensors only."""
+    if axis is None and ndim != 1:
+        raise ShapeError(f"{name}: a tensor of {ndim} dimensions needs axis=; it may be left out for 1-d tensors only")
+    (found,) = normal_axes(name, ndim, axis)
+    return found
+
+
+def normal_shape(name: str, shape: Any, least: int = 0) -> tuple[int, ...]:
+    """A shape as a tuple of integers; ShapeError for anything else, or a size below ``least``."""
+    try:
+        sizes = tuple([operator.index(d) for d in ((shape,) if isinstance(shape, int) else shape)])
+    except TypeError:
+        sizes = (least - 1,)
+    if sizes and min(sizes) < least:
+        raise ShapeError(f"{name}: {shape!r} is not a shape; sizes must be non-negative integers")
+    return sizes
+
+
+@functools.lru_cache(4096)
+def reduced_shape(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
+    """What is left of a shape once axes are reduced."""
+    return tuple([1 if i in axes else d for i, d in enumerate(shape) if keepdims or i not in axes])
+
+
+def repeated(size: int, x: Tensor, batched: bool) -> Tensor:
+    """An operand with a batch dimension, repeated if it had none."""
+    return x if batched else x.reshape((1, *x.shape)).broadcast_to((size, *x.shape))
+
+
+class AxisOp(Op):
+    """An op whose attributes say all about axes, so that it runs over a batch with these changed."""
+
+    def batch(self, size: int, xs: Any, batched: Any, /, **attrs: Any) -> Any:
+        """One axis more, in front of every operand and of every attribute: the op leaves it as it is."""
+        first = {"shape": size, "size": size, "start": 0, "step": 1, "low": 0, "high": 0, "interior": 0}
+        for name, value in attrs.items():
+            if name in first:
+                attrs[name] = (first[name], *value)
+            elif name == "axes":
+                attrs[name] = (0, *[a + 1 for a in value])
+            elif name == "axis":
+                attrs[name] = value + 1 if isinstance(value, int) else tuple([a + 1 for a in value])
+        return self(*[repeated(size, x, b) for x, b in zip(xs, batched, strict=True)], **attrs)
