@@ -1,0 +1,245 @@
+#include "graphs.h"
+
+#include <set>
+
+#include "context.h"
+#include "faults.h"
+#include "state.h"
+
+namespace emu {
+
+namespace {
+
+std::set<Graph *> graphs, executables;
+unsigned long long captures = 0;
+
+Graph *graph_of(Handle handle) {
+  Graph *const graph = static_cast<Graph *>(handle);
+  return graphs.count(graph) ? graph : nullptr;
+}
+
+Graph *executable_of(Handle handle) {
+  Graph *const graph = static_cast<Graph *>(handle);
+  return executables.count(graph) ? graph : nullptr;
+}
+
+void release_object(UserObject *object, unsigned count) {
+  object->references -= count;
+  if (object->references) return;
+  const UserObject dead = *object;
+  delete object;
+  when_unlocked([dead] { dead.destroy(dead.object); });
+}
+
+void hold_as(Graph *graph, const Graph &other) {
+  graph->work = other.work;
+  for (auto [object, count] : other.held) {
+    object->references += count;
+    graph->held[object] += count;
+  }
+}
+
+void let_go(Graph *graph) {
+  for (auto [object, count] : graph->held) release_object(object, count);
+  graph->held.clear();
+}
+
+// Streams that joined the capture of `origin` leave it with it.
+bool leave_capture(const StreamPtr &origin) {
+  const Graph *const graph = origin->capture;
+  bool joined = true;
+  for (const StreamPtr &stream : all_streams()) {
+    if (stream->capture != graph) continue;
+    joined &= stream->joined;
+    stream->capture = nullptr;
+    stream->origin = nullptr;
+    stream->joined = true;
+  }
+  return joined;
+}
+
+}  // namespace
+
+}  // namespace emu
+
+using namespace emu;
+
+API(cuStreamBeginCapture, Handle handle, int) {
+  IN_CONTEXT;
+  const StreamPtr stream = stream_of(handle);
+  if (!stream) return INVALID_HANDLE;
+  if (stream->capture || stream->legacy) return STREAM_CAPTURE_UNSUPPORTED;
+  stream->capture = new Graph;
+  stream->capture_id = ++captures;
+  stream->origin = stream.get();
+  graphs.insert(stream->capture);
+  return SUCCESS;
+}
+
+API(cuStreamEndCapture, Handle handle, Handle *out) {
+  IN_CONTEXT;
+  const StreamPtr stream = stream_of(handle);
+  if (!stream) return INVALID_HANDLE;
+  if (!stream->capture) return INVALID_VALUE;
+  if (stream->origin != stream.get()) return STREAM_CAPTURE_UNMATCHED;
+  Graph *const graph = stream->capture;
+  *out = nullptr;
+  if (!leave_capture(stream))
+    return refuse(STREAM_CAPTURE_UNJOINED, "capture", "a forked stream's work was not waited for by the origin");
+  *out = graph;
+  return SUCCESS;
+}
+
+API(cuStreamIsCapturing, Handle handle, int *status) {
+  IN_CONTEXT;
+  const StreamPtr stream = stream_of(handle);
+  if (!stream) return INVALID_HANDLE;
+  *status = stream->capture ? 1 : 0;
+  return SUCCESS;
+}
+
+static CUresult capture_info(Handle handle, int *status, unsigned long long *id, Handle *graph, const Handle **nodes,
+                             size_t *count) {
+  IN_CONTEXT;
+  const StreamPtr stream = stream_of(handle);
+  if (!stream) return INVALID_HANDLE;
+  *status = stream->capture ? 1 : 0;
+  if (id) *id = stream->capture_id;
+  if (graph) *graph = stream->capture;
+  if (nodes) *nodes = nullptr;
+  if (count) *count = 0;
+  return SUCCESS;
+}
+
+API_SINCE(11030, cuStreamGetCaptureInfo, v2, Handle stream, int *status, unsigned long long *id, Handle *graph,
+          const Handle **nodes, size_t *count) {
+  return capture_info(stream, status, id, graph, nodes, count);
+}
+
+API_SINCE(12030, cuStreamGetCaptureInfo, v3, Handle stream, int *status, unsigned long long *id, Handle *graph,
+          const Handle **nodes, const void **edges, size_t *count) {
+  if (edges) *edges = nullptr;
+  return capture_info(stream, status, id, graph, nodes, count);
+}
+
+API(cuThreadExchangeStreamCaptureMode, int *) { return SUCCESS; }
+
+API(cuGraphCreate, Handle *out, unsigned) {
+  IN_CONTEXT;
+  Graph *const graph = new Graph;
+  graphs.insert(graph);
+  *out = graph;
+  return SUCCESS;
+}
+
+API(cuGraphDestroy, Handle handle) {
+  Lock lock;
+  Graph *const graph = graph_of(handle);
+  if (!graph) return INVALID_VALUE;
+  let_go(graph);
+  graphs.erase(graph);
+  delete graph;
+  return SUCCESS;
+}
+
+static CUresult instantiate(Handle *out, Handle handle) {
+  IN_CONTEXT;
+  const Graph *const graph = graph_of(handle);
+  if (!graph) return INVALID_VALUE;
+  Graph *const executable = new Graph;
+  hold_as(executable, *graph);
+  executables.insert(executable);
+  *out = executable;
+  return SUCCESS;
+}
+
+API(cuGraphInstantiateWithFlags, Handle *out, Handle graph, unsigned long long) { return instantiate(out, graph); }
+
+API(cuGraphInstantiateWithParams, Handle *out, Handle graph, InstantiateParameters *parameters) {
+  const CUresult code = instantiate(out, graph);
+  if (parameters) parameters->error_node = nullptr, parameters->result = code ? 1 : 0;
+  return code;
+}
+
+API(cuGraphExecDestroy, Handle handle) {
+  Lock lock;
+  Graph *const graph = executable_of(handle);
+  if (!graph) return INVALID_VALUE;
+  let_go(graph);
+  executables.erase(graph);
+  delete graph;
+  return SUCCESS;
+}
+
+API_SINCE(12000, cuGraphExecUpdate, v2, Handle handle, Handle from, UpdateResult *result) {
+  IN_CONTEXT;
+  Graph *const executable = executable_of(handle);
+  const Graph *const graph = graph_of(from);
+  if (!executable || !graph) return INVALID_VALUE;
+  *result = {0, nullptr, nullptr};
+  if (executable->work.size() != graph->work.size()) {
+    result->result = 2;  // the topology has changed
+    return GRAPH_EXEC_UPDATE_FAILURE;
+  }
+  let_go(executable);
+  hold_as(executable, *graph);
+  return SUCCESS;
+}
+
+API(cuGraphUpload, Handle graph, Handle) {
+  IN_CONTEXT;
+  return executable_of(graph) ? SUCCESS : INVALID_VALUE;
+}
+
+API(cuGraphLaunch, Handle handle, Handle stream_handle) {
+  IN_CONTEXT;
+  const Graph *const graph = executable_of(handle);
+  const StreamPtr stream = stream_of(stream_handle);
+  if (!graph) return INVALID_VALUE;
+  if (!stream) return INVALID_HANDLE;
+  const std::vector<Work> work = graph->work;  // a later update or destruction does not reach this launch
+  return enqueue(stream, [work] {
+    for (const Work &step : work)
+      if (const int code = step()) return code;
+    return int(SUCCESS);
+  });
+}
+
+API(cuUserObjectCreate, Handle *out, void *object, HostFunction destroy, unsigned references, unsigned) {
+  Lock lock;
+  *out = new UserObject{object, destroy, references};
+  return SUCCESS;
+}
+
+API(cuUserObjectRetain, Handle object, unsigned count) {
+  Lock lock;
+  static_cast<UserObject *>(object)->references += count;
+  return SUCCESS;
+}
+
+API(cuUserObjectRelease, Handle object, unsigned count) {
+  Lock lock;
+  release_object(static_cast<UserObject *>(object), count);
+  return SUCCESS;
+}
+
+API(cuGraphRetainUserObject, Handle handle, Handle object, unsigned count, unsigned flags) {
+  Lock lock;
+  Graph *const graph = graph_of(handle);
+  if (!graph) return INVALID_VALUE;
+  const bool moved = flags & 1;  // the caller's references become the graph's
+  if (!moved) static_cast<UserObject *>(object)->references += count;
+  graph->held[static_cast<UserObject *>(object)] += count;
+  return SUCCESS;
+}
+
+API(cuGraphReleaseUserObject, Handle handle, Handle object, unsigned count) {
+  Lock lock;
+  Graph *const graph = graph_of(handle);
+  UserObject *const held = static_cast<UserObject *>(object);
+  if (!graph || graph->held[held] < count) return INVALID_VALUE;
+  graph->held[held] -= count;
+  if (!graph->held[held]) graph->held.erase(held);
+  release_object(held, count);
+  return SUCCESS;
+}

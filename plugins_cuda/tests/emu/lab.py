@@ -1,0 +1,94 @@
+"""A bench for kernels under test: arrays in, launches, arrays out, through the real cuda.core. For the tests only."""
+
+from __future__ import annotations
+
+import ctypes.util
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import control, loader
+from .toolchain import HostToolchain
+
+Size = int | tuple[int, ...]
+
+
+@functools.cache
+def _has_driver() -> bool:
+    return ctypes.util.find_library("cuda") is not None
+
+
+def hindrance() -> str:
+    """Why the emulated driver should not be loaded into this process; empty if it may be."""
+    if loader.loaded() or os.environ.get("PLUGRAD_CUDA_EMULATE") == "1":
+        return ""
+    if _has_driver():
+        return "this machine has a CUDA driver; PLUGRAD_CUDA_EMULATE=1 tests the emulated one in its place"
+    return ""
+
+
+class Lab:
+    """One device, one stream, the kernels of one text."""
+
+    def __init__(self, source: str, names: Sequence[str], toolchain: HostToolchain | None = None) -> None:
+        loader.load()
+        from cuda.core import Device
+
+        self.device = Device()
+        self.device.set_current()
+        self.stream = self.device.create_stream()
+        self.module = (toolchain or HostToolchain()).build(source, names, "sm_90")
+        self.kernels = {name: self.module.get_kernel(name) for name in names}
+
+    def empty(self, nbytes: int, stream: Any = None) -> Any:
+        """A device buffer with nothing written to it."""
+        return self.device.allocate(nbytes, stream=stream or self.stream)
+
+    def put(self, array: np.ndarray) -> Any:
+        """A device buffer with a copy of the array."""
+        buffer = self.empty(array.nbytes)
+        buffer.copy_from(host(array), stream=self.stream)
+        return buffer
+
+    def get(self, buffer: Any, dtype: str, stream: Any = None) -> np.ndarray:
+        """What the buffer holds, as a flat array; waits for the stream."""
+        array = np.empty(buffer.size // np.dtype(dtype).itemsize, dtype)
+        buffer.copy_to(host(array), stream=stream or self.stream)
+        (stream or self.stream).sync()
+        return array
+
+    def launch(
+        self, name: str, *args: Any, grid: Size = 1, block: Size = 32, shared: int = 0, stream: Any = None
+    ) -> None:
+        """Queue one kernel. Scalars must be NumPy scalars of the parameter's type."""
+        from cuda.core import LaunchConfig, launch
+
+        config = LaunchConfig(grid=grid, block=block, shmem_size=shared)
+        launch(stream or self.stream, config, self.kernels[name], *args)
+
+    def run(self, name: str, *args: Any, out: tuple[int, str], **how: Any) -> np.ndarray:
+        """Launch with a result buffer of ``out = (elements, dtype)`` as first argument; the result."""
+        buffer = self.empty(out[0] * np.dtype(out[1]).itemsize)
+        self.launch(name, buffer, *args, **how)
+        return self.get(buffer, out[1])
+
+
+def host(array: np.ndarray) -> Any:
+    """The array's memory as a cuda.core Buffer."""
+    from cuda.core import Buffer
+
+    return Buffer.from_handle(array.ctypes.data, array.nbytes)
+
+
+def clean() -> Iterator[None]:
+    """For a fixture around each test: settings as at the start, no error left over, before and after."""
+    loader.load()
+    start = {"order": "forward", "deferred": False, "guard": "end", "seed": 0, "memory": 8 << 30, "timeout": 60.0}
+    for last in (False, True):
+        control.reset()
+        control.configure(**start)  # type: ignore[arg-type]
+        if not last:
+            yield
