@@ -77,6 +77,10 @@ class Backend:
     """
 
     name: str
+
+    distribution: str = ""
+    """The distribution that registered it, for messages; set by the plugin loader."""
+
     kernels: Mapping[str, Callable[..., Any] | Kernel | Sequence[Kernel]] = {}
 
     def from_host(self, array: np.ndarray, device: str) -> Value:

@@ -8,6 +8,7 @@ float16 with bfloat16 gives float32. ``promotion("strict")`` keeps to the standa
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import ml_dtypes
@@ -45,6 +46,7 @@ PYTHON: dict[type, int] = {bool: B1, int: I8, float: F4, complex: C8}
 """The codes that Python's own numbers take by default."""
 
 
+@functools.cache
 def parse(text: str) -> frozenset[int]:
     """Codes named by a space-separated list of short names ("f4 f8"), full names or groups ("float").
 

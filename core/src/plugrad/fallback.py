@@ -47,7 +47,9 @@ class FallbackReport(tuple[FallbackCount, ...]):
 
 _counts: dict[tuple[str, str, str], tuple[int, int, float]] = {}
 _lock = threading.Lock()
-_HERE = os.path.dirname(os.path.abspath(__file__))
+
+INTERNAL = {"plugrad"}
+"""Top-level packages that are not the user's own code: plugrad and, added by the loader, those of the plugins."""
 
 
 def fallback_report() -> FallbackReport:
@@ -73,11 +75,13 @@ def reset_fallback_report() -> None:
 def through_host(op: Any, values: list[Any], attrs: dict[str, Any], spec: Any, be: int, dt: int, dev: str) -> Any:
     """Copy the operands to the host, run the reference kernel, copy the result back."""
     backend, dtype = BACKENDS[be], DTYPES[dt].name
-    lacking = f"{op.name}: {backend.name} has no kernel for {dtype}, and the op no decomposition for these operands"
+    owner = f"{backend.name} of {backend.distribution}" if backend.distribution else backend.name
+    lacking = f"{op.name}: {owner} has no kernel for {dtype}, and the op no decomposition for these operands"
     if be == 0:
         raise FallbackError(f"{lacking}; it is the reference, with no other to fall back on")
     if os.environ.get("PLUGRAD_FALLBACK") == "error":
-        remedy = "add the kernel, or unset the variable"
+        user = sys._getframe(user_level() - 1)
+        remedy = f"add the kernel, or unset the variable; called at {user.f_code.co_filename}:{user.f_lineno}"
         raise FallbackError(f"{lacking}; PLUGRAD_FALLBACK=error forbids the way through the host: {remedy}")
     key = (op.name, dtype, backend.name)
     begun = time.perf_counter()
@@ -92,15 +96,15 @@ def through_host(op: Any, values: list[Any], attrs: dict[str, Any], spec: Any, b
         calls, size, seconds = _counts.get(key, (0, 0, 0.0))
         _counts[key] = calls + 1, size + moved, seconds + time.perf_counter() - begun
     if not calls:
-        how = f"runs on the reference backend through the host: {backend.name} has no kernel for it"
+        how = f"runs on the reference backend through the host: {owner} has no kernel for it"
         text = f"{op.name} ({dtype}) {how}; see plugrad.fallback_report()"
         warnings.warn(text, FallbackWarning, stacklevel=user_level())
     return back if type(spec) is tuple else back[0]
 
 
 def user_level() -> int:
-    """The ``stacklevel`` of the nearest frame outside plugrad, seen from the caller."""
+    """The ``stacklevel`` of the nearest frame outside plugrad and its plugins, seen from the caller."""
     level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in INTERNAL:
         frame, level = frame.f_back, level + 1
     return level

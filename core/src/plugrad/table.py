@@ -36,13 +36,16 @@ def illegal_dtype(op: Op, code: int) -> DTypeError:
     return DTypeError(f"{op.name}: not defined for {DTYPES[code].name}; cast with .astype() to one of {legal}")
 
 
-def _not_stored(op: Op, code: int, backend: Backend) -> Callable[..., Any]:
-    def refuse(*values: Any, **attrs: Any) -> Any:
+def check_stored(name: str, code: int, backend: Backend) -> None:
+    """DTypeError if the backend's memory cannot hold the dtype."""
+    if code not in parse(backend.dtypes):
         stored = ", ".join(DTYPES[c].name for c in sorted(parse(backend.dtypes)))
         remedy = f"it stores {stored}. Use one of these, or another device"
-        raise DTypeError(f"{op.name}: {backend.name} does not store {DTYPES[code].name}; {remedy}")
+        raise DTypeError(f"{name}: {backend.name} does not store {DTYPES[code].name}; {remedy}")
 
-    return refuse
+
+def _not_stored(op: Op, code: int, backend: Backend) -> Callable[..., Any]:
+    return lambda *values, **attrs: check_stored(op.name, code, backend)
 
 
 def add_backend(backend: Backend) -> int:
@@ -127,7 +130,7 @@ def _own_kernels(op: Op, backend: Backend) -> list[Kernel]:
         entry = _allocating(op, backend, backend.into[op.name])
     entries = entry if isinstance(entry, (list, tuple)) else [entry]
     kernels = [k if isinstance(k, Kernel) else Kernel(k) for k in entries]
-    return [replace(k, provider=k.provider or backend.name) for k in kernels]
+    return [replace(k, provider=k.provider or backend.distribution or backend.name) for k in kernels]
 
 
 def _allocating(op: Op, backend: Backend, into: Callable[..., Any]) -> Callable[..., Any]:

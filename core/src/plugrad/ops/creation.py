@@ -16,6 +16,7 @@ from ..errors import DeviceError, ShapeError
 from ..op import Op
 from ..plugins import backend_index, default_backend
 from ..state import state, within
+from ..table import check_stored
 from ..tensor import FOREIGN, LENT, Tensor, install
 from .axes import normal_shape
 from .handles import cast, methods
@@ -72,7 +73,8 @@ def device(name: str) -> within:
     return within(device=place(name))
 
 
-def _from_host(array: np.ndarray, where: Place) -> Tensor:
+def _from_host(array: np.ndarray, where: Place, name: str = "asarray") -> Tensor:
+    check_stored(name, CODE[array.dtype], BACKENDS[where.be])
     return Tensor(BACKENDS[where.be].from_host(array, where.dev), where.be, CODE[array.dtype], array.shape, where.dev)
 
 
@@ -105,7 +107,7 @@ class _ToDevice(Op):
         return Spec(x.shape, x.dtype)
 
     def run(self, x: Tensor, *, device: Place) -> Tensor:
-        return _from_host(BACKENDS[x.be].to_host(x.val), device)
+        return _from_host(BACKENDS[x.be].to_host(x.val), device, "to")
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, device: Place) -> Any:
         return (self(g, device=Place(xs[0].be, xs[0].dev)),)
@@ -149,6 +151,7 @@ def asarray(obj: Any, *, dtype: Any = None, device: str | None = None, copy: boo
             raise ValueError(f"asarray: {array.dtype} to {wanted} needs a copy, and copy=False was asked")
         array, own = array.astype(wanted), True
     backend = BACKENDS[where.be]
+    check_stored("asarray", CODE[wanted], backend)
     value = NotImplemented if copy else backend.borrow(array, where.dev)
     if value is NotImplemented and copy is False:
         raise ValueError(f"asarray: {backend.name} cannot borrow this memory, and copy=False was asked")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..backend import BACKENDS
 from ..dispatch import bind
 from ..dtypes import CODE, KIND, as_dtype
 from ..op import OPS, Op, elementwise
 from ..state import state
+from ..table import check_stored
 from ..tensor import LENT, Tensor, install
 
 
@@ -57,6 +59,7 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     dtype = as_dtype(dtype)
     if x.dtype == dtype:
         return x
+    check_stored("astype", CODE[dtype], BACKENDS[x.be])
     if (x.mask or x.tr is not None) and KIND[CODE[dtype]] in "biu" and KIND[x.dt] in "fc":
         x = stop_gradient(x)
     return bind(CAST, (x,), {"dtype": dtype})

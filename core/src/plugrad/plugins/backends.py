@@ -57,6 +57,7 @@ def _checked(backend: object, entry: Entry) -> Backend:
     if not isinstance(backend, Backend) or name != entry.name:
         wrong = f"{entry.target} made a {type(backend).__name__} with the name {name!r}"
         raise PluginError(f"{entry} of {entry.provider}: {wrong}; it must be a Backend called {entry.name!r}")
+    backend.distribution = entry.provider.distribution
     return backend
 
 

@@ -19,7 +19,7 @@ import pluggy
 
 from .. import dispatch
 from ..errors import PluginError, PluginWarning
-from ..fallback import user_level
+from ..fallback import INTERNAL, user_level
 from . import hookspecs
 from .names import BROKEN, because, cause, suggest
 from .registrar import Entry, IncompatibleError, Provider, Registrar, check_api
@@ -139,6 +139,7 @@ def load_all(found: Iterable[PluginStatus], setting: str = "") -> Registry:
     words = {word.strip() for word in setting.split(",")} - {""}
     for plugin in map(replace, found):
         name = plugin.provider.entry_point
+        INTERNAL.add(plugin.entry_point.value.partition(":")[0].partition(".")[0])
         if plugin.status == "ok" and plugin.entry_point not in BUILTIN and not _chosen(name, words):
             plugin.status, plugin.reason = "disabled", f"PLUGRAD_PLUGINS={setting}"
         if plugin.status == "ok" and name in taken:

@@ -1,5 +1,19 @@
 """What a plugin's author tests with. Independent rules check one another, so few oracles are needed."""
 
+from .contract import backend_checks, check_backend
 from .derivatives import check_derivatives, check_vmap, numerical_jvp
+from .steps import FAST, FIRST_EVENING, STEPS, TRAINS_A_NET, Step, kernels_up_to
 
-__all__ = ["check_derivatives", "check_vmap", "numerical_jvp"]
+__all__ = [
+    "FAST",
+    "FIRST_EVENING",
+    "STEPS",
+    "TRAINS_A_NET",
+    "Step",
+    "backend_checks",
+    "check_backend",
+    "check_derivatives",
+    "check_vmap",
+    "kernels_up_to",
+    "numerical_jvp",
+]

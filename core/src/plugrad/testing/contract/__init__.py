@@ -1,0 +1,40 @@
+"""The checks that any backend must pass, as named functions of a device name.
+
+Nothing here needs pytest. A check raises AssertionError with a text that says op, dtype and layout, what was expected
+and what came. The lists of the parts are joined here, in the order in which a new backend's author meets them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import derivatives, failures, fallback, host, inplace, kernels, threads, values
+
+Check = Callable[[str], None]
+"""A function of a device name such as ``"cpu"`` or ``"cuda:0"``."""
+
+_PARTS = (host, values, kernels, inplace, derivatives, fallback, failures, threads)
+
+
+def backend_checks() -> list[tuple[str, Check]]:
+    """Every check in order, by name.
+
+    >>> checks = backend_checks()
+    >>> [name for name, check in checks if name.startswith("host.")][0]
+    'host.from_host_copies'
+    >>> dict(checks)["values.add"]("numpy")
+    """
+    return [pair for part in _PARTS for pair in part.checks()]
+
+
+def check_backend(device: str, only: str = "") -> None:
+    """Run every check whose name contains ``only``; one AssertionError lists all that fail, with the reason of each."""
+    failed = []
+    for name, check in backend_checks():
+        if only in name:
+            try:
+                check(device)
+            except Exception as error:
+                failed.append(f"{name}: {type(error).__name__}: {error}" if str(error) else f"{name}: {error!r}")
+    if failed:
+        raise AssertionError(f"{device} fails {len(failed)} of the contract's checks:\n" + "\n".join(failed))

@@ -1,0 +1,242 @@
+"""Writing: ``x[i] = v`` and ``x += y`` give the right values, never show elsewhere, and use the forms in `into`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ...dtypes import CODE
+from ...op import OPS, Op
+from ...ops.movement import copy, reshape
+from ...transforms import grad
+from .layouts import CONTIGUOUS, LAYOUTS, laid_out
+from .samples import has_samples, samples
+from .subject import Subject, compare, promised, reference
+from .values import describe
+
+UPDATES = ("slice_update", "scatter_add")
+
+
+def checks() -> list[tuple[str, Callable[[str], None]]]:
+    """Values first, then who else may see a write."""
+    return [
+        ("inplace.values", written_values),
+        ("inplace.into_values", into_values),
+        ("inplace.into_is_used", into_is_used),
+        ("inplace.views_and_copies_stay", views_and_copies_stay),
+        ("inplace.exported_arrays_stay", exported_arrays_stay),
+        ("inplace.recorded_values_stay", recorded_values_stay),
+        ("inplace.rows_in_a_loop", rows_in_a_loop),
+        ("inplace.dropped_inputs", dropped_inputs),
+    ]
+
+
+def _numbers(subject: Subject, *shape: int) -> np.ndarray:
+    return np.arange(1, 1 + int(np.prod(shape))).reshape(shape).astype(subject.usual)
+
+
+def written_values(device: str) -> None:
+    """Assignments to rows, columns, steps, single elements and everything, and the augmented assignments."""
+    subject = Subject(device)
+    a = _numbers(subject, 4, 5)
+    for index in (1, (slice(None), 2), (slice(None, None, 2), slice(1, 4)), (slice(None, None, -1), 0), (3, -1), ...):
+        for value in (7, a[0, 0] * 2, np.full(a[index].shape, 9, a.dtype)):
+            x, wanted = subject.put(a), a.copy()
+            x[index] = value
+            wanted[index] = value
+            what = f"x[{index}] = {np.asarray(value).shape} value of {a.dtype} on {device}"
+            compare(what, subject.host(x.val), wanted)
+    three: Any = np.asarray(3, a.dtype)
+    for other, b in ((subject.put(a), a), (3, three)):
+        x = subject.put(a)
+        x += other
+        x *= other
+        x -= other
+        compare(f"x += y; x *= y; x -= y of {a.dtype} on {device}", subject.host(x.val), (a + b) * b - b)
+    x = subject.put(a)
+    x += x
+    compare(f"x += x of {a.dtype} on {device}", subject.host(x.val), a + a)
+
+
+def into_values(device: str) -> None:
+    """K6: `into` writes what the kernel would return, to memory of its own or to an operand, and nothing else; where it
+    declines, nothing.
+    """
+    subject = Subject(device)
+    for name in subject.backend.into:
+        op = OPS.get(name)
+        if op is None or not has_samples(name):
+            continue
+        for code in subject.codes(op):
+            for sample in samples(name, code) if subject.kernels(op, code) else ():
+                for layout in LAYOUTS if sample.layouts else (CONTIGUOUS,):
+                    _written(subject, op, code, sample, layout)
+
+
+def _written(subject: Subject, op: Op, code: int, sample: Any, layout: Any) -> None:
+    """One call of an `into` form for every place that ``out`` may be."""
+    places = [None, *(range(len(sample.operands)) if op.elementwise else (0,) if op.name in UPDATES else ())]
+    for place in places:
+        arrays, tensors = laid_out(subject, layout, sample.operands)
+        values = [t.val for t in tensors]
+        spec = promised(op, arrays, sample.attrs)[0]
+        if place is None:
+            out = subject.backend.empty(spec.shape, spec.dtype, subject.ordinal)
+            before = None if out is NotImplemented else subject.host(out)
+        else:
+            if (arrays[place].shape, arrays[place].dtype) != tuple(spec):
+                continue
+            values[place] = out = subject.put(arrays[place]).val  # the core writes to whole values only
+            before = arrays[place]
+        if before is None:
+            continue
+        where = "memory of its own" if place is None else f"operand {place}"
+        what = f"into: {describe(op, subject.device, code, sample, f'{layout.name}, out is {where}')}"
+        took = subject.backend.into[op.name](out, *values, **sample.attrs) is not NotImplemented
+        if took:
+            compare(what, subject.host(out), reference(op, code, arrays, sample.attrs)[0], sample.accuracy)
+        elif place is not None:
+            compare(f"{what}: it declined, but out changed", subject.host(out), before)
+        for i, (value, array) in enumerate(zip(values, arrays, strict=True)):
+            if i != place:
+                compare(f"{what}: operand {i} was written", subject.host(value), array)
+
+
+@contextmanager
+def _watched(subject: Subject) -> Iterator[list[str]]:
+    """Within the block, a list of the ops whose `into` form was taken."""
+    used: list[str] = []
+    forms = subject.backend.into
+
+    def watch(name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+        def call(out: Any, *values: Any, **attrs: Any) -> Any:
+            found = fn(out, *values, **attrs)
+            if found is not NotImplemented:
+                used.append(name)
+            return found
+
+        return call
+
+    instance: Any = subject.backend  # its class is left alone
+    instance.into = {name: watch(name, fn) for name, fn in forms.items()}
+    try:
+        yield used
+    finally:
+        del instance.into
+
+
+def into_is_used(device: str) -> None:
+    """Where the handle is the only one, the write goes to its own memory: by the form in `into`, if there is one."""
+    subject = Subject(device)
+    a = _numbers(subject, 4, 5)
+    with _watched(subject) as used:
+        x = subject.put(a)
+        x[1:3] = 7
+        y = subject.put(a)
+        y += x
+    wanted = a.copy()
+    wanted[1:3] = 7
+    compare(f"x[1:3] = 7 on {device}", subject.host(x.val), wanted)
+    compare(f"y += x on {device}", subject.host(y.val), a + wanted)
+    for name in ("slice_update", "add"):
+        if name in subject.backend.into and CODE[a.dtype] in OPS[name].codes:
+            what = f"into: {name} of {subject.backend.name}, {a.dtype} (4, 5)"
+            assert name in used, (
+                f"{what}: not used, though the handle is the only one; it declined, or someone holds the value"
+            )
+
+
+def views_and_copies_stay(device: str) -> None:
+    """A write to a tensor shows in no view, copy, detached handle or cast of it, nor the other way round."""
+    subject = Subject(device)
+    a = _numbers(subject, 4, 5)
+    makers: dict[str, Callable[[Any], Any]] = {
+        "x[1:]": lambda x: x[1:],
+        "x.T": lambda x: x.T,
+        "reshape": lambda x: reshape(x, (20,)),
+        "x[0]": lambda x: x[0],
+        "flip": lambda x: x[::-1],
+        "detach": lambda x: x.detach(),
+        "copy": copy,
+        "astype to its own dtype": lambda x: x.astype(x.dtype),
+        "x + 0": lambda x: x + np.zeros((), a.dtype),
+        "x * 1": lambda x: x * np.ones((), a.dtype),
+    }
+    for name, make in makers.items():
+        x = subject.put(a)
+        other = make(x)
+        kept = subject.host(other.val)
+        x[...] = 0
+        compare(f"{name}: after a write to x ({a.dtype}) on {device}", subject.host(other.val), kept)
+        x = subject.put(a)
+        other = make(x)
+        held = x.detach()
+        del x
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that views are values is what is asked here
+            other += other
+        compare(f"x: after a write to {name} of it ({a.dtype}) on {device}", subject.host(held.val), a)
+
+
+def exported_arrays_stay(device: str) -> None:
+    """What numpy() returned does not change when the tensor is written."""
+    subject = Subject(device)
+    a = _numbers(subject, 4, 5)
+    for how in ("x[1] = v", "x += v"):
+        x = subject.put(a)
+        out = x.numpy()
+        kept = out.copy()
+        if how == "x += v":
+            x += x.detach() * 2
+        else:
+            x[1] = 0
+        x[0] = 0
+        compare(f"numpy: the exported {a.dtype} array, after {how} on {device}", out, kept)
+
+
+def recorded_values_stay(device: str) -> None:
+    """A value that the tape holds survives a write to its tensor."""
+    subject = Subject(device)
+    for dtype in subject.floats():
+        a = np.array([1.0, 2.0, 3.0]).astype(dtype)
+
+        def f(z: Any) -> Any:
+            z = z * 1.0
+            q = z * z
+            z[0] = 0.0
+            z += z
+            return (q + z).sum()
+
+        found = grad(f)(subject.put(a)).numpy()
+        wanted = (2 * a + [0, 2, 2]).astype(dtype)
+        compare(f"the gradient of a tensor written after use, {dtype} on {device}", found, wanted)
+
+
+def rows_in_a_loop(device: str) -> None:
+    """Filling a tensor row by row, and its gradient."""
+    subject = Subject(device)
+    for dtype in subject.floats():
+        w = np.array([1.0, -2.0, 0.5]).astype(dtype)
+
+        def fill(w: Any) -> Any:
+            z = w.zeros_like((6, 3))
+            for i in range(6):
+                z[i] = w * float(i)
+            return (z * z).sum()
+
+        found = grad(fill)(subject.put(w)).numpy()
+        compare(f"the gradient of rows filled in a loop, {dtype} on {device}", found, w * 110, "sum")
+
+
+def dropped_inputs(device: str) -> None:
+    """K7: memory of a value that was dropped is not reused before the work on it is done."""
+    subject = Subject(device)
+    one = np.ones(5000, subject.usual)
+    y = subject.put(one)
+    for k in range(2, 12):
+        y = y + subject.put(one * k)
+    compare(f"10 sums whose inputs were dropped on {device}", subject.host(y.val), one * 66)

@@ -1,0 +1,187 @@
+"""The backend under test: its values, its cells of the ops' table, and comparison with messages that say everything.
+
+The only file of the contract that knows how the core keeps its tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from ...backend import BACKENDS, Backend, Kernel, Spec
+from ...device import parse as parse_device
+from ...dispatch import Place
+from ...dtypes import CODE, DTYPES, KIND, SHORT
+from ...dtypes import parse as parse_dtypes
+from ...op import OPS, Op
+from ...ops.creation import asarray
+from ...plugins import backend_index
+from ...table import state_of
+from ...tensor import Tensor
+
+TOLERANCE = {"exact": 0.0, "rounded": 4.0, "function": 64.0, "sum": 64.0, "derivative": 512.0}
+"""Units in the last place that a result may be away from the reference's, by how it is computed."""
+
+
+class Subject:
+    """A device, its backend, and what a check asks of them."""
+
+    def __init__(self, device: str) -> None:
+        name, self.ordinal = parse_device(device)
+        self.device, self.index = device, backend_index(name)
+        self.backend: Backend = BACKENDS[self.index]
+        self.stored = parse_dtypes(self.backend.dtypes)
+
+    @property
+    def place(self) -> Place:
+        """What the core hands to creation ops."""
+        return Place(self.index, self.ordinal)
+
+    def stores(self, *names: str) -> bool:
+        """Whether memory can hold these dtypes (short names)."""
+        return all(SHORT.index(name) in self.stored for name in names)
+
+    @property
+    def usual(self) -> np.dtype:
+        """The dtype of checks that need only one: float32 if it is stored."""
+        known = [name for name in ("f4", "f8", "i4", "i8", "f2", "bf2") if self.stores(name)]
+        return DTYPES[SHORT.index(known[0])] if known else DTYPES[max(self.stored)]
+
+    def floats(self) -> list[str]:
+        """The names of the floating dtypes that derivatives are checked in."""
+        return [name for name, short in (("float32", "f4"), ("float64", "f8")) if self.stores(short)]
+
+    def codes(self, op: Op) -> list[int]:
+        """The dtype codes that the op takes and the backend stores."""
+        return sorted(self.stored & op.codes)
+
+    def state(self, op: Op, code: int) -> str:
+        """native, composed, fallback or unsupported."""
+        return state_of(op, self.index, code)
+
+    def kernels(self, op: Op, code: int) -> list[Kernel]:
+        """The kernels for an op on a dtype, the best first."""
+        return op.chain[self.index][code]
+
+    def native(self) -> Iterator[tuple[Op, int]]:
+        """Every op and dtype that the backend has a kernel for."""
+        for op in list(OPS.values()):
+            if op.run is None:
+                for code in self.codes(op):
+                    if self.kernels(op, code):
+                        yield op, code
+
+    def put(self, array: Any) -> Tensor:
+        """A tensor of the array's values in memory of its own."""
+        return asarray(array, device=self.device, copy=True)
+
+    def host(self, value: Any) -> np.ndarray:
+        """A value's elements, in memory that nothing else knows."""
+        return np.array(self.backend.to_host(value))
+
+    def wait(self) -> None:
+        """Until everything queued is done."""
+        self.backend.synchronize(self.ordinal)
+
+    @contextmanager
+    def counting(self) -> Iterator[list[tuple[str, str]]]:
+        """Within the block, a list that grows by (op, dtype) whenever a kernel of this backend is called."""
+        calls: list[tuple[str, str]] = []
+        before = [(op, op.table[self.index]) for op in list(OPS.values())]
+        for op, row in before:
+            op.table[self.index] = [
+                _spied(cell, calls, op.name, DTYPES[code].name) if op.chain[self.index][code] else cell
+                for code, cell in enumerate(row)
+            ]
+        try:
+            yield calls
+        finally:
+            for op, row in before:
+                op.table[self.index] = row
+
+
+def _spied(cell: Any, calls: list[tuple[str, str]], name: str, dtype: str) -> Any:
+    def call(*values: Any, **attrs: Any) -> Any:
+        calls.append((name, dtype))
+        return cell(*values, **attrs)
+
+    return call
+
+
+def shaped(array: Any) -> Any:
+    """What shape rules look at."""
+    return SimpleNamespace(shape=tuple(array.shape), dtype=array.dtype, ndim=len(array.shape))
+
+
+def promised(op: Op, operands: Any, attrs: dict[str, Any]) -> tuple[Spec, ...]:
+    """Shape and dtype of every result, by the op's rule."""
+    found = op.spec(*[shaped(x) for x in operands], **attrs)
+    return tuple(found) if type(found) is tuple else (found,)
+
+
+def reference(op: Op, code: int, operands: Any, attrs: dict[str, Any]) -> tuple[np.ndarray, ...]:
+    """What the reference backend's kernel gives, or the op's decomposition on the reference."""
+    kernel_attrs = {**attrs, "device": "0"} if not operands else attrs
+    found = op.table[0][code](*operands, **kernel_attrs)
+    if found is NotImplemented:
+        raise AssertionError(f"{op.name}: the reference has no kernel for {DTYPES[code].name} to compare with")
+    return tuple([np.asarray(r) for r in (found if type(found) is tuple else (found,))])
+
+
+@contextmanager
+def called(what: str) -> Iterator[None]:
+    """An exception of a call that must succeed becomes an AssertionError that says which call it was."""
+    try:
+        yield
+    except Exception as error:
+        raise AssertionError(f"{what}: raised {type(error).__name__}: {error}") from error
+
+
+def kind_of(dtype: np.dtype) -> str:
+    """The kind of a dtype in the core's table: one of "biufcs"."""
+    return KIND[CODE[dtype]]
+
+
+def unit(dtype: np.dtype) -> float:
+    """The relative distance of neighbouring numbers."""
+    if kind_of(dtype) == "c":
+        return float(np.finfo(dtype).eps)
+    return float(ml_dtypes.finfo(dtype).eps) if kind_of(dtype) in "fs" else 0.0
+
+
+def compare(what: str, got: np.ndarray, wanted: np.ndarray, accuracy: str = "exact") -> None:
+    """AssertionError unless shape, dtype and elements agree; ``accuracy`` is a key of TOLERANCE."""
+    if got.shape != wanted.shape or got.dtype != wanted.dtype:
+        raise AssertionError(f"{what}: expected {wanted.dtype} {wanted.shape}, came {got.dtype} {got.shape}")
+    bound = TOLERANCE[accuracy] * unit(wanted.dtype)
+    if kind_of(wanted.dtype) in "fs":
+        got, wanted = got.astype(np.float64), wanted.astype(np.float64)
+    if close(got, wanted, bound, sums=accuracy in ("sum", "derivative")):
+        return
+    away = ~np.isclose(got, wanted, rtol=bound, atol=bound, equal_nan=True)
+    at = tuple(int(i) for i in np.argwhere(away if np.any(away) else got != wanted)[0])
+    raise AssertionError(
+        f"{what}: expected {wanted[at]!r} at {at}, came {got[at]!r}"
+        f" ({np.count_nonzero(away)} of {away.size} elements; allowed are {TOLERANCE[accuracy]:g} units in the last "
+        f"place); expected {short(wanted)}, came {short(got)}"
+    )
+
+
+def close(got: np.ndarray, wanted: np.ndarray, bound: float, sums: bool) -> bool:
+    """Whether elements agree: exactly without a bound; relative to the largest element where they are sums."""
+    if bound == 0.0:
+        return bool(np.array_equal(got, wanted, equal_nan=wanted.dtype.kind in "fc"))
+    finite = np.abs(wanted[np.isfinite(wanted)]) if sums else np.zeros(0)
+    scale = max(1.0, float(finite.max())) if finite.size else 1.0
+    with np.errstate(invalid="ignore"):
+        return bool(np.allclose(got, wanted, rtol=bound, atol=bound * scale, equal_nan=True))
+
+
+def short(array: np.ndarray) -> str:
+    """The elements on one line."""
+    return " ".join(np.array2string(array.ravel()[:12], precision=6, separator=", ").split())

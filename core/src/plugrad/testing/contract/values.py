@@ -1,0 +1,117 @@
+"""Values: every op of the core on every dtype that the backend stores, in every layout, equals the reference's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ...dtypes import CODE, DTYPES
+from ...op import OPS, Op
+from ...ops import random
+from ...tensor import Tensor
+from .layouts import CONTIGUOUS, LAYOUTS, SLICED, laid_out
+from .samples import Sample, has_samples, samples
+from .subject import Subject, called, compare, reference
+
+PHILOX = {(0, 0): (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)}
+"""The published answer of Philox4x32-10 for a key and counter of zeros."""
+
+
+def checks() -> list[tuple[str, Callable[[str], None]]]:
+    """One check an op of the core, and those of creation, moving and random bits."""
+    ops = [op.name for op in OPS.values() if "." not in op.name and op.run is None]
+    return [
+        ("values.every_op_is_sampled", every_op_is_sampled),
+        *[(f"values.{name}", partial(op_values, name)) for name in ops if has_samples(name)],
+        ("values.to_device", moves_between_devices),
+        ("values.random_known_answer", random_known_answer),
+        ("values.random_numbers", random_numbers),
+    ]
+
+
+def every_op_is_sampled(device: str) -> None:
+    """The table of samples knows every op of the core."""
+    without = [op.name for op in OPS.values() if "." not in op.name and op.run is None and not has_samples(op.name)]
+    assert not without, f"testing.contract.samples has no calls of {', '.join(without)}"
+
+
+def op_values(name: str, device: str) -> None:
+    """The op's results on all samples, dtypes and layouts."""
+    subject, op = Subject(device), OPS[name]
+    for code in subject.codes(op):
+        state = subject.state(op, code)
+        layouts = LAYOUTS if state == "native" else (CONTIGUOUS, SLICED) if state == "composed" else (CONTIGUOUS,)
+        for sample in samples(name, code):
+            if CODE[sample.attrs.get("dtype", DTYPES[code])] in subject.stored:
+                for layout in layouts if sample.layouts else (CONTIGUOUS,):
+                    arrays, tensors = laid_out(subject, layout, sample.operands)
+                    what = describe(op, device, code, sample, f"{layout.name}, {state}")
+                    one_call(subject, op, code, arrays, tensors, sample, what)
+
+
+def one_call(
+    subject: Subject, op: Op, code: int, arrays: list[np.ndarray], tensors: list[Tensor], sample: Sample, what: str
+) -> None:
+    """One call of the op against the reference's kernel."""
+    wanted = reference(op, code, arrays, sample.attrs)
+    attrs = sample.attrs if arrays else {**sample.attrs, "device": subject.place}
+    with called(what):
+        found = op(*tensors, **attrs)
+    for got, expected in zip(found if type(found) is tuple else (found,), wanted, strict=True):
+        if (got.shape, got.dtype) != (expected.shape, expected.dtype):
+            raise AssertionError(
+                f"{what}: the op's rule says {got.dtype} {got.shape}, the reference {expected.dtype} {expected.shape}"
+            )
+        compare(what, subject.host(got.val), expected, sample.accuracy)
+
+
+def describe(op: Op, device: str, code: int, sample: Sample, how: str) -> str:
+    """A call in words: op, device, dtype, shapes, attributes, layout."""
+    shapes = ", ".join(str(a.shape) for a in sample.operands)
+    attrs = "".join(f", {k}={_text(v)}" for k, v in sample.attrs.items())
+    return f"{op.name}({shapes}{attrs}) of {DTYPES[code].name} on {device} ({how})"
+
+
+def _text(value: Any) -> str:
+    return value.name if isinstance(value, np.dtype) else repr(value)
+
+
+def moves_between_devices(device: str) -> None:
+    """To the reference and back, for every dtype that is stored."""
+    subject = Subject(device)
+    for code in sorted(subject.stored):
+        array = np.arange(6).reshape(2, 3).astype(DTYPES[code])
+        there = subject.put(array).to("numpy")
+        compare(f"to_device: {DTYPES[code].name} from {device} to numpy", there.numpy(), array)
+        back = there.to(device)
+        assert back.device == subject.put(array).device, f"to_device: asked for {device}, came {back.device}"
+        compare(f"to_device: {DTYPES[code].name} from numpy to {device}", back.numpy(), array)
+
+
+def random_known_answer(device: str) -> None:
+    """Bits equal the published ones of Philox4x32-10."""
+    subject = Subject(device)
+    if subject.stores("u4"):
+        for words, wanted in PHILOX.items():
+            got = random.bits(random.key(*words, device=device), (4,)).numpy()
+            compare(f"random_bits of key {words} on {device}", got, np.array(wanted, np.uint32))
+
+
+def random_numbers(device: str) -> None:
+    """Uniforms and integers are the same as on the reference, normals nearly."""
+    subject = Subject(device)
+    if not subject.stores("u4", "u8", "i8", "f4"):
+        return
+    ours, theirs = random.key(3, 4, device=device), random.key(3, 4, device="numpy")
+    for name, draw in (
+        ("uniform", lambda k: random.uniform(k, (9,))),
+        ("randint", lambda k: random.randint(k, (9,), high=100)),
+        ("split", lambda k: random.split(k, 3)),
+    ):
+        compare(f"random.{name} on {device}", draw(ours).numpy(), draw(theirs).numpy())
+    compare(
+        f"random.normal on {device}", random.normal(ours, (9,)).numpy(), random.normal(theirs, (9,)).numpy(), "function"
+    )
