@@ -7,22 +7,20 @@ and device of a value, validates and promotes before any kernel runs, and finds 
 Rules a kernel keeps
 --------------------
 K1  Operands share the key operand's dtype, except where the op says otherwise (``where``: bool condition, the key is
-    operand 1;
-    indices are int64; a random key is uint32). Elementwise kernels broadcast, NumPy's way.
+    operand 1; indices are int64; a random key is uint32). Elementwise kernels broadcast, NumPy's way.
 K2  Any layout that this backend's own kernels can produce is accepted.
-K3  Attributes are keyword-only, hashable and canonical: ``axis`` a sorted tuple of non-negative ints, ``dtype`` an
-    ``np.dtype``,
-    slices as ``start, size, step`` per axis. Creation ops also get ``device=``.
-K4  A kernel never writes an operand. The result is fresh memory; only movement ops may alias operand 0. Its shape and
-    dtype are
-    exactly what the op's shape rule said.
+K3  Attributes are keyword-only, hashable and canonical: ``axis`` a sorted tuple of non-negative ints, or one such int
+    where an op has a single axis (``argmax``, ``cumsum``, ``concat``, ``gather``, ``scatter_add``, ``take_along``);
+    ``dtype`` an ``np.dtype``; slices as ``start, size, step`` per axis. Creation ops also get ``device=``, the ordinal
+    ("0").
+K4  A kernel never writes an operand. The result is fresh memory, also of ``cast`` to the same dtype and of ``copy``;
+    only movement ops may alias operand 0. Its shape and dtype are exactly what the op's shape rule said.
 K5  ``NotImplemented`` means "not this call", and is returned before any effect.
 K6  ``into``: all operands are passed; ``out`` has the result's shape and dtype, and is either disjoint from all
-    operands or *is*
-    one of them (``out is values[k]``): any operand for elementwise ops, operand 0 for update ops.
+    operands or *is* one of them (``out is values[k]``): any operand for elementwise ops, operand 0 for update ops.
 K7  Work shows in call order per device; memory of a dropped value is not reused before queued work on it is done.
 K8  A bad index must not corrupt: raise ``IndexError`` before writing, or on an async device drop the access and report
-    late.
+    late. A library that would be silent about it looks at the indices first, and may wait for them.
 """
 
 from __future__ import annotations
@@ -48,6 +46,11 @@ class Spec(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: np.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,10 @@ class Backend:
     """
 
     name: str
-
-    distribution: str = ""
-    """The distribution that registered it, for messages; set by the plugin loader."""
+    """How devices are called, the name that the plugin registers: ``"mine"`` for ``device="mine"``."""
 
     kernels: Mapping[str, Callable[..., Any] | Kernel | Sequence[Kernel]] = {}
+    """Op name to a function, a ``Kernel``, or several of them for different dtypes."""
 
     def from_host(self, array: np.ndarray, device: str) -> Value:
         """Copy in. By value at return: a later write to ``array`` must not show, even when the copy is only queued."""
@@ -99,11 +101,16 @@ class Backend:
 
     # -- optional
 
+    distribution: str = ""
+    """The distribution that registered it, for messages; set by the plugin loader."""
+
     dtypes: str = "b1 i4 i8 u4 f4 f8"
     """What memory can hold: short names or groups."""
 
     is_async: bool = False
-    """Calls may return before the work is done."""
+    """Calls may return before the work is done: looking at a value waits, so what is only a check of values (the labels
+    of a loss) is left out.
+    """
 
     numbered: bool = False
     """Device names carry an ordinal ("cuda:0"); without it the backend is one device ("cpu")."""
@@ -116,11 +123,17 @@ class Backend:
         return ("0",)
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype, device: str) -> Value:
-        """Uninitialised memory; needed by ``into`` and by planned replay."""
+        """Uninitialised memory; needed by ``into`` and by planned replay.
+
+        With it, a backend of a single device need not write the allocating form of a kernel that it has in ``into``.
+        """
         return NotImplemented
 
     def synchronize(self, device: str) -> None:
-        """Wait until all queued work of the device is done, and raise its late errors."""
+        """Wait until all queued work of the device is done, and raise its late errors.
+
+        Where a library can only wait for one value, leave it: ``to_host`` is what the core relies on.
+        """
 
     def borrow(self, array: np.ndarray, device: str) -> Value:
         """A value on the array's own memory, without a copy, or NotImplemented.

@@ -10,7 +10,6 @@ import difflib
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 from . import backend as protocol
@@ -126,7 +125,7 @@ def _put(op: Op, index: int, row: Row) -> None:
 
 def _own_kernels(op: Op, backend: Backend) -> list[Kernel]:
     entry: Any = backend.kernels.get(op.name, [])
-    if entry == [] and op.name in backend.into and type(backend).empty is not Backend.empty:
+    if entry == [] and op.name in backend.into and not backend.numbered and type(backend).empty is not Backend.empty:
         entry = _allocating(op, backend, backend.into[op.name])
     entries = entry if isinstance(entry, (list, tuple)) else [entry]
     kernels = [k if isinstance(k, Kernel) else Kernel(k) for k in entries]
@@ -137,8 +136,7 @@ def _allocating(op: Op, backend: Backend, into: Callable[..., Any]) -> Callable[
     """The allocating form of a kernel that only writes into given memory."""
 
     def kernel(*values: Any, **attrs: Any) -> Any:
-        specs = [backend.spec(v) for v in values]
-        spec = op.spec(*[SimpleNamespace(**s._asdict(), ndim=len(s.shape)) for s in specs], **attrs)
+        spec = op.spec(*map(backend.spec, values), **attrs)
         out = backend.empty(spec.shape, spec.dtype, "0")
         return out if into(out, *values, **attrs) is None else NotImplemented
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import ml_dtypes
@@ -115,7 +114,7 @@ def _spied(cell: Any, calls: list[tuple[str, str]], name: str, dtype: str) -> An
 
 def shaped(array: Any) -> Any:
     """What shape rules look at."""
-    return SimpleNamespace(shape=tuple(array.shape), dtype=array.dtype, ndim=len(array.shape))
+    return Spec(tuple(array.shape), array.dtype)
 
 
 def promised(op: Op, operands: Any, attrs: dict[str, Any]) -> tuple[Spec, ...]:
