@@ -226,6 +226,35 @@ def test_equal_maxima_share_the_gradient():
     assert pg.grad(lambda x: pg.maximum(x, 2.0))(2.0).item() == 0.5
 
 
+INF, NAN = float("inf"), float("nan")
+
+
+@pytest.mark.parametrize("g", [1.0, INF, NAN])
+@pytest.mark.parametrize("f", [pg.maximum, pg.minimum])
+def test_the_cotangent_of_an_extremum_goes_to_the_chosen_operand_only(f, g):
+    """As in PyTorch: halves for equal operands, all to both where one is NaN."""
+    less, more = ([0.0, g / 2, g, g], [g, g / 2, g, g])
+    wanted = (less, more) if f is pg.maximum else (more, less)
+    x, y = pg.asarray([1.0, 2.0, NAN, 1.0]), pg.asarray([3.0, 2.0, 1.0, NAN])
+    _, pullback = pg.vjp(f, x, y)
+    for found, expected in zip(pullback(pg.full(4, g)), wanted, strict=True):
+        np.testing.assert_array_equal(found.numpy(), expected)
+    _, tangent = pg.jvp(f, (x, y), (pg.full(4, 2.0), pg.asarray([INF, 4.0, 1.0, 1.0])))
+    np.testing.assert_array_equal(tangent.numpy(), [INF if f is pg.maximum else 2.0, 3.0, 3.0, 3.0])
+
+
+@pytest.mark.parametrize("g", [1.0, INF, NAN])
+@pytest.mark.parametrize("f", [pg.max, pg.min])
+def test_the_cotangent_of_a_reduced_extremum_goes_to_the_chosen_elements_only(f, g):
+    """As in PyTorch's max of all elements: NaNs, where there are any, are chosen."""
+    x = pg.asarray([[1.0, 1.0, 1.0], [NAN, 1.0, NAN], [0.0, 1.0, 2.0]])
+    _, pullback = pg.vjp(lambda x: f(x, axis=1), x)
+    last = [0.0, 0.0, g] if f is pg.max else [g, 0.0, 0.0]
+    np.testing.assert_allclose(pullback(pg.full(3, g))[0].numpy(), [[g / 3] * 3, [g / 2, 0.0, g / 2], last], rtol=1e-6)
+    _, tangent = pg.jvp(lambda x: f(x, axis=1), (x,), (pg.asarray([[3.0] * 3, [1.0, INF, 3.0], [7.0, NAN, 7.0]]),))
+    assert tangent.tolist() == [3.0, 2.0, 7.0]
+
+
 def test_pow_at_zero():
     assert pg.grad(lambda x: x**2.0)(0.0).item() == 0.0
     assert pg.grad(lambda x: x**0.0)(0.0).item() == 0.0

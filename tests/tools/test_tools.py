@@ -48,8 +48,6 @@ C = "/* a\n   comment */\n#include <math.h>\n\n// another\nint f(int x) { return
 def test_lines_of_code(monkeypatch: pytest.MonkeyPatch) -> None:
     loc = script("loc", monkeypatch)
     assert loc.python_code(PYTHON) == 6
-    text = "import os\nif TYPE_CHECKING:\n    x: int\ndef f(\n    a,\n):\n    'Doc.'\n    return (\n        a\n    )\n"
-    assert loc.statements(text) == 2
     assert loc.cython_code(CYTHON) == 2
     assert loc.c_code(C) == 2
 

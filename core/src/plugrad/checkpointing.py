@@ -12,8 +12,8 @@ from .dtypes import KIND
 from .errors import LeakedTracerError
 from .parameter import Buffer
 from .state import RECORDING, Log, Scope, State, state, within
-from .tape import Capture, Replay, backprop, leaf, live, plain
-from .tensor import Node, Tensor
+from .tape import Capture, backprop, leaf, live, plain
+from .tensor import Node, Tensor, Tensors, tupled
 from .transforms import F, as_leaves, vmap
 
 
@@ -28,7 +28,7 @@ class _Rerun:
         self.f, self.build, self.buffers, self.places, self.log = f, build, buffers, places, log
         self.first, self.draws, self.device = here.capture, here.draws, here.device
 
-    def vjp_rule(self, g: Any, y: Any, xs: tuple[Tensor, ...], need: Any, attrs: Any) -> list[Tensor | None]:
+    def vjp_rule(self, g: Any, y: Any, xs: Tensors, *_: Any) -> list[Tensor | None]:
         again = Log(None)
         try:
             with Scope() as scope:
@@ -37,12 +37,11 @@ class _Rerun:
                 for handle, content in self.log.handles.values():
                     again.handles[id(handle)] = (handle, handle.content())
                     handle.restore(content)
-                replay = Replay(dict(zip(self.places, leaves, strict=True)), state().capture, self.first)
+                replay = Capture(0, state().capture, 0, zip(self.places, leaves, strict=True), self.first)
                 with within(capture=replay, log=again, uid=again.uid, draws=self.draws, device=self.device):
                     args = self.build([t if b is None else b for b, t in zip(self.buffers, leaves)])
                     outputs = [replay.resolve(y) for y in as_leaves(self.f(*args))[0]]
-                gs = g if isinstance(g, tuple) else (g,)
-                seeds = [(plain(y), g) for y, g in zip(outputs, gs, strict=True) if g is not None]
+                seeds = [(plain(y), c) for y, c in zip(outputs, tupled(g), strict=True) if c is not None]
         finally:
             again.undo()
         return backprop(seeds, nodes, scope.bit, scope.start)
@@ -72,8 +71,7 @@ def checkpoint(f: F) -> F:
 
 def _first_run(f: F, leaves: list[Tensor], build: tree.TreeDef, ids: int, here: State) -> Any:
     parent = here.capture
-    if parent is not None:
-        leaves = [parent.resolve(t) for t in leaves]
+    leaves = leaves if parent is None else [parent.resolve(t) for t in leaves]
     own_borrowed(tuple(leaves))
     # f gets handles of its own, which it may write to. A Buffer is state: both runs meet the caller's own
     before = [t if isinstance(t, Buffer) else plain(t) for t in leaves]
@@ -84,8 +82,7 @@ def _first_run(f: F, leaves: list[Tensor], build: tree.TreeDef, ids: int, here: 
         outputs = [capture.resolve(y) for y in outputs]  # a captured value may leave without passing through an op
     own = {(id(t.node), t.ix) for t in before}
     inputs = before + [t for place, t in capture.found.items() if place not in own]
-    recorded = ids if parent is None else ids & ~parent.hold
-    masks = [live(t, here) & recorded for t in inputs]
+    masks = [live(t, here) & (ids if parent is None else ids & ~parent.hold) for t in inputs]
     mask = functools.reduce(operator.or_, masks, 0)
     if not mask:
         return build_y(outputs)

@@ -46,16 +46,8 @@ def _captured(f: Any) -> list[Module]:
     for closed in getattr(f, "__closure__", None) or ():
         with contextlib.suppress(ValueError):  # a name that is not bound yet
             found.append(closed.cell_contents)
-    return [m for thing in found for m in _modules(thing)]
-
-
-def _modules(thing: Any) -> list[Module]:
-    parts = thing.values() if isinstance(thing, dict) else thing if isinstance(thing, (list, tuple)) else [thing]
+    parts = [part for thing in found for part in (thing, *tree.children(thing).values())]
     return [m for part in parts if isinstance(part, Module) for m in part.modules()]
-
-
-Guarded = tuple[Staged, list[tuple[Module, Any]]]
-"""A staged function, and what the Modules in its reach looked like then: in all but the values of their tensors."""
 
 
 def compile(f: F) -> F:
@@ -71,7 +63,8 @@ def compile(f: F) -> F:
     >>> f(plugrad.asarray([0.0])).tolist(), len(f.graphs)
     ([0.0], 1)
     """
-    graphs: dict[Any, list[Guarded]] = {}
+    # staged functions, and what the Modules in their reach looked like then: in all but the values of their tensors
+    graphs: dict[_Key, list[tuple[Staged, list[tuple[Module, Any]]]]] = {}
 
     @functools.wraps(f, updated=())
     def wrapped(*args: Any) -> Any:
@@ -80,16 +73,14 @@ def compile(f: F) -> F:
         for staged, seen in known:
             if all(_look(m) == then for m, then in seen):
                 return staged(*args)
-        modules = _captured(f)
-        staged = stage(f, *args, met=modules)
-        known.append((staged, [(m, _look(m)) for m in {id(m): m for m in modules}.values()]))
+        staged = stage(f, *args)
+        met = {id(m): m for m in (*_captured(f), *staged.modules)}
+        known.append((staged, [(m, _look(m)) for m in met.values()]))
         if len(known) > LIMIT:
             known.pop(0)
-            warnings.warn(
-                f"{named(f, 'compile')}: staged more than {LIMIT} times for one kind of call: a Python attribute of a "
-                "module changes from call to call; make it a tensor, or a Buffer",
-                stacklevel=2,
-            )
+            often = f"{named(f, 'compile')}: staged more than {LIMIT} times for one kind of call"
+            remedy = "a Python attribute of a module changes from call to call; make it a tensor, or a Buffer"
+            warnings.warn(f"{often}: {remedy}", stacklevel=2)
         return staged(*args)
 
     wrapped.graphs = graphs  # type: ignore[attr-defined]
@@ -103,10 +94,7 @@ class _Key(NamedTuple):
     rest: tuple[Any, ...]
 
     def __hash__(self) -> int:
-        try:
-            return hash(tuple(self))
-        except TypeError:
-            return hash(self.rest)
+        return hash(self.rest)
 
 
 def _key(args: tuple[Any, ...]) -> _Key:

@@ -14,12 +14,9 @@ from .backend import Spec
 from .errors import PluginError, ShapeError
 from .interpreters import Stage
 from .op import Op
-from .state import Scope, state
-from .tape import backprop, leaf, plain
-from .tensor import Tensor
-from .transforms import F, as_leaves, paired, vmap
-
-Tensors = tuple[Tensor, ...]
+from .state import state
+from .tensor import Tensor, Tensors, tupled
+from .transforms import F, as_leaves, paired, vjp, vmap
 
 
 def _filled(gs: Sequence[Tensor | None], xs: Sequence[Tensor]) -> Tensors:
@@ -51,7 +48,7 @@ class _Function(Op):
         if state().stage is None:
             return None
         with Stage() as level:
-            found = self.decompose(*[level.new(Spec(x.shape, x.dtype), x.be, x.dev) for x in xs])
+            found = self.decompose(*[level.new(x, x.be, x.dev) for x in xs])
         return tuple([Spec(t.shape, t.dtype) for t in found])
 
 
@@ -65,18 +62,15 @@ class _VjpFunction(_Function):
 
     def vjp(self, g: Any, y: Any, xs: Tensors, need: tuple[bool, ...]) -> Any:
         n = self.call.results
-        ys, gs = (y, g) if isinstance(y, tuple) else ((y,), (g,))
-        return self.rule(xs, ys[n:], _filled(gs[:n], ys[:n]))
+        ys = tupled(y)
+        return self.rule(xs, ys[n:], _filled(tupled(g)[:n], ys[:n]))
 
     def batch(self, size: int, xs: Tensors, batched: tuple[bool, ...]) -> Any:
         axes = tuple([0 if b else None for b in batched])
 
-        def one(xs: Tensors, residuals: Tensors, gs: Tensors) -> Tensors:
-            return _filled(self.rule(xs, residuals, gs), xs)
-
-        def backward(xs: Tensors, residuals: Tensors, gs: Tensors) -> list[Tensor]:
-            found = vmap(one, (axes, 0, 0), randomness="same")(xs, residuals, gs)
-            return [c if b else c.sum(axis=0) for c, b in zip(found, batched, strict=True)]
+        def backward(xs: Tensors, residuals: Tensors, gs: Tensors) -> list[Tensor | None]:
+            found = vmap(self.rule, (axes, 0, 0), randomness="same")(xs, residuals, gs)
+            return [c if b or c is None else c.sum(axis=0) for c, b in zip(found, batched, strict=True)]
 
         return _VjpFunction(self.call, vmap(self.decompose, axes, randomness="same"), backward)(*xs)
 
@@ -88,12 +82,9 @@ class _JvpFunction(_Function):
         return self.rule(xs, _filled(ts, xs))
 
     def vjp(self, g: Any, y: Any, xs: Tensors, need: tuple[bool, ...]) -> Any:
-        """The rule is linear in the tangents: record it from symbolic ones, and pull back."""
-        with Scope() as scope:
-            ts = [leaf(x.zeros_like(), scope) for x in xs]
-            dy = self.rule(xs, tuple([plain(t) for t in ts]))
-        pairs = zip(dy, g if isinstance(g, tuple) else (g,), strict=True)
-        return backprop([(d, c) for d, c in pairs if c is not None], [t.node for t in ts], scope.bit, scope.start)
+        """The rule is linear in the tangents: pull back through it."""
+        _, pullback = vjp(lambda *ts: tuple(self.rule(xs, ts)), *[x.zeros_like() for x in xs])
+        return pullback(tupled(g))
 
     def batch(self, size: int, xs: Tensors, batched: tuple[bool, ...]) -> Any:
         axes = tuple([0 if b else None for b in batched])

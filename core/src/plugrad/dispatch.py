@@ -5,7 +5,9 @@ Three frames from the user to the kernel.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +17,12 @@ from .dtypes import B1, CODE, DTYPES, KIND, PYTHON, RANK, promote, scalar_fits
 from .errors import DeviceError, DTypeError, PluginError
 from .fallback import through_host
 from .op import OPS, Op, broadcast_shapes
-from .ownership import sole as sole
-from .parameter import HANDLES
+from .ownership import sole
 from .reference.backend import NumpyBackend
 from .state import ACTIVE, State, state, within
 from .table import add_backend as add_backend
 from .table import add_kernel as add_kernel
-from .table import decline, illegal_dtype
+from .table import decline
 from .tape import live
 from .tensor import FOREIGN, LENT, Attrs, Node, Tensor, Tensors, leaked, tupled
 
@@ -38,40 +39,35 @@ class Place(NamedTuple):
 
 def bind1(op: Op, x: Any) -> Any:
     """An elementwise op of one operand."""
-    if type(x) is not Tensor or ACTIVE[0] or x.mask or x.tr is not None:
-        return bind(op, (x,), {})
-    r = op.table[x.be][x.dt](x.val)
-    if r is NotImplemented:
-        return bind(op, (x,), {})
-    return Tensor(r, x.be, B1 if op.boolean else x.dt, x.shape, x.dev)
+    if type(x) is Tensor and not ACTIVE[0] and not x.mask and x.tr is None:
+        r = op.table[x.be][x.dt](x.val)
+        if r is not NotImplemented:
+            return Tensor(r, x.be, B1 if op.boolean else x.dt, x.shape, x.dev)
+    return bind(op, (x,), {})
 
 
 def bind2(op: Op, x: Any, y: Any) -> Any:
     """An elementwise op of two operands."""
-    if type(y) is float or type(y) is int:
-        if not isinstance(x, Tensor):
-            return bind(op, (x, y), {})
+    if (type(y) is float or type(y) is int) and isinstance(x, Tensor):
         if op.scalars[x.be][x.dt] and not ACTIVE[0] and not x.mask and x.tr is None and scalar_fits(y, x.dt):
             r = op.table[x.be][x.dt](x.val, y)
             if r is not NotImplemented:
                 return Tensor(r, x.be, B1 if op.boolean else x.dt, x.shape, x.dev)
         y = lift(op.name, y, x)
-    if type(x) is not Tensor or type(y) is not Tensor or ACTIVE[0] or x.mask or y.mask:
-        return bind(op, (x, y), {})
-    be, dt, shape = x.be, x.dt, x.shape
-    if be != y.be or dt != y.dt or x.dev != y.dev or x.tr is not None or y.tr is not None:
-        return bind(op, (x, y), {})
-    if shape != y.shape:
-        shape = broadcast_shapes(op.name, shape, y.shape)
-    r = op.table[be][dt](x.val, y.val)
-    if r is NotImplemented:
-        return bind(op, (x, y), {})
-    return Tensor(r, be, B1 if op.boolean else dt, shape, x.dev)
+    if type(x) is Tensor and type(y) is Tensor and not ACTIVE[0] and not x.mask and not y.mask:
+        be, dt, shape = x.be, x.dt, x.shape
+        if be == y.be and dt == y.dt and x.dev == y.dev and x.tr is None and y.tr is None:
+            if shape != y.shape:
+                shape = broadcast_shapes(op.name, shape, y.shape)
+            r = op.table[be][dt](x.val, y.val)
+            if r is not NotImplemented:
+                return Tensor(r, be, B1 if op.boolean else dt, shape, x.dev)
+    return bind(op, (x, y), {})
 
 
 # -- scalars and promotion
 
-_SCALARS = tuple(PYTHON)
+_UNCHANGED = contextlib.nullcontext()
 _lifted: dict[tuple[Any, ...], Tensor] = {}
 
 
@@ -87,8 +83,7 @@ def lift(name: str, scalar: Any, like: Tensor) -> Tensor:
         try:
             array = np.asarray(scalar, DTYPES[dt])
         except OverflowError as error:
-            remedy = "cast the tensor with .astype() first"
-            raise DTypeError(f"{name}: {scalar!r} does not fit {DTYPES[dt].name}; {remedy}") from error
+            raise DTypeError(f"{name}: {scalar!r} does not fit {DTYPES[dt].name}; cast with .astype() first") from error
         if len(_lifted) > 4096:
             _lifted.clear()
         found = _lifted[key] = Tensor(BACKENDS[like.be].from_host(array, like.dev), like.be, dt, (), like.dev, LENT)
@@ -96,17 +91,19 @@ def lift(name: str, scalar: Any, like: Tensor) -> Tensor:
     return found
 
 
+def lifted(name: str, value: Any, like: Tensor) -> Tensor:
+    """A tensor as it is; a scalar or an array as a tensor that fits ``like``, on its device."""
+    if isinstance(value, (int, float, complex)):
+        return lift(name, value, like)
+    return value if isinstance(value, Tensor) else Tensor._convert(value, device=like.device)
+
+
 def _lift_all(op: Op, xs: tuple[Any, ...]) -> Tensors:
-    """Operands that are not tensors become tensors, placed like those that are."""
+    """Operands that are not tensors become tensors, placed like those that are, or like the key operand."""
     like = next((x for x in (*xs[op.key :], *xs[: op.key]) if isinstance(x, Tensor)), None)
     if like is None:
         like = Tensor._convert(xs[op.key])
-        xs = (*xs[: op.key], like, *xs[op.key + 1 :])
-    return tuple([x if isinstance(x, Tensor) else _lift_one(op, x, like) for x in xs])
-
-
-def _lift_one(op: Op, x: Any, like: Tensor) -> Tensor:
-    return lift(op.name, x, like) if isinstance(x, _SCALARS) else Tensor._convert(x, device=like.device)
+    return tuple([lifted(op.name, x, like) for x in xs])
 
 
 def _promote(op: Op, xs: Tensors) -> Tensors:
@@ -115,10 +112,8 @@ def _promote(op: Op, xs: Tensors) -> Tensors:
     Casts are ops: differentiated, fused and counted like any other.
     """
     together = op.together if op.together is not None else range(len(xs)) if op.elementwise else ()
-    if not together:
-        return xs
     codes = [xs[i].dt for i in together]
-    if codes.count(codes[0]) == len(codes):
+    if not codes or codes.count(codes[0]) == len(codes):
         return xs
     code = functools.reduce(functools.partial(promote, op.name), codes)
     return tuple([x.astype(DTYPES[code]) if i in together and x.dt != code else x for i, x in enumerate(xs)])
@@ -130,7 +125,7 @@ def _promote(op: Op, xs: Tensors) -> Tensors:
 def bind(op: Op, xs: tuple[Any, ...], attrs: Attrs) -> Any:
     """``op(*xs, **attrs)``: operands may be scalars or arrays, recorded, or values of any interpreter."""
     for x in xs:
-        if type(x) not in HANDLES and not isinstance(x, Tensor):
+        if not isinstance(x, Tensor):
             xs = _lift_all(op, xs)
             break
     if len(xs) > 1:
@@ -138,8 +133,8 @@ def bind(op: Op, xs: tuple[Any, ...], attrs: Attrs) -> Any:
         first = xs[0]
         for x in xs:
             if x.be != first.be or x.dev != first.dev:
-                where = f"{first.device!r} and {x.device!r}"
-                raise DeviceError(f"{op.name}: operands on {where}; move one of them with .to({first.device!r})")
+                a, b = first.device, x.device
+                raise DeviceError(f"{op.name}: operands on {a!r} and {b!r}; move one of them with .to({a!r})")
     if xs:
         key = xs[op.key]
         be, dt, dev = key.be, key.dt, key.dev
@@ -147,13 +142,13 @@ def bind(op: Op, xs: tuple[Any, ...], attrs: Attrs) -> Any:
         be, dev = attrs["device"]
         dt = CODE[attrs["dtype"]]
     if dt not in op.codes:
-        raise illegal_dtype(op, dt)
+        legal = ", ".join(DTYPES[c].name for c in sorted(op.codes))
+        raise DTypeError(f"{op.name}: not defined for {DTYPES[dt].name}; cast with .astype() to one of {legal}")
     spec = op.spec(*xs, **attrs)
     here, tr, rec, hold = None, None, 0, 0
     if ACTIVE[0]:
         here = state()
-        tr = here.stage
-        capture = here.capture
+        tr, capture = here.stage, here.capture
         if capture is not None:
             xs = tuple([capture.resolve(x) for x in xs])
             hold = capture.hold
@@ -172,22 +167,27 @@ def bind(op: Op, xs: tuple[Any, ...], attrs: Attrs) -> Any:
             rec &= ~tr.outer  # each graph id is recorded at exactly one level
     if tr is not None and tr.staging:
         xs = tuple([tr.lifted(x) for x in xs])
-    if op.decompose is not None and not _whole(op, tr, rec, be, dt):
-        return _decomposed(op, xs, attrs, rec, spec)
-    if rec:
-        _own_saved(op, xs)
-    if tr is None:
+    whole = op.decompose is None or _whole(op, tr, rec, be, dt)
+    if rec and (whole or op.has_vjp):  # one node will keep the values
+        own_borrowed(xs if op.saves is None else [xs[i] for i in op.saves])
+    out = NotImplemented
+    if whole and here is not None and tr is not None:  # its rule runs in the state below it
+        before = here.mask, here.stage, here.capture, here.top
+        here.mask, (here.stage, here.capture, here.top) = here.mask & tr.outer, tr.below
+        try:
+            out = tr.process(op, xs, attrs, spec)
+        finally:
+            here.mask, here.stage, here.capture, here.top = before
+    elif whole:
         out = _run(op, xs, attrs, spec, be, dt, dev, here)
-        if out is NotImplemented:
-            return _decomposed(op, xs, attrs, rec, spec)
-    else:
-        out = _lower(tr, op, xs, attrs, spec, here or state())
+    if out is NotImplemented:
+        rec = rec if op.has_vjp else 0  # else its parts are recorded
+        out = _decomposed(op, xs, attrs, rec, spec)
     return record(op, xs, attrs, out, rec) if rec else out
 
 
 Op.bind = staticmethod(bind)
-if not BACKENDS:
-    add_backend(NumpyBackend())  # index 0: the reference, there before any plugin is looked for
+add_backend(NumpyBackend())  # index 0: the reference, there before any plugin is looked for
 
 
 def _whole(op: Op, tr: Any, rec: int, be: int, dt: int) -> bool:
@@ -204,28 +204,18 @@ def _whole(op: Op, tr: Any, rec: int, be: int, dt: int) -> bool:
 
 
 def _decomposed(op: Op, xs: Tensors, attrs: Attrs, rec: int, spec: Any) -> Any:
-    """Run the decomposition at the caller's level.
+    """Run the decomposition at the caller's level, its parts without the ids ``rec``.
 
-    An op with a vjp of its own is recorded as one node, else its parts are.
+    It must give what the shape rule said: kernels are held to the same rule.
     """
-    if not rec or not op.has_vjp:
-        return _as_promised(op, op.decompose(*xs, **attrs), spec)
-    _own_saved(op, xs)
-    here = state()
-    with within(mask=here.mask & ~rec):
+    with within(mask=state().mask & ~rec) if rec else _UNCHANGED:
         out = op.decompose(*xs, **attrs)
-    return record(op, xs, attrs, _as_promised(op, out, spec), rec)
-
-
-def _as_promised(op: Op, out: Any, spec: Any) -> Any:
-    """A decomposition must give what the shape rule said: kernels are held to the same rule."""
-    if spec is None:  # a user's function, which has no rule of its own
-        return out
-    got = [(t.dtype, t.shape) if isinstance(t, Tensor) else (type(t).__name__,) for t in tupled(out)]
-    promised = [(s.dtype, s.shape) for s in tupled(spec)]
-    if got != promised:
-        found, wanted = [", ".join(" ".join(map(str, one)) for one in many) for many in (got, promised)]
-        raise PluginError(f"{op.name}: decompose gives {found}, but spec says {wanted}; they must agree")
+    if spec is not None:  # a user's function has no rule of its own
+        got = [(t.dtype, t.shape) if isinstance(t, Tensor) else (type(t).__name__,) for t in tupled(out)]
+        promised = [(s.dtype, s.shape) for s in tupled(spec)]
+        if got != promised:
+            found, wanted = [", ".join(" ".join(map(str, one)) for one in many) for many in (got, promised)]
+            raise PluginError(f"{op.name}: decompose gives {found}, but spec says {wanted}; they must agree")
     return out
 
 
@@ -237,21 +227,17 @@ def _run(op: Op, xs: Tensors, attrs: Attrs, spec: Any, be: int, dt: int, dev: st
         return op.run(*xs, **attrs)
     if not xs:
         attrs = {**attrs, "device": dev}
-    how = "native"
-    r = op.table[be][dt](*[x.val for x in xs], **attrs)
+    how, values = "native", [x.val for x in xs]
+    r = op.table[be][dt](*values, **attrs)
     if r is NotImplemented:
-        for kernel in op.chain[be][dt][1:]:
-            r = kernel.fn(*[x.val for x in xs], **attrs)
-            if r is not NotImplemented:
-                break
-        else:
-            if op.decompose is not None:
-                return NotImplemented
-            how = "fallback"
-            r = through_host(op, [x.val for x in xs], attrs, spec, be, dt, dev)
-    if here is not None:
-        for observer in here.observers:
-            observer(op.name, BACKENDS[be].name, how)
+        others = (kernel.fn(*values, **attrs) for kernel in op.chain[be][dt][1:])
+        r = next((r for r in others if r is not NotImplemented), NotImplemented)
+    if r is NotImplemented:
+        if op.decompose is not None:
+            return NotImplemented
+        how, r = "fallback", through_host(op, values, attrs, spec, be, dt, dev)
+    for observer in here.observers if here is not None else ():
+        observer(op.name, BACKENDS[be].name, how)
     if type(spec) is tuple:
         return tuple([Tensor(v, be, CODE[s.dtype], s.shape, dev) for v, s in zip(r, spec, strict=True)])
     out = Tensor(r, be, dt if spec.dtype is DTYPES[dt] else CODE[spec.dtype], spec.shape, dev)
@@ -261,26 +247,10 @@ def _run(op: Op, xs: Tensors, attrs: Attrs, spec: Any, be: int, dt: int, dev: st
     return out
 
 
-def _lower(tr: Any, op: Op, xs: Tensors, attrs: Attrs, spec: Any, here: State) -> Any:
-    """Hand the call to an interpreter, whose rule runs in the state below it."""
-    before = here.mask, here.stage, here.capture, here.top
-    here.mask &= tr.outer
-    here.stage, here.capture, here.top = tr.below
-    try:
-        return tr.process(op, xs, attrs, spec)
-    finally:
-        here.mask, here.stage, here.capture, here.top = before
-
-
 # -- recording
 
 
-def _own_saved(op: Op, xs: Tensors) -> None:
-    """Borrowed memory that a node will keep is copied once, for its handle."""
-    own_borrowed(xs if op.saves is None else tuple([xs[i] for i in op.saves]))
-
-
-def own_borrowed(xs: Tensors) -> None:
+def own_borrowed(xs: Iterable[Tensor]) -> None:
     """Copy what is borrowed, for the handles themselves: somebody will look at the values later."""
     for x in xs:
         if x.base is FOREIGN and x.tr is None:
@@ -296,26 +266,22 @@ def record(op: Op, xs: Tensors, attrs: Attrs, out: Any, rec: int) -> Any:
     inputs = []
     for i, x in enumerate(xs):
         mask = live(x, here) & rec if x.mask else 0
-        node = x.node if mask else None
         keep = op.saves is None or i in op.saves
-        inputs.append(x.clone(node, mask, x.ix) if keep else x.ghost(node, mask, x.ix))
+        inputs.append(x.clone(x.node, mask, x.ix) if keep else x.ghost(x.node, mask, x.ix))
     outs, save = tupled(out), op.save_output
     saved = range(len(outs)) if save is True else save or ()
     kept = tuple([o.clone(None, 0) if i in saved else o.ghost(None, 0) for i, o in enumerate(outs)])
     node = Node(op, attrs, tuple(inputs), kept, rec)
-    results = tuple([_own_handle(o, xs) for o in outs])
+    results = tuple([o if _fresh(o, xs) else o.clone(None, 0) for o in outs])
     for i, o in enumerate(results):
         if KIND[o.dt] in "fc":
             o.node, o.mask, o.ix = node, rec, i
     return results if type(out) is tuple else results[0]
 
 
-def _own_handle(o: Tensor, xs: Tensors) -> Tensor:
-    """A result may be one of the operands, or a handle that something else refers to; the tape needs one of its own."""
-    for x in xs:
-        if o is x:
-            return o.clone(None, 0)
-    return o if o.node is None and o.tr is None and type(o) is Tensor else o.clone(None, 0)
+def _fresh(o: Tensor, xs: Tensors) -> bool:
+    """Whether a result is a handle that the tape may take: not an operand, nor one that something else refers to."""
+    return o.node is None and o.tr is None and type(o) is Tensor and True not in [o is x for x in xs]
 
 
 # -- writing in place
@@ -326,7 +292,7 @@ def overwrite(op: Op, x: Tensor, rest: tuple[Any, ...], attrs: Attrs) -> Tensor:
 
     Returns ``x``.
     """
-    rest = tuple([r if isinstance(r, Tensor) else _lift_one(op, r, x) for r in rest])
+    rest = tuple([r if type(r) is Tensor else lifted(op.name, r, x) for r in rest])
     if not _reuse(op, x, rest, attrs):
         new = bind(op, (x, *rest), attrs)
         if new.shape != x.shape:
@@ -338,8 +304,7 @@ def overwrite(op: Op, x: Tensor, rest: tuple[Any, ...], attrs: Attrs) -> Tensor:
 def writable(name: str, new: Tensor, x: Tensor) -> Tensor:
     """``new`` in the dtype of ``x``, into which it will be written; DTypeError where its kind would not fit."""
     if RANK[KIND[new.dt]] > RANK[KIND[x.dt]]:
-        remedy = "cast one of them with .astype()"
-        raise DTypeError(f"{name}: a {new.dtype} value cannot be written into a {x.dtype} tensor; {remedy}")
+        raise DTypeError(f"{name}: a {new.dtype} value does not fit into a {x.dtype} tensor; cast one with .astype()")
     return new.astype(x.dtype) if new.dt != x.dt else new
 
 
@@ -351,18 +316,14 @@ def _reuse(op: Op, x: Tensor, rest: Tensors, attrs: Attrs) -> bool:
     here = state()
     if ACTIVE[0] and (here.stage is not None or here.capture is not None or here.log is not None or here.observers):
         return False
-    rec = live(x, here) if x.mask else 0
-    for r in rest:
-        if r.tr is not None or r.be != x.be or r.dev != x.dev or r.dt != x.dt:
+    rec = 0
+    for t in (x, *rest):
+        if t.tr is not None or t.be != x.be or t.dev != x.dev or t.dt != x.dt:
             return False
-        if r.mask:
-            rec |= live(r, here)
-    rec = rec if x.recorded else 0
-    if rec and (op.saves is None or 0 in op.saves or op.save_output):
-        return False
-    if op.spec(x, *rest, **attrs).shape != x.shape:
-        return False
-    if into(x.val, x.val, *[r.val for r in rest], **attrs) is NotImplemented:
+        rec |= live(t, here) if t.mask and x.recorded else 0
+    kept = rec and (op.saves is None or 0 in op.saves or op.save_output)
+    fits = not kept and op.spec(x, *rest, **attrs).shape == x.shape
+    if not fits or into(x.val, x.val, *[r.val for r in rest], **attrs) is NotImplemented:
         return False
     if rec or x.mask:
         old, value = x.ghost(x.node, x.mask, x.ix), Tensor(x.val, x.be, x.dt, x.shape, x.dev)

@@ -17,14 +17,11 @@ import numpy as np
 from .errors import DTypeError
 from .state import state, within
 
-# Short and full names. The position of a dtype is its code; the order inside a kind is the order of width.
-_TABLE = (
-    "b1=bool i1=int8 i2=int16 i4=int32 i8=int64 u1=uint8 u2=uint16 u4=uint32 u8=uint64 f2=float16 bf2=bfloat16 "
-    "f4=float32 f8=float64 c8=complex64 c16=complex128 f1e4=float8_e4m3fn f1e5=float8_e5m2"
-)
-_NAMES: dict[str, str] = dict(entry.split("=") for entry in _TABLE.split())
-SHORT: tuple[str, ...] = tuple(_NAMES)
-DTYPES: tuple[np.dtype, ...] = tuple(np.dtype(getattr(ml_dtypes, name, name)) for name in _NAMES.values())
+# Short names, most of them NumPy's own. The position of a dtype is its code; the order inside a kind is that of width.
+_NAMES = "b1 i1 i2 i4 i8 u1 u2 u4 u8 f2 bf2 f4 f8 c8 c16 f1e4 f1e5"
+SHORT: tuple[str, ...] = tuple(_NAMES.split())
+_MORE = {"bf2": ml_dtypes.bfloat16, "f1e4": ml_dtypes.float8_e4m3fn, "f1e5": ml_dtypes.float8_e5m2}
+DTYPES: tuple[np.dtype, ...] = tuple(np.dtype(_MORE.get(short, short)) for short in SHORT)
 CODE: dict[np.dtype, int] = {d: i for i, d in enumerate(DTYPES)}
 B1, I1, I2, I4, I8, U1, U2, U4, U8, F2, BF2, F4, F8, C8, C16, F1E4, F1E5 = range(len(DTYPES))
 

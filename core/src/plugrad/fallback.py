@@ -33,8 +33,6 @@ class FallbackCount(NamedTuple):
 class FallbackReport(tuple[FallbackCount, ...]):
     """The counts, most time first. Prints as a table."""
 
-    __slots__ = ()
-
     def __str__(self) -> str:
         if not self:
             return "no op ran on the host for lack of a kernel"
@@ -82,7 +80,7 @@ def through_host(op: Any, values: list[Any], attrs: dict[str, Any], spec: Any, b
     if os.environ.get("PLUGRAD_FALLBACK") == "error":
         user = sys._getframe(user_level() - 1)
         remedy = f"add the kernel, or unset the variable; called at {user.f_code.co_filename}:{user.f_lineno}"
-        raise FallbackError(f"{lacking}; PLUGRAD_FALLBACK=error forbids the way through the host: {remedy}")
+        raise FallbackError(f"{lacking}; PLUGRAD_FALLBACK=error forbids the host: {remedy}")
     key = (op.name, dtype, backend.name)
     begun = time.perf_counter()
     hosted = [backend.to_host(v) for v in values]
@@ -91,14 +89,13 @@ def through_host(op: Any, values: list[Any], attrs: dict[str, Any], spec: Any, b
         raise FallbackError(f"{lacking}; nor can the reference backend run it")
     outs = [np.asarray(r, s.dtype) for r, s in zip(tupled(found), tupled(spec), strict=True)]
     back = tuple([backend.from_host(r, dev) for r in outs])
-    moved = sum(array.nbytes for array in hosted + outs)
     with _lock:
         calls, size, seconds = _counts.get(key, (0, 0, 0.0))
-        _counts[key] = calls + 1, size + moved, seconds + time.perf_counter() - begun
+        size += sum(array.nbytes for array in hosted + outs)
+        _counts[key] = calls + 1, size, seconds + time.perf_counter() - begun
     if not calls:
-        how = f"runs on the reference backend through the host: {owner} has no kernel for it"
-        text = f"{op.name} ({dtype}) {how}; see plugrad.fallback_report()"
-        warnings.warn(text, FallbackWarning, stacklevel=user_level())
+        text = f"{op.name} ({dtype}) runs through the host, on the reference: {owner} has no kernel for it"
+        warnings.warn(f"{text}; see plugrad.fallback_report()", FallbackWarning, stacklevel=user_level())
     return back if type(spec) is tuple else back[0]
 
 

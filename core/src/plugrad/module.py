@@ -48,10 +48,8 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if getattr(self, "_sealed", False):
-            raise StateError(
-                f"{type(self).__name__}.{name}: a Module inside a transformation is a rebuilt copy, the attribute "
-                "would be lost; keep state in a Buffer and use .assign()"
-            )
+            wrong = "a Module inside a transformation is a rebuilt copy, the attribute would be lost"
+            raise StateError(f"{type(self).__name__}.{name}: {wrong}; keep state in a Buffer and use .assign()")
         object.__setattr__(self, name, value)
 
     # -- walking
@@ -128,10 +126,8 @@ class Module:
         given = {k: tuple(getattr(state.get(k), "shape", t.shape)) for k, t in own.items()}
         problems += [f"{k!r} has shape {given[k]}, the model {t.shape}" for k, t in own.items() if given[k] != t.shape]
         if problems:
-            raise ShapeError(
-                f"load_state_dict: the state does not fit {type(self).__name__}: {'; '.join(problems)}. "
-                "Build the model with the configuration it was saved with"
-            )
+            wrong = f"the state does not fit {type(self).__name__}: {'; '.join(problems)}"
+            raise ShapeError(f"load_state_dict: {wrong}. Build the model with the configuration it was saved with")
         moved = {k: v.detach().to(own[k].device) if isinstance(v, Tensor) else v for k, v in state.items()}
         for t, value in [(t, t.adopt(moved[k])) for k, t in own.items()]:
             t.assign(value)
@@ -152,10 +148,7 @@ def _shown(part: Tensor | Module) -> str:
 
 def _below(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     """The nearest tensors and Modules below a Module or container, with paths."""
-    if isinstance(value, Module):
-        value = vars(value)
-    sequence = value if isinstance(value, (list, tuple)) else ()
-    for key, child in value.items() if isinstance(value, dict) else enumerate(sequence):
+    for key, child in tree.children(value).items():
         at = f"{path}.{key}" if path else str(key)
         yield from [(at, child)] if isinstance(child, (Tensor, Module)) else _below(child, at)
 
@@ -169,16 +162,15 @@ def _parts(value: Tensor | Module, path: str, seen: set[int]) -> Iterator[tuple[
             yield from _parts(child, at, seen)
 
 
-def _flatten_module(m: Module) -> tuple[Any, Any]:
-    return list(vars(m).values()), (type(m), tuple(vars(m)))
+def _flatten(m: Module) -> tuple[dict[str, Any], Any]:
+    return vars(m), (type(m), tuple(vars(m)))
 
 
-def _unflatten_module(aux: Any, children: list[Any]) -> Module:
-    cls, names = aux
-    m = object.__new__(cls)
-    m.__dict__.update(zip(names, children, strict=True))
+def _unflatten(aux: Any, values: list[Any]) -> Module:
+    m = object.__new__(aux[0])
+    m.__dict__.update(zip(aux[1], values, strict=True))
     object.__setattr__(m, "_sealed", True)
     return m
 
 
-tree.register(Module, _flatten_module, _unflatten_module, is_module=True, names=lambda aux: aux[1])
+tree.register(Module, _flatten, _unflatten, is_module=True)

@@ -12,7 +12,9 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from .backend import Kernel, Spec
+import numpy as np
+
+from .backend import Spec
 from .dtypes import KIND, bool_, parse
 from .errors import PluginError, ShapeError
 from .state import Scope
@@ -22,10 +24,11 @@ from .tensor import Attrs, Tensor, Tensors, tupled
 OPS: dict[str, Op] = {}
 """Every op by name."""
 
-Partial = Callable[..., Any]
 Cotangents = Sequence["Tensor | None"]
 """One an operand or result, None standing for zero; tangents too."""
 Flags = tuple[bool, ...]
+_NO_OPERANDS: tuple[int, ...] = ()
+_NO_RULE: Any = None
 
 
 def ONE(y: Tensor, *xs: Tensor) -> Tensor:
@@ -40,16 +43,11 @@ def broadcast_shapes(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
     >>> broadcast_shapes("add", (3, 1), (4,))
     (3, 4)
     """
-    rank = max(map(len, shapes))
-    out = [1] * rank
-    for shape in shapes:
-        for i, d in enumerate(shape, rank - len(shape)):
-            if d != 1 and out[i] not in (1, d):
-                listed, rule = ", ".join(map(str, shapes)), "sizes must agree or be 1, counted from the last axis"
-                raise ShapeError(f"{name}: shapes {listed} do not broadcast; {rule}")
-            if d != 1:
-                out[i] = d
-    return tuple(out)
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError as error:
+        listed, rule = ", ".join(map(str, shapes)), "sizes must agree or be 1, counted from the last axis"
+        raise ShapeError(f"{name}: shapes {listed} do not broadcast; {rule}") from error
 
 
 class Op:
@@ -96,22 +94,13 @@ class Op:
     name: str = ""
     key: int = 0
     dtypes: str = "any"
-    elementwise: bool = False
-    alias: bool = False
-    boolean: bool = False
-    partials: Sequence[Partial | None] | None = None
-    linear: tuple[int, ...] = ()
-    multilinear: tuple[int, ...] = ()
-    vjp: Any = None
-    jvp: Any = None
-    batch: Any = None
-    decompose: Any = None
+    elementwise = boolean = alias = opaque = False
+    partials: Sequence[Callable[..., Any] | None] | None = None
+    linear = multilinear = residuals = _NO_OPERANDS
+    vjp = jvp = batch = decompose = run = _NO_RULE
     saves: tuple[int, ...] | None = None
     save_output: bool | tuple[int, ...] | None = None
-    residuals: tuple[int, ...] = ()
     together: tuple[int, ...] | None = None
-    run: Any = None
-    opaque: bool = False
     bind: ClassVar[Any] = None
     """The road to a kernel: ``bind(op, xs, attrs)``. Installed by dispatch."""
     registered: ClassVar[Any] = None
@@ -127,8 +116,7 @@ class Op:
             raise PluginError(f"{type(self).__name__}: an op needs a name, such as 'nn.softmax'")
         if self.name in OPS:
             raise PluginError(f"Op {self.name!r} is defined already, by {OPS[self.name]!r}; choose another name")
-        if self.partials is not None:
-            self.elementwise = True
+        self.elementwise = self.elementwise or self.partials is not None
         if self.residuals:
             self.saves = None  # cotangents on residual outputs run the decomposition again, which reads every operand
         elif self.saves is None and self.linear and not self.multilinear:
@@ -138,9 +126,8 @@ class Op:
         self.codes = parse(self.dtypes)
         self.has_vjp = self.partials is not None or self.vjp is not None
         self.differentiable = self.has_vjp or self.decompose is not None
-        self.table: list[list[Callable[..., Any]]] = []
-        self.chain: list[list[list[Kernel]]] = []
-        self.scalars: list[list[bool]] = []
+        self.tables: tuple[list[Any], list[Any], list[Any]] = [], [], []
+        self.table, self.chain, self.scalars = self.tables
         OPS[self.name] = self
         Op.registered(self)
 
@@ -166,10 +153,8 @@ class Op:
         """Cotangents of the operands, each of its operand's shape and dtype."""
         found: Cotangents
         if self.partials is not None:
-            found = [
-                (g if p is ONE else g * _conjugate(p(y, *xs))) if n and p is not None else None
-                for p, n in zip(self.partials, need, strict=True)
-            ]
+            pairs = zip(self.partials, need, strict=True)
+            found = [(g if p is ONE else g * _conjugate(p(y, *xs))) if n and p else None for p, n in pairs]
         elif any(g[i] is not None for i in self.residuals_of(y)):
             found = self._vjp_residual(g, y, xs, need, attrs)
         elif self.vjp is None:
@@ -201,17 +186,17 @@ class Op:
         if self.elementwise and c.shape != x.shape:
             c = unbroadcast(c, x.shape)
         if c.shape != x.shape:
-            found, remedy = f"a cotangent of shape {c.shape}", "sum it over the axes that were broadcast"
-            raise PluginError(f"{self.name}: vjp gives {found} for an operand of shape {x.shape}; {remedy}")
+            which = f"a cotangent of shape {c.shape} for an operand of shape {x.shape}"
+            raise PluginError(f"{self.name}: vjp gives {which}; sum it over the axes that were broadcast")
         return c if c.dt == x.dt else c.astype(x.dtype)
 
     def jvp_rule(self, ts: Cotangents, y: Any, xs: Tensors, attrs: Attrs) -> Any:
         """Tangent of the output from the operands' tangents, None standing for zero."""
         if self.jvp is not None:
             return self.jvp(ts, y, xs, **attrs)
+        if self.linear and all(ts[i] is None for i in self.linear):
+            return None
         if self.linear:
-            if all(ts[i] is None for i in self.linear):
-                return None
             both = enumerate(zip(xs, ts, strict=True))
             args = [x if i not in self.linear else x.zeros_like() if t is None else t for i, (x, t) in both]
             return self(*args, **attrs)
@@ -230,11 +215,10 @@ class Op:
         need = tuple([t is not None for t in ts])
         with Scope() as scope:
             gs = [leaf(out.zeros_like(), scope) for out in tupled(y)]
-            nodes = [g.node for g in gs]
             seeds = tuple([plain(g) for g in gs])
             found = self.vjp_rule(seeds if many else seeds[0], y, xs, need, attrs)
         pairs = [(c, t) for c, t in zip(found, ts, strict=True) if c is not None and t is not None]
-        result = backprop(pairs, nodes, scope.bit, scope.start)
+        result = backprop(pairs, [g.node for g in gs], scope.bit, scope.start)
         return tuple(result) if many else result[0]
 
     def vjp_by_decompose(self, gs: Any, xs: Tensors, need: Flags, attrs: Attrs) -> Cotangents:
@@ -243,12 +227,12 @@ class Op:
         """
         with Scope() as scope:
             inputs = [leaf(x, scope) if n else x for x, n in zip(xs, need, strict=True)]
-            nodes = [t.node for t, n in zip(inputs, need, strict=True) if n]  # before the decomposition writes to them
+            # before the decomposition writes to them
+            nodes = [t.node if n else None for t, n in zip(inputs, need, strict=True)]
             ys = self.decompose(*inputs, **attrs)
         pairs = zip(ys, gs, strict=True) if type(ys) is tuple else [(ys, gs)]
         seeds = [(y, g) for y, g in pairs if g is not None]
-        found = iter(backprop(seeds, nodes, scope.bit, scope.start))
-        return [next(found) if n else None for n in need]
+        return backprop(seeds, nodes, scope.bit, scope.start)
 
     def batch_rule(self, size: int, xs: Tensors, batched: Flags, attrs: Attrs) -> Any:
         """The op over a batch: batched operands carry the batch dimension first, and so does the result."""

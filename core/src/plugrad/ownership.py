@@ -8,10 +8,10 @@ reused.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import warnings
-from typing import Any
 
 import numpy as np
 
@@ -30,18 +30,10 @@ def _count_base(t: Tensor) -> int:
     return sys.getrefcount(t.base)
 
 
-def _probe(value: Any, base: Any = None) -> Tensor:
-    return Tensor(value, 0, 0, (), "0", base)
-
-
 def _calibrate() -> int:
-    one, two = _probe(object()), _probe(object())
-    count = _count_value(one)
-    held = one.val
-    if _count_value(two) != count or _count_value(one) != count + 1:  # pragma: no cover - another interpreter's rules
-        return -1
-    del held
-    return count
+    one = Tensor(object(), 0, 0, (), "0")
+    count, _held = _count_value(one), one.val
+    return count if _count_value(one) == count + 1 else -1  # -1: an interpreter with other rules
 
 
 _SOLE = _calibrate()
@@ -52,22 +44,20 @@ def sole(t: Tensor) -> bool:
     return t.base is None and t.tr is None and _count_value(t) == _SOLE
 
 
-_lone: dict[int, int] = {}
-"""Per backend: the references to the root of a view when only that view keeps it alive."""
-
-
+@functools.cache
 def _lone_count(be: int) -> int:
-    """Measured once: some backends' views hold their root themselves (NumPy), some hold the memory only."""
-    if be not in _lone:
-        backend = BACKENDS[be]
-        root = backend.from_host(np.zeros((2, 2), np.float32), backend.devices()[0])
-        piece = OPS["slice"].table[be][F4](root, start=(1, 0), size=(1, 2), step=(1, 1))
-        if piece is NotImplemented:
-            return _lone.setdefault(be, sys.maxsize)  # its views are copies: writing to one surprises nobody
-        view = _probe(OPS["reshape"].table[be][F4](piece, shape=(2,)), root)
-        del root, piece
-        _lone[be] = _count_base(view)
-    return _lone[be]
+    """The references to the root of a view when only that view keeps it alive.
+
+    Measured once: some backends' views hold their root themselves (NumPy), some hold the memory only.
+    """
+    backend = BACKENDS[be]
+    root = backend.from_host(np.zeros((2, 2), np.float32), backend.devices()[0])
+    piece = OPS["slice"].table[be][F4](root, start=(1, 0), size=(1, 2), step=(1, 1))
+    if piece is NotImplemented:
+        return sys.maxsize  # its views are copies: writing to one surprises nobody
+    view = Tensor(OPS["reshape"].table[be][F4](piece, shape=(2,)), be, F4, (2,), "0", root)
+    del root, piece
+    return _count_base(view)
 
 
 class _Counter:
@@ -77,20 +67,14 @@ class _Counter:
 
     seen = 0
 
-    def __getitem__(self, i: int) -> _Counter:
-        return _Counter()
-
     def __setitem__(self, i: int, v: int) -> None:
         _Counter.seen = sys.getrefcount(self)
 
 
-_counter = _Counter()
-_counter[0][0] = 0
+_Counter()[0] = 0
 TEMPORARY = _Counter.seen
 
-_MESSAGE = (
-    "a write into a view changes the view alone, views are values; write x[...] = v on the tensor it is a view of"
-)
+_MESSAGE = "a write into a view changes the view alone: views are values; write x[...] = v on the tensor it belongs to"
 
 
 def check_view_write(t: Tensor, references: int, assignment: bool) -> None:
@@ -102,12 +86,9 @@ def check_view_write(t: Tensor, references: int, assignment: bool) -> None:
     """
     if t.base is None or t.base is FOREIGN or t.base is LENT or t.tr is not None:
         return
-    if references <= TEMPORARY:
-        if assignment:
-            remedy = "write x[0, 1] = v instead of x[0][1] = v"
-            raise ViewWriteError(f"setitem: this writes into a temporary view, which nobody could see; {remedy}")
-        return
-    if _count_base(t) <= _lone_count(t.be):
+    if references <= TEMPORARY and assignment:
+        raise ViewWriteError("setitem: nobody could see this write to a temporary; use x[0, 1] = v, not x[0][1] = v")
+    if references <= TEMPORARY or _count_base(t) <= _lone_count(t.be):
         return
     mode = os.environ.get("PLUGRAD_VIEW_WRITE", "warn")
     if mode == "error":

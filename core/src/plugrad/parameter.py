@@ -78,10 +78,4 @@ class Buffer(Tensor):
         return self.reduce(new.val)
 
     def rebind(self, new: Tensor) -> None:
-        new = self._lowered(new)
-        self.logged()
-        self.restore(new.clone(None, 0).content())
-
-
-HANDLES = frozenset({Tensor, Parameter, Buffer})
-"""The handle types, for the hot path's test of a type."""
+        self._become(self._lowered(new).clone(None, 0))

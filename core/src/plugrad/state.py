@@ -123,9 +123,8 @@ class Log:
 
     __slots__ = ("handles", "parent", "uid")
 
-    def __init__(self, parent: Log | None, uid: int | None = None) -> None:
-        self.parent = parent
-        self.uid = next(serial) if uid is None else uid
+    def __init__(self, parent: Log | None) -> None:
+        self.parent, self.uid = parent, next(serial)
         self.handles: dict[int, tuple[Any, tuple[Any, ...]]] = {}
 
     def note(self, handle: Any) -> None:

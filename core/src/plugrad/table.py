@@ -7,18 +7,16 @@ Filled when an op, a backend or a third party's kernel is registered, so that no
 from __future__ import annotations
 
 import difflib
+import functools
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import backend as protocol
-from .backend import BACKENDS, Backend, Kernel
-from .dtypes import CODE, DTYPES, parse
+from .backend import BACKENDS, Backend, Kernel, index_of
+from .dtypes import DTYPES, parse
 from .errors import DTypeError, PluginError, PluginWarning
 from .op import OPS, Op
-
-Chain = list[list[Kernel]]
 
 _extra: dict[tuple[str, str], list[Kernel]] = {}
 """Kernels of third parties by (op, backend)."""
@@ -29,32 +27,25 @@ def decline(*values: Any, **attrs: Any) -> Any:
     return NotImplemented
 
 
-def illegal_dtype(op: Op, code: int) -> DTypeError:
-    """The error for a dtype that the op is not defined for."""
-    legal = ", ".join(DTYPES[c].name for c in sorted(op.codes))
-    return DTypeError(f"{op.name}: not defined for {DTYPES[code].name}; cast with .astype() to one of {legal}")
-
-
 def check_stored(name: str, code: int, backend: Backend) -> None:
     """DTypeError if the backend's memory cannot hold the dtype."""
     if code not in parse(backend.dtypes):
         stored = ", ".join(DTYPES[c].name for c in sorted(parse(backend.dtypes)))
-        remedy = f"it stores {stored}. Use one of these, or another device"
-        raise DTypeError(f"{name}: {backend.name} does not store {DTYPES[code].name}; {remedy}")
+        raise DTypeError(f"{name}: {backend.name} does not store {DTYPES[code].name}; use {stored}, or another device")
 
 
-def _not_stored(op: Op, code: int, backend: Backend) -> Callable[..., Any]:
-    return lambda *values, **attrs: check_stored(op.name, code, backend)
+def _refuse(op: Op, code: int, backend: Backend, /, *values: Any, **attrs: Any) -> Any:
+    """The cell of a dtype that the backend does not store."""
+    check_stored(op.name, code, backend)
 
 
 def add_backend(backend: Backend) -> int:
     """Append a backend and fill its row of every op's table; returns its index."""
-    if protocol.index_of(backend.name) is not None:
+    if index_of(backend.name) is not None:
         raise PluginError(f"backend {backend.name!r} is loaded already; give the second one another name")
     odd = sorted(n for n in {*backend.kernels, *backend.into} if "." not in n and OPS and n not in OPS)
     if odd:
-        hint = difflib.get_close_matches(odd[0], OPS, 1)
-        also = f"; did you mean {hint[0]!r}?" if hint else ""
+        also = "".join(f"; did you mean {near!r}?" for near in difflib.get_close_matches(odd[0], OPS, 1))
         text = f"backend {backend.name!r}: the core has no ops {', '.join(odd)}; these kernels are never called{also}"
         warnings.warn(text, PluginWarning, stacklevel=2)
     index = len(BACKENDS)
@@ -72,10 +63,9 @@ def add_kernel(op_name: str, backend_name: str, kernel: Kernel) -> None:
         if other.priority == kernel.priority and other.provider != kernel.provider:
             first, second = other.provider or "unknown", kernel.provider or "unknown"
             both = f"{first} and {second} both offer a kernel of priority {kernel.priority}"
-            remedy = f"the one of {first} stays. Change the priority of one of them"
-            raise PluginError(f"{op_name} on {backend_name}: {both}; {remedy}")
+            raise PluginError(f"{op_name} on {backend_name}: {both}; the one of {first} stays. Change one priority")
     known.append(kernel)
-    index = protocol.index_of(backend_name)
+    index = index_of(backend_name)
     if op_name in OPS and index is not None:
         _put(OPS[op_name], index, _row(OPS[op_name], BACKENDS[index]))
 
@@ -95,10 +85,7 @@ def state_of(op: Op, index: int, code: int) -> str:
     return "composed" if op.decompose is not None else "fallback"
 
 
-Row = tuple[list[Callable[..., Any]], Chain, list[bool]]
-
-
-def _row(op: Op, backend: Backend) -> Row:
+def _row(op: Op, backend: Backend) -> tuple[list[Any], ...]:
     """A backend's cells, chains (the kernels, the best first) and scalar flags for an op, by dtype code.
 
     For a dtype that the op is not defined for, the general road, to which the cell leads, has the error.
@@ -106,20 +93,19 @@ def _row(op: Op, backend: Backend) -> Row:
     kernels = _own_kernels(op, backend) + _extra.get((op.name, backend.name), [])
     kernels.sort(key=lambda k: -k.priority)
     stored = parse(backend.dtypes)
-    chain: Chain = [[] for _ in DTYPES]
+    chain: list[list[Kernel]] = [[] for _ in DTYPES]
     for kernel in kernels:
         for code in stored & op.codes & parse(kernel.dtypes or "any"):
             chain[code].append(kernel)
     cells: list[Callable[..., Any]] = [best[0].fn if best else decline for best in chain]
     for code in op.codes - stored:
-        cells[code] = _not_stored(op, code, backend)
+        cells[code] = functools.partial(_refuse, op, code, backend)
     return cells, chain, [bool(best) and best[0].scalars for best in chain]
 
 
-def _put(op: Op, index: int, row: Row) -> None:
+def _put(op: Op, index: int, row: tuple[list[Any], ...]) -> None:
     """Whole rows are added or replaced, so that a dispatch in another thread sees the old one or the new one."""
-    tables: tuple[list[Any], ...] = (op.table, op.chain, op.scalars)
-    for rows, part in zip(tables, row, strict=True):
+    for rows, part in zip(op.tables, row, strict=True):
         rows[index : index + 1] = [part]
 
 
@@ -141,11 +127,6 @@ def _allocating(op: Op, backend: Backend, into: Callable[..., Any]) -> Callable[
         return out if into(out, *values, **attrs) is None else NotImplemented
 
     return kernel
-
-
-def code_of(dtype: Any) -> int:
-    """The code of a dtype object."""
-    return CODE[dtype]
 
 
 Op.registered = staticmethod(register_op)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import attrgetter
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -18,8 +18,14 @@ from . import tree
 from .backend import BACKENDS
 from .dtypes import DTYPES, KIND
 from .errors import DTypeError, LeakedTracerError, RecordingError, StateError
-from .methods import InstalledMethods
 from .state import ACTIVE, sequence, state
+
+if TYPE_CHECKING:
+    from . import tape
+    from .ops import creation
+    from .ops import elementwise as ew
+    from .ops import movement as mv
+    from .ops import reduction as rd
 
 FOREIGN = object()
 """Marks memory that is not plugrad's: never written, copied before it is recorded."""
@@ -49,7 +55,7 @@ class Node:
         self.seq = next(sequence)
 
 
-class Tensor(InstalledMethods):
+class Tensor:
     """An n-dimensional array on some device; ``plugrad.asarray``, ``zeros``, ``random.normal`` and the like make one.
 
     It has ``shape``, ``dtype``, ``device``, ``ndim``, ``size``; operators and indexing as in NumPy; ``numpy()``,
@@ -70,7 +76,7 @@ class Tensor(InstalledMethods):
     """A write keeps the node of the new value."""
     __hash__ = object.__hash__
 
-    # Installed by the ops: an array, number or list as a tensor; a value of an interpreter without its derivative.
+    # Installed by the ops too: an array, number or list as a tensor; a value of an interpreter without its derivative.
     _convert: Callable[..., Tensor]
     _cut: Callable[[Tensor], Tensor]
 
@@ -82,6 +88,40 @@ class Tensor(InstalledMethods):
         self.node: Node | None = None
         self.grad: Tensor | None = None
         self.born = state().uid if ACTIVE[0] else 0
+
+    if TYPE_CHECKING:
+        # What the ops install, for type checkers and readers; a test compares this list with what is installed.
+        # Operators of one signature share a declaration, whose own name begins with an underscore.
+
+        def _unary(self) -> Tensor: ...
+        def _binary(self, other: Any) -> Tensor: ...
+        def _equal(self, other: object) -> Tensor: ...
+
+        __neg__ = __pos__ = __abs__ = __invert__ = _unary
+        abs = exp = log = sqrt = square = sin = cos = tanh = _unary
+        __add__ = __radd__ = __iadd__ = __sub__ = __rsub__ = __isub__ = _binary
+        __mul__ = __rmul__ = __imul__ = __truediv__ = __rtruediv__ = __itruediv__ = _binary
+        __mod__ = __rmod__ = __imod__ = __floordiv__ = __rfloordiv__ = __ifloordiv__ = _binary
+        __pow__ = __rpow__ = __ipow__ = __matmul__ = __rmatmul__ = __lt__ = __le__ = __gt__ = __ge__ = _binary
+        __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _binary
+        __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _binary
+        __eq__ = __ne__ = _equal  # type: ignore[assignment]
+
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+        def __iter__(self) -> Iterator[Tensor]: ...
+
+        @property
+        def T(self) -> Tensor: ...
+
+        mT = T
+        backward = tape.backward
+        astype, clip, conj, real, imag = ew.astype, ew.clip, ew.conj, ew.real, ew.imag
+        to, zeros_like, ones_like = creation.to, creation.zeros_like, creation.ones_like
+        sum, prod, max, min, mean, var, std = rd.sum, rd.prod, rd.max, rd.min, rd.mean, rd.var, rd.std
+        any, all, argmax, argmin, cumulative_sum = rd.any, rd.all, rd.argmax, rd.argmin, rd.cumulative_sum
+        reshape, permute_dims, broadcast_to, moveaxis = mv.reshape, mv.permute_dims, mv.broadcast_to, mv.moveaxis
+        expand_dims, squeeze, flip, split, copy = mv.expand_dims, mv.squeeze, mv.flip, mv.split, mv.copy
 
     # -- what it is
 
@@ -130,14 +170,14 @@ class Tensor(InstalledMethods):
         """A plain handle on the same value, with this place on the tape. Nodes keep clones, never a user's handle."""
         t = object.__new__(Tensor)
         t.val, t.be, t.dt, t.shape, t.dev, t.base = self.val, self.be, self.dt, self.shape, self.dev, self.base
-        t.tr, t.aux, t.node, t.ix, t.mask, t.grad = self.tr, self.aux, node, ix, mask, None
+        t.tr, t.aux, t.node, t.ix, t.mask, t.grad = self.tr, self.aux, node if mask else None, ix, mask, None
         t.born = state().uid if ACTIVE[0] else 0
         return t
 
     def ghost(self, node: Node | None, mask: int, ix: int = 0) -> Tensor:
         """Shape, dtype and device of a value that a backward rule does not need."""
         t = Tensor(None, self.be, self.dt, self.shape, self.dev)
-        t.node, t.mask, t.ix = node, mask, ix
+        t.node, t.mask, t.ix = node if mask else None, mask, ix
         return t
 
     def detach(self) -> Tensor:
@@ -156,10 +196,9 @@ class Tensor(InstalledMethods):
 
     def numpy(self) -> np.ndarray:
         """The value as a read-only NumPy array, waiting for the device. Recorded tensors must be detached first."""
-        t = self.concrete("numpy")
-        if t.mask & state().mask:
+        if self.concrete("numpy").mask & state().mask:
             raise RecordingError(f"numpy: this {self.describe()} is recorded; call .detach().numpy()")
-        return BACKENDS[t.be].to_host(t.val)
+        return self._on_host("numpy")
 
     def concrete(self, what: str) -> Tensor:
         """The handle at level 0; raises under vmap and stage, where there is no single value."""
@@ -171,7 +210,7 @@ class Tensor(InstalledMethods):
                 remedy = "use where() instead of a Python condition, or make this call outside the transformation"
                 raise LeakedTracerError(f"{what}: this {self.describe()} has no value inside {t.tr.name}; {remedy}")
             t = t.val
-        if t._captured:
+        if not t.known:
             remedy = "compute with the tensor itself, or pass the value as a Python argument"
             raise LeakedTracerError(f"{what}: staging would freeze this {self.describe()} from outside; {remedy}")
         return t
@@ -179,13 +218,8 @@ class Tensor(InstalledMethods):
     @property
     def known(self) -> bool:
         """Whether the value may be looked at here: not inside an interpreter, and not as an input of a graph."""
-        return self.tr is None and not self._captured
-
-    @property
-    def _captured(self) -> bool:
-        """Whether the running ``stage`` makes this handle an input of its graph, being older."""
-        level = state().stage
-        return level is not None and self.born < level.uid
+        level = state().stage  # makes handles that are older than it inputs of its graph
+        return self.tr is None and (level is None or self.born >= level.uid)
 
     def _on_host(self, what: str) -> np.ndarray:
         t = self.concrete(what)
@@ -249,8 +283,12 @@ class Tensor(InstalledMethods):
         notes = f", dtype={self.dtype}, device={self.device!r}" + (", requires_grad=True" if self.requires_grad else "")
         return f"{name}({body}{notes})"
 
-    def __reduce__(self) -> Any:
-        return _rebuild, (type(self), self.detach().numpy(), self.device, self._extras())
+    def __getstate__(self) -> Any:
+        return self.detach().numpy(), self.device, self._extras()
+
+    def __setstate__(self, saved: Any) -> None:
+        array, device, extras = saved
+        self._take(Tensor._convert(array, device=device, copy=True), **extras)
 
     def _extras(self) -> dict[str, Any]:
         """What ``_take`` needs besides the value."""
@@ -296,16 +334,11 @@ class Tensor(InstalledMethods):
         """The write behind ``x[i] = v`` and ``x += v``: from now on this handle means the value of ``new``."""
         here, new = state(), self._lowered(new)
         if self.is_leaf and here.mask & 1:
-            remedy = "write inside no_grad(), or use .assign() for an optimizer's update"
-            raise RecordingError(f"write: this {self.describe()} is a leaf that requires grad; {remedy}")
+            raise RecordingError(f"write: this {self.describe()} is a leaf requiring grad; use no_grad() or .assign()")
         if here.capture is not None and self.born < here.capture.uid:
             remedy = "return the value from the function, or make the target a Buffer, or the gradient is lost"
             raise StateError(f"write: this {self.describe()} is older than the checkpoint that writes it; {remedy}")
-        self.logged()
-        if self.is_leaf:  # inside no_grad: it stays the same leaf
-            self._revalue(new)
-        else:
-            self.restore(new.content())
+        self._become(new)
 
     def _lowered(self, new: Tensor) -> Tensor:
         """``new`` as this handle may keep it: not as a value inside an interpreter that the handle is older than."""
@@ -315,29 +348,23 @@ class Tensor(InstalledMethods):
 
     def lower(self, new: Tensor) -> Tensor:
         """What a handle from outside an interpreter may keep of a value inside it: for a plain tensor, nothing."""
-        remedy = "return it from the function, or make the target a Buffer"
-        raise StateError(f"write: a value inside {new.tr.name} cannot be written into a tensor made outside; {remedy}")
+        what = f"a value inside {new.tr.name} cannot be written into a tensor made outside"
+        raise StateError(f"write: {what}; return it from the function, or make the target a Buffer")
 
-    def logged(self) -> None:
-        """Before a write: checkpoints and traces around it note what the handle held."""
-        log = state().log
-        if log is not None:
+    def _become(self, new: Tensor) -> None:
+        """Hold what ``new`` holds; a leaf stays the same leaf. Checkpoints and traces around note what was there."""
+        if (log := state().log) is not None:
             log.note(self)
+        place = (self if self.is_leaf else new).content()[8:]
+        self.restore((*new.content()[:8], *place))
 
     def assign(self, value: Any) -> Self:
         """Rebind to ``value``, cast to this handle's dtype and moved to its device, as a plain value.
 
         A leaf stays the same leaf.
         """
-        new = self.adopt(value)
-        self.logged()
-        self._revalue(new)
-        if not self.is_leaf:
-            self.node, self.mask, self.ix = None, 0, 0
+        self._become(self.adopt(value))
         return self
-
-    def _revalue(self, new: Tensor) -> None:
-        self.val, self.base, self.tr, self.aux = new.val, new.base, new.tr, new.aux
 
     def adopt(self, value: Any) -> Tensor:
         """``value`` as an unrecorded tensor of this handle's shape, dtype and device."""
@@ -361,14 +388,7 @@ def tupled(results: Any) -> tuple[Any, ...]:
 
 def leaked(what: str, t: Tensor) -> LeakedTracerError:
     """The error for a value whose transformation has ended."""
-    remedy = "return it from the function instead of keeping it"
-    return LeakedTracerError(f"{what}: this {t.describe()} belongs to a {t.tr.name} that has ended; {remedy}")
-
-
-def _rebuild(cls: type[Tensor], array: np.ndarray, device: str, extras: dict[str, Any]) -> Tensor:
-    t = object.__new__(cls)
-    t._take(Tensor._convert(array, device=device, copy=True), **extras)
-    return t
+    return LeakedTracerError(f"{what}: this {t.describe()} is of a {t.tr.name} that has ended; return it from there")
 
 
 def install(**methods: Any) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from . import tree
-from .backend import Spec
 from .dtypes import KIND
 from .errors import DTypeError, ShapeError, StateError
 from .interpreters import JVP, Batch, Graph, Stage
@@ -80,9 +79,8 @@ def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
     leaves, trained, build = tree.flatten_each([as_tensor(p) for p in primals])
     with Scope() as scope:
         # a Module in functional use is off the user's tape, or every loss that is kept would hold it whole
-        drops = [1 if isinstance(t, Parameter) else 0 for t in leaves]
-        inputs = [leaf(t, scope, drop) if wanted else t for t, wanted, drop in zip(leaves, trained, drops)]
-        nodes = [t.node if wanted else None for t, wanted in zip(inputs, trained)]  # before f writes to its arguments
+        inputs = [leaf(t, scope, int(isinstance(t, Parameter))) if on else t for t, on in zip(leaves, trained)]
+        nodes = [t.node if on else None for t, on in zip(inputs, trained)]  # before f writes to its arguments
         result = f(*build(inputs))
         y, aux = result if has_aux else (result, None)
         outputs, _, build_y = as_leaves(y, unique=False)
@@ -95,8 +93,7 @@ def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
         given = paired(build_y, ends, as_tensor(cotangent), "pullback: the cotangent")
         seeds = [(y, g) for y, g in zip(ends, given, strict=True) if g is not None]
         found = backprop(seeds, nodes, scope.bit, scope.start)
-        filled = [x.zeros_like() if g is None and wanted else g for x, g, wanted in zip(likes, found, trained)]
-        return build(filled)
+        return build([x.zeros_like() if g is None and on else g for x, g, on in zip(likes, found, trained)])
 
     return (y, pullback, aux) if has_aux else (y, pullback)
 
@@ -113,7 +110,6 @@ def value_and_grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fal
     [2.0, 4.0]
     """
     numbers = argnums if isinstance(argnums, tuple) else (argnums,)
-
     name = named(f, "grad")
 
     @functools.wraps(f, updated=())
@@ -124,20 +120,16 @@ def value_and_grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fal
             leaves, trained, _ = as_leaves(args[n])
             if not any(trained):
                 got = "; ".join(dict.fromkeys([t.describe() for t in leaves])) or type(args[n]).__name__
-                raise DTypeError(
-                    f"{name}: argument {n} holds nothing to differentiate, but {got}; give floating-point tensors "
-                    "(cast with .astype(plugrad.float32)), or a Module with Parameters"
-                )
+                remedy = "give floating-point tensors (cast with .astype(plugrad.float32)), or a Module with Parameters"
+                raise DTypeError(f"{name}: argument {n} holds nothing to differentiate, but {got}; {remedy}")
 
         def partial(*chosen: Any) -> Any:
             result = f(*_with(args, numbers, chosen), **kwargs)
             y = result[0] if has_aux and isinstance(result, tuple) else result
             if not isinstance(y, Tensor) or y.shape != () or KIND[y.dt] != "f":
                 got = y.describe() if isinstance(y, Tensor) else f"Python {type(y).__name__}"
-                raise ShapeError(
-                    f"{name}: the function returned a {got}; grad needs a real floating scalar: reduce the tensor with "
-                    ".sum() or .mean(), and return it without item() or float()"
-                )
+                remedy = "reduce the tensor with .sum() or .mean(), and return it without item() or float()"
+                raise ShapeError(f"{name}: the function returned a {got}; grad needs a real floating scalar: {remedy}")
             return result
 
         y, pullback, *aux = vjp(partial, *[args[n] for n in numbers], has_aux=has_aux)
@@ -184,9 +176,9 @@ def jvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any,
         raise ShapeError(f"jvp: {len(primals)} primals and {len(tangents)} tangents; give one tangent for each primal")
     leaves, trained, build = tree.flatten_each([as_tensor(p) for p in primals])
     given = paired(build, leaves, tuple([as_tensor(t) for t in tangents]), "jvp: the tangent")
-    directions = [t if wanted else None for t, wanted in zip(given, trained)]
     with JVP() as level:
-        duals = [x if t is None else level.wrap(_entering(x), plain(t)) for x, t in zip(leaves, directions)]
+        rows = zip(leaves, given, trained)
+        duals = [level.wrap(_entering(x), plain(t)) if on and t is not None else x for x, t, on in rows]
         outputs, _, build_y = as_leaves(f(*build(duals)))
         pairs = [(y.val, y.aux) if y.tr is level else (y, None) for y in outputs]
     return build_y([y for y, _ in pairs]), build_y([y.zeros_like() if t is None else t for y, t in pairs])
@@ -195,8 +187,7 @@ def jvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any,
 def _entering(x: Tensor) -> Tensor:
     """A value on its way into a level, as a handle of its own; an open checkpoint or stage knows it by its own name."""
     here = state()
-    if here.capture is not None:
-        x = here.capture.resolve(x)
+    x = x if here.capture is None else here.capture.resolve(x)
     return plain(x if here.stage is None else here.stage.lifted(x))
 
 
@@ -229,11 +220,11 @@ def vmap(f: F, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -
         leaves, _, build = tree.flatten_each([as_tensor(x) for x in args], unique)
         places = tree.leaves_like(build, axes, f"{name}: in_axes", numbers=True)
         owners = tree.leaves_like(build, tuple(range(len(args))), name, numbers=True)
-        rows = [(i, t, None if isinstance(t, Buffer) else a) for i, t, a in zip(owners, leaves, places)]
-        size = _batch_size(name, args, axes, [row for row in rows if row[2] is not None])
-        moved = [t if a is None else movement.moveaxis(_entering(t), a, 0) for _, t, a in rows]
+        places = [None if isinstance(t, Buffer) else a for t, a in zip(leaves, places)]
+        size = _batch_size(name, args, axes, zip(owners, leaves, places))
+        moved = [t if a is None else movement.moveaxis(_entering(t), a, 0) for t, a in zip(leaves, places)]
         with Batch(size, "ok" if randomness == "same" else randomness) as level:
-            inner = build([t if a is None else level.wrap(t) for t, (_, _, a) in zip(moved, rows)])
+            inner = build([t if a is None else level.wrap(t) for t, a in zip(moved, places)])
             outputs, _, build_y = as_leaves(f(*inner), unique=False)
             ys = [y.val if y.tr is level else None for y in outputs]
         targets = tree.leaves_like(build_y, out_axes, f"{name}: out_axes", numbers=True)
@@ -249,7 +240,7 @@ def _batch_size(name: str, args: Any, axes: Any, rows: Iterable[tuple[int, Tenso
     if shared != tuple(axes):
         remedy = f"to share a Module between the examples, say in_axes={shared}"
     sizes = {}
-    for i, t, a in rows:
+    for i, t, a in [row for row in rows if row[2] is not None]:
         if not -t.ndim <= a < t.ndim:
             raise ShapeError(f"{name}: axis {a} is out of range for argument {i} of shape {t.shape}; {remedy}")
         sizes[t.shape[a]] = f"{t.shape[a]} from argument {i} of shape {t.shape} along axis {a}"
@@ -344,15 +335,15 @@ def hvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
 class Staged:
     """A function staged for certain shapes and dtypes: call it with arguments of the same structure.
 
-    ``graph`` holds the equations.
+    ``graph`` holds the equations, ``modules`` the Modules that the function called.
     """
 
-    def __init__(self, graph: Graph, build: tree.TreeDef, arguments: tree.TreeDef) -> None:
-        self.graph, self._build, self._arguments = graph, build, arguments
+    def __init__(self, graph: Graph, build: tree.TreeDef, arguments: tree.TreeDef, modules: list[Module]) -> None:
+        self.graph, self._build, self._arguments, self.modules = graph, build, arguments.signature(), modules
 
     def __call__(self, *args: Any) -> Any:
         leaves, _, structure = as_leaves(tuple([as_array(a) for a in args]))
-        if len(leaves) != len(self.graph.inputs) or structure != self._arguments:
+        if len(leaves) != len(self.graph.inputs) or structure.signature() != self._arguments:
             raise ShapeError("stage: the arguments have another structure than those it was staged for; stage it again")
         return self._build(self.graph(*leaves))
 
@@ -360,12 +351,12 @@ class Staged:
         return str(self.graph)
 
 
-def stage(f: F, *args: Any, met: list[Any] | None = None) -> Staged:
+def stage(f: F, *args: Any) -> Staged:
     """Run ``f`` once on shapes and dtypes, and return its graph as a callable. Nothing is computed and no state is
     changed by staging.
 
     Handles from outside that ``f`` reads are inputs of the graph, read again at each call; those it writes are written
-    back after each call. ``met`` receives the Modules that ``f`` calls.
+    back after each call.
 
     >>> import plugrad
     >>> twice = stage(lambda x: x + x, plugrad.asarray([1.0]))
@@ -374,7 +365,7 @@ def stage(f: F, *args: Any, met: list[Any] | None = None) -> Staged:
     """
     leaves, _, structure = as_leaves(tuple([as_array(a) for a in args]))
     with Stage() as level:
-        inputs = [level.new(Spec(t.shape, t.dtype), t.be, t.dev) for t in leaves]
+        inputs = [level.new(t, t.be, t.dev) for t in leaves]
         places = [t.val for t in inputs]
         # a Buffer among the arguments stays the caller's: it is state, not an input
         given = [t if isinstance(t, Buffer) else u for t, u in zip(leaves, inputs, strict=True)]
@@ -382,11 +373,7 @@ def stage(f: F, *args: Any, met: list[Any] | None = None) -> Staged:
         handles = tree.leaves(args)
         outputs, _, build_y = as_leaves(f(*args))
         if any(t.val is not p for t, p in zip(handles, places, strict=True) if not isinstance(t, Buffer)):
-            raise StateError(
-                f"{named(f, 'stage')}: the function writes to an argument, which the caller of the graph would not "
-                "see; copy it first, such as x = x.copy()"
-            )
+            wrong = "the function writes to an argument, which the caller of the graph would not see"
+            raise StateError(f"{named(f, 'stage')}: {wrong}; copy it first, such as x = x.copy()")
         graph = Graph(level, places, outputs)
-    if met is not None:
-        met.extend(level.modules)
-    return Staged(graph, build_y, structure)
+    return Staged(graph, build_y, structure, level.modules)

@@ -15,22 +15,14 @@ import numpy as np
 
 from .errors import ShapeError
 
-Flatten = Callable[[Any], tuple[Iterable[Any], Any]]
-Build = Callable[[Any, list[Any]], Any]
-Names = Callable[[Any], Iterable[Any]]
+Children = dict[Any, Any]
+"""What a container holds, by name or number."""
 
 
 class _Container(NamedTuple):
-    flatten: Flatten
-    unflatten: Build
+    flatten: Callable[[Any], tuple[Iterable[Any], Any]]
+    unflatten: Callable[[Any, list[Any]], Any]
     is_module: bool
-    names: Names
-
-
-class _Leaf(NamedTuple):
-    """A leaf, by its position in the flat list."""
-
-    place: int
 
 
 class _Static(NamedTuple):
@@ -38,24 +30,22 @@ class _Static(NamedTuple):
 
 
 class _Node(NamedTuple):
+    """A container. Its children are nodes, static parts, or leaves: numbers, their places in the flat list."""
+
     container: _Container
     aux: Any
-    children: tuple[Any, ...]
+    children: Children
 
 
 _containers: dict[type, _Container] = {}
 _leaf_types: tuple[Any, ...] = ()
 
 
-def _count(aux: Any) -> Iterable[Any]:
-    return itertools.count()
-
-
-def register(cls: type, flatten: Flatten, unflatten: Build, *, is_module: bool = False, names: Names = _count) -> None:
+def register(cls: type, flatten: Any, unflatten: Any, *, is_module: bool = False) -> None:
     """Make instances of ``cls`` and its subclasses containers: ``flatten(x) -> (children, aux)``, ``unflatten(aux,
-    children) -> x``. ``names(aux)`` gives the names of the children; without it they are numbered.
+    children) -> x``. Children in a dict go by its keys, others are numbered; ``unflatten`` gets a list.
     """
-    _containers[cls] = _Container(flatten, unflatten, is_module, names)
+    _containers[cls] = _Container(flatten, unflatten, is_module)
 
 
 def register_leaf(cls: type) -> None:
@@ -66,6 +56,28 @@ def register_leaf(cls: type) -> None:
     """
     global _leaf_types
     _leaf_types = (*_leaf_types, cls)
+
+
+def _container_of(x: Any) -> _Container | None:
+    for cls in type(x).__mro__:
+        if cls in _containers:
+            return _containers[cls]
+    return None
+
+
+def _opened(x: Any, container: _Container) -> tuple[Children, Any]:
+    children, aux = container.flatten(x)
+    return children if isinstance(children, dict) else dict(enumerate(children)), aux
+
+
+def children(x: Any) -> Children:
+    """What a container holds, by name or number; nothing for any other value.
+
+    >>> children(["a", "b"]), children("ab")
+    ({0: 'a', 1: 'b'}, {})
+    """
+    container = _container_of(x)
+    return _opened(x, container)[0] if container else {}
 
 
 class TreeDef:
@@ -91,6 +103,8 @@ class TreeDef:
 
 
 Flat = tuple[list[Any], list[bool], TreeDef]
+Found = list[tuple[Any, bool]]
+"""Leaves, and whether each stands in a Module."""
 
 
 def flatten(tree: Any, *, unique: bool = True) -> Flat:
@@ -101,20 +115,45 @@ def flatten(tree: Any, *, unique: bool = True) -> Flat:
     >>> leaves, rebuild([])
     ([], {'a': (1, None)})
     """
-    found: list[tuple[Any, bool]] = []
-    return _flat(found, _Walk(found, unique).visit(tree, False))
+    found: Found = []
+    return _flat(found, _visit(tree, False, found, {}, unique))
 
 
 def flatten_each(trees: Sequence[Any], unique: Iterable[bool] = ()) -> Flat:
     """Several trees as one tuple of trees: a leaf that stands in two of them is two leaves, ``unique`` or not."""
-    found: list[tuple[Any, bool]] = []
-    roots = [_Walk(found, once).visit(tree, False) for tree, once in zip(trees, unique or itertools.repeat(True))]
-    return _flat(found, _Node(_containers[tuple], tuple, tuple(roots)))
+    found: Found = []
+    roots = [_visit(tree, False, found, {}, once) for tree, once in zip(trees, unique or itertools.repeat(True))]
+    return _flat(found, _Node(_containers[tuple], tuple, dict(enumerate(roots))))
 
 
-def _flat(found: list[tuple[Any, bool]], root: Any) -> Flat:
+def _flat(found: Found, root: Any) -> Flat:
     successors = [x.successor(inside) for x, inside in found]
     return [x for x, _ in found], [x.trained(inside) for x, inside in found], TreeDef(root, successors)
+
+
+def _visit(x: Any, in_module: bool, found: Found, seen: dict[int, Any], unique: bool) -> Any:
+    """The node of ``x``. ``found`` receives the leaves below it; ``seen`` is what became of the leaves and Modules that
+    may be met again, and None for a container while it is being visited.
+    """
+    if id(x) in seen:
+        if seen[id(x)] is None:
+            raise ValueError(f"tree: a {type(x).__name__} contains itself; keep references back outside the tree")
+        return seen[id(x)]
+    node: Any = len(found)
+    container = None
+    if isinstance(x, _leaf_types):
+        found.append((x, in_module))
+    elif (container := _container_of(x)) is None:
+        return _Static(x)
+    else:
+        seen[id(x)] = None
+        parts, aux = _opened(x, container)
+        inside = in_module or container.is_module
+        node = _Node(container, aux, {key: _visit(part, inside, found, seen, unique) for key, part in parts.items()})
+        del seen[id(x)]
+    if unique and (container is None or container.is_module):
+        seen[id(x)] = node
+    return node
 
 
 def leaves(tree: Any) -> list[Any]:
@@ -139,27 +178,24 @@ def _match(node: Any, tree: Any, found: list[Any], what: str, path: str, numbers
         return
     at = f" at {path}" if path else ""
     whole = numbers and isinstance(tree, int)
-    if type(node) is _Leaf:
+    if type(node) is int:
         if not whole and (numbers or not isinstance(tree, _leaf_types)):
             needed = "an integer or None" if numbers else "a tensor"
             raise ShapeError(f"{what} has a {type(tree).__name__}{at}, where {needed} is needed")
-        if found[node.place] is not None and tree is not found[node.place]:
+        if found[node] is not None and tree is not found[node]:
             raise ShapeError(f"{what} has two different values{at} for one shared tensor; give the same one twice")
-        found[node.place] = tree
+        found[node] = tree
         return
-    names = node.container.names
-    wanted = dict(zip(names(node.aux), node.children))
     if whole:
-        given = dict.fromkeys(wanted, tree)
+        given = dict.fromkeys(node.children, tree)
     elif _container_of(tree) != node.container:
         wrong = f"{what} has a {type(tree).__name__}{at}, which has not the structure it is matched with"
         raise ShapeError(f"{wrong}; give containers like it{', a number' if numbers else ''} or None")
     else:
-        children, aux = node.container.flatten(tree)
-        given = dict(zip(names(aux), children))
-    if odd := sorted([str(key) for key in wanted.keys() ^ given.keys()]):
+        given, _ = _opened(tree, node.container)
+    if odd := sorted([str(key) for key in node.children.keys() ^ given.keys()]):
         raise ShapeError(f"{what} does not match{at}: {', '.join(odd)} is in one of the two only")
-    for key, child in wanted.items():
+    for key, child in node.children.items():
         _match(child, given[key], found, what, f"{path}.{key}" if path else str(key), numbers)
 
 
@@ -173,90 +209,46 @@ def map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     return build([f(*row) for row in zip(*columns, strict=True)])
 
 
-def _container_of(x: Any) -> _Container | None:
-    for cls in type(x).__mro__:
-        if cls in _containers:
-            return _containers[cls]
-    return None
-
-
-class _Walk:
-    """One flattening. Not a closure: a recursive one is a cycle that keeps every leaf until the collector comes.
-
-    ``found`` receives the leaves, and whether they stand in a Module; ``seen`` is what became of the leaves and Modules
-    that may be met again, and None for a container while it is being visited.
-    """
-
-    __slots__ = ("found", "seen", "unique")
-
-    def __init__(self, found: list[tuple[Any, bool]], unique: bool) -> None:
-        self.found, self.unique = found, unique
-        self.seen: dict[int, Any] = {}
-
-    def visit(self, x: Any, in_module: bool) -> Any:
-        if id(x) in self.seen:
-            if self.seen[id(x)] is None:
-                raise ValueError(f"tree: a {type(x).__name__} contains itself; keep references back outside the tree")
-            return self.seen[id(x)]
-        node: Any
-        if isinstance(x, _leaf_types):
-            node, shared = _Leaf(len(self.found)), self.unique
-            self.found.append((x, in_module))
-        else:
-            container = _container_of(x)
-            if container is None:
-                return _Static(x)
-            self.seen[id(x)] = None
-            children, aux = container.flatten(x)
-            inside = in_module or container.is_module
-            node = _Node(container, aux, tuple([self.visit(child, inside) for child in children]))
-            del self.seen[id(x)]
-            shared = self.unique and container.is_module
-        if shared:
-            self.seen[id(x)] = node
-        return node
-
-
 def _build(node: Any, made: dict[int, Any], leaves: list[Any]) -> Any:
-    if type(node) is _Leaf:
-        return leaves[node.place]
+    if type(node) is int:
+        return leaves[node]
     if type(node) is _Static:
         return node.value
     found = made.get(id(node))  # a Module that stands in two places is one again
     if found is None:
-        children = [_build(child, made, leaves) for child in node.children]
-        found = made[id(node)] = node.container.unflatten(node.aux, children)
+        parts = [_build(child, made, leaves) for child in node.children.values()]
+        found = made[id(node)] = node.container.unflatten(node.aux, parts)
     return found
 
 
 def _signature(node: Any) -> Any:
-    if type(node) is _Leaf:
-        return node.place
+    if type(node) is int:
+        return node
     if type(node) is _Node:
-        return node.container.unflatten, node.aux, tuple([_signature(child) for child in node.children])
+        return node.container, node.aux, tuple([(key, _signature(child)) for key, child in node.children.items()])
     value = node.value
     if isinstance(value, np.ndarray):
-        return "static", value.dtype, value.shape, value.tobytes()
-    return "static", type(value), value
+        return value.dtype, value.shape, value.tobytes()
+    return type(value), value
 
 
 def _flatten_sequence(x: Any) -> tuple[Iterable[Any], Any]:
     return x, type(x)
 
 
-def _unflatten_sequence(cls: Any, children: list[Any]) -> Any:
-    plain = children if issubclass(cls, list) else tuple(children)
-    return cls(*children) if hasattr(cls, "_fields") else plain
+def _unflatten_sequence(cls: Any, parts: list[Any]) -> Any:
+    plain = parts if issubclass(cls, list) else tuple(parts)
+    return cls(*parts) if hasattr(cls, "_fields") else plain
 
 
-def _flatten_dict(x: dict[Any, Any]) -> tuple[Iterable[Any], Any]:
-    return x.values(), (OrderedDict if isinstance(x, OrderedDict) else dict, tuple(x))
+def _flatten_dict(x: Children) -> tuple[Children, Any]:
+    return x, (OrderedDict if isinstance(x, OrderedDict) else dict, tuple(x))
 
 
-def _unflatten_dict(aux: Any, children: list[Any]) -> dict[Any, Any]:
-    return aux[0](zip(aux[1], children, strict=True))
+def _unflatten_dict(aux: Any, parts: list[Any]) -> Children:
+    return aux[0](zip(aux[1], parts, strict=True))
 
 
-register(tuple, _flatten_sequence, _unflatten_sequence)
-register(list, _flatten_sequence, _unflatten_sequence)
-register(dict, _flatten_dict, _unflatten_dict, names=lambda aux: aux[1])
+for _cls in (tuple, list):
+    register(_cls, _flatten_sequence, _unflatten_sequence)
+register(dict, _flatten_dict, _unflatten_dict)

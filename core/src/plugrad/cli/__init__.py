@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import PlugradError
 from ..plugins.loader import core_version, discover
-from ..plugins.names import suggest
 from ..plugins.registrar import Entry
 
 __all__ = ["main"]
@@ -22,8 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"plugrad {core_version()}" if name == "--version" else usage(commands))
         return 0
     if name not in commands:
-        hint = suggest(name, commands) + registry.absent_like(name)
-        print(f"plugrad: unknown command {name!r}{hint}; commands: {', '.join(sorted(commands))}", file=sys.stderr)
+        known = f"commands: {', '.join(sorted(commands))}"
+        print(f"plugrad: unknown command {name!r}{registry.hint(name, commands)}; {known}", file=sys.stderr)
         return 2
     try:
         return commands[name].load()(words) or 0

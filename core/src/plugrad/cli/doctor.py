@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 
 from ..errors import BackendUnavailableError, PluginError
-from ..plugins.backends import backend_index, default_backend
+from ..plugins import backend_index, default_backend
 from ..plugins.loader import Registry, core_version, discover
 from ..plugins.names import because
 

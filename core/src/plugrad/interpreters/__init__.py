@@ -3,8 +3,7 @@
 Only values under them are wrapped; reverse mode needs none of this.
 """
 
-from .batch import Batch
-from .jvp import JVP
+from .levels import JVP, Batch
 from .stage import Equation, Graph, Stage, Var
 
 __all__ = ["JVP", "Batch", "Equation", "Graph", "Stage", "Var"]

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..backend import Spec
+from ..dtypes import CODE
 from ..op import Op
 from ..state import RECORDING, Log, state, within
-from ..table import code_of
 from ..tape import plain
-from ..tensor import Tensor
-from .base import Interpreter
+from ..tensor import Attrs, Tensor, Tensors, tupled
+from .levels import Interpreter
 
 _RECORDED = contextlib.nullcontext()
 
@@ -31,7 +31,7 @@ class Equation(NamedTuple):
     """One op call of a staged graph."""
 
     op: Op
-    attrs: dict[str, Any]
+    attrs: Attrs
     inputs: tuple[Var, ...]
     outputs: tuple[Var, ...]
     hidden: int
@@ -51,7 +51,7 @@ class Stage(Interpreter):
     def __init__(self) -> None:
         here = state()
         self.log, self.recordable = Log(here.log), here.mask
-        self.changes = {"log": self.log}
+        super().__init__(log=self.log)
         self.equations: list[Equation] = []
         self.constants: list[tuple[Tensor, Var]] = []
         self.modules: list[Any] = []
@@ -62,28 +62,16 @@ class Stage(Interpreter):
         self.log.undo()
         super().__exit__(*error)
 
-    def new(self, spec: Spec, be: int, dev: str) -> Tensor:
-        """A fresh unknown."""
-        return Tensor(Var(next(self._ids), spec), be, code_of(spec.dtype), spec.shape, dev, None, self)
+    def new(self, x: Any, be: int, dev: str) -> Tensor:
+        """A fresh unknown with the shape and dtype of a tensor or Spec."""
+        return Tensor(Var(next(self._ids), Spec(x.shape, x.dtype)), be, CODE[x.dtype], x.shape, dev, None, self)
 
     def var(self, t: Tensor) -> Var:
-        """The graph's variable for a value: of this level, or a constant from outside."""
-        return t.val if t.tr is self else self._constant(t)
-
-    def lifted(self, t: Tensor) -> Tensor:
-        """A value from outside as one of this level, so that nodes recorded from here on refer to the graph's
-        variable.
+        """The graph's variable for a value: of this level, or a constant from outside. An unwritten handle from before
+        the trace is an input that each call reads again; other constants are kept as they are.
         """
-        if t.tr is not None:
-            return t
-        new = plain(t)
-        new.val, new.tr, new.base = self._constant(t), self, None
-        return new
-
-    def _constant(self, t: Tensor) -> Var:
-        """An unwritten handle from before the trace is an input that each call reads again; other values are kept as
-        they are.
-        """
+        if t.tr is self:
+            return t.val
         captured = t.born < self.uid and id(t) not in self.log.handles
         found = self._known.get((captured, id(t if captured else t.val)))
         if found is None:
@@ -94,15 +82,23 @@ class Stage(Interpreter):
             self._known.setdefault((False, id(t.val)), found)
         return found
 
-    def process(self, op: Op, xs: tuple[Tensor, ...], attrs: dict[str, Any], spec: Any) -> Any:
+    def lifted(self, t: Tensor) -> Tensor:
+        """A value from outside as one of this level, so that nodes recorded from here on refer to the graph's
+        variable.
+        """
+        if t.tr is not None:
+            return t
+        new = plain(t)
+        new.val, new.tr, new.base = self.var(t), self, None
+        return new
+
+    def process(self, op: Op, xs: Tensors, attrs: Attrs, spec: Any) -> Any:
         be, dev = attrs["device"] if not xs or op.name == "to_device" else (xs[op.key].be, xs[op.key].dev)
-        many = type(spec) is tuple
-        outs = tuple([self.new(s, be, dev) for s in (spec if many else (spec,))])
+        outs = tuple([self.new(s, be, dev) for s in tupled(spec)])
         off = self.recordable & ~state().mask
         hidden = -1 if off & RECORDING else off & 1
-        inputs = tuple([self.var(x) for x in xs])
-        self.equations.append(Equation(op, attrs, inputs, tuple([o.val for o in outs]), hidden))
-        return outs if many else outs[0]
+        self.equations.append(Equation(op, attrs, tuple(map(self.var, xs)), tuple([o.val for o in outs]), hidden))
+        return outs if type(spec) is tuple else outs[0]
 
 
 class Graph:
@@ -115,8 +111,6 @@ class Graph:
     """
 
     def __init__(self, level: Stage, inputs: Sequence[Var], outputs: Sequence[Tensor]) -> None:
-        results = [level.var(y) for y in outputs]
-        written = [(handle, level.var(handle)) for handle, _ in level.log.handles.values()]
         seen: dict[Any, tuple[Var, ...]] = {}
         renamed: dict[Var, Var] = {}
         kept: list[Equation] = []
@@ -127,9 +121,13 @@ class Graph:
             renamed.update(zip(ys, first, strict=True))
             if first is ys:
                 kept.append(Equation(op, attrs, xs, ys, hidden))
-        self.inputs = tuple(inputs)
-        self.outputs = tuple([renamed.get(v, v) for v in results])
-        self.state = tuple([(handle, renamed.get(v, v)) for handle, v in written])
+
+        def final(t: Tensor) -> Var:
+            v = level.var(t)
+            return renamed.get(v, v)
+
+        self.inputs, self.outputs = tuple(inputs), tuple(map(final, outputs))
+        self.state = tuple([(handle, final(handle)) for handle, _ in level.log.handles.values()])
         used = {*self.outputs, *[v for _, v in self.state]}
         needed = []
         for equation in reversed(kept):
@@ -139,7 +137,7 @@ class Graph:
         self.equations = tuple(reversed(needed))
         self.constants = tuple([(handle, v) for handle, v in level.constants if v in used])
 
-    def __call__(self, *xs: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, *xs: Tensor) -> Tensors:
         env = dict(zip(self.inputs, xs, strict=True))
         for v, x in env.items():
             if (x.shape, x.dtype) != v.spec:
@@ -149,7 +147,7 @@ class Graph:
         for op, attrs, inputs, outputs, hidden in self.equations:
             with within(mask=state().mask & ~hidden) if hidden else _RECORDED:
                 found = op(*[env[v] for v in inputs], **attrs)
-            env.update(zip(outputs, found if type(found) is tuple else (found,), strict=True))
+            env.update(zip(outputs, tupled(found), strict=True))
         for handle, v in self.state:
             (handle.assign if handle.is_leaf else handle.rebind)(env[v])
         return tuple([plain(env[v]) for v in self.outputs])

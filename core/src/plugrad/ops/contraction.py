@@ -10,11 +10,10 @@ from ..backend import Spec
 from ..dispatch import bind
 from ..errors import ShapeError
 from ..op import Op, broadcast_shapes, pad_rank, unbroadcast
-from ..tensor import Tensor, install
-from .axes import normal_axes
+from ..tensor import Tensor
+from .common import normal_axes, tensors
 from .elementwise import conjugate
-from .handles import tensors
-from .movement import matrix_transpose, permute_dims, reshape
+from .movement import matrix_transpose, permute_dims, reshape, squeeze
 
 __all__ = ["matmul", "outer", "tensordot"]
 
@@ -62,9 +61,7 @@ def matmul(a: Any, b: Any) -> Tensor:
     if left.shape[-1] != right.shape[-2]:
         raise _mismatch(a, b)
     out = bind(MATMUL, (left, right), {})
-    if row:
-        out = reshape(out, (*out.shape[:-2], out.shape[-1]))
-    return reshape(out, out.shape[:-1]) if column else out
+    return squeeze(out, (-2,) * row + (-1,) * column) if row or column else out
 
 
 def tensordot(a: Tensor, b: Tensor, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Tensor:
@@ -89,10 +86,3 @@ def outer(a: Tensor, b: Tensor) -> Tensor:
     if a.ndim != 1 or b.ndim != 1:
         raise ShapeError(f"outer: needs two 1-d tensors, got shapes {a.shape} and {b.shape}; reshape them first")
     return reshape(a, (-1, 1)) * reshape(b, (1, -1))
-
-
-def _rmatmul(self: Tensor, other: Any) -> Tensor:
-    return matmul(other, self)
-
-
-install(__matmul__=matmul, __rmatmul__=_rmatmul)

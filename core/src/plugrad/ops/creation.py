@@ -15,11 +15,11 @@ from ..dtypes import CODE, KIND, as_dtype, complex64, float32, float64, int64
 from ..errors import DeviceError, ShapeError
 from ..op import Op
 from ..plugins import backend_index, default_backend
+from ..reference.random import KERNELS
 from ..state import state, within
 from ..table import check_stored
 from ..tensor import FOREIGN, LENT, Tensor, install
-from .axes import normal_shape
-from .handles import cast, methods
+from .common import cast, methods, normal_shape
 from .movement import broadcast_to, copy, reshape, stack
 
 # fmt: off
@@ -82,29 +82,23 @@ def _from_host(array: np.ndarray, where: Place, name: str = "asarray") -> Tensor
 
 
 class _Full(Op):
-    def spec(self, *, shape: tuple[int, ...], dtype: Any, value: Any, device: Any) -> Any:
-        return Spec(shape, dtype)
+    def spec(self, *, dtype: Any, device: Any, **attrs: Any) -> Any:
+        return Spec(attrs["shape"], dtype)
 
-    def decompose(self, *, shape: tuple[int, ...], dtype: Any, value: Any, device: Place) -> Tensor:
-        """From the host, as memory of its own."""
-        return _from_host(np.full(shape, value, dtype), device)
+    def decompose(self, *, device: Place, **attrs: Any) -> Tensor:
+        """Made by the reference on the host, and copied."""
+        return _from_host(KERNELS[self.name](device="0", **attrs), device)
 
 
-class _Iota(Op):
+class _Iota(_Full):
     """0, 1, ... size - 1."""
 
-    def spec(self, *, size: int, dtype: Any, device: Any) -> Any:
-        return Spec((size,), dtype)
-
-    def decompose(self, *, size: int, dtype: Any, device: Place) -> Tensor:
-        return _from_host(np.arange(size).astype(dtype), device)
+    def spec(self, *, dtype: Any, device: Any, **attrs: Any) -> Any:
+        return Spec((attrs["size"],), dtype)
 
 
 class _ToDevice(Op):
     """The same values on another device. The cotangent goes back to where the operand was."""
-
-    def spec(self, x: Any, *, device: Place) -> Any:
-        return Spec(x.shape, x.dtype)
 
     def run(self, x: Tensor, *, device: Place) -> Tensor:
         return _from_host(BACKENDS[x.be].to_host(x.val), device, "to")
@@ -145,18 +139,14 @@ def asarray(obj: Any, *, dtype: Any = None, device: str | None = None, copy: boo
         return _nested(obj, dtype, device)
     array = obj if isinstance(obj, np.ndarray) else _from_python(obj, dtype)
     wanted = as_dtype(array.dtype if dtype is None else dtype)
-    own = array is not obj and array.base is None and not hasattr(obj, "__array__")
-    if array.dtype != wanted:
-        if copy is False:
-            raise ValueError(f"asarray: {array.dtype} to {wanted} needs a copy, and copy=False was asked")
-        array, own = array.astype(wanted), True
-    backend = BACKENDS[where.be]
+    new, backend = array.astype(wanted, copy=False), BACKENDS[where.be]
     check_stored("asarray", CODE[wanted], backend)
-    value = NotImplemented if copy else backend.borrow(array, where.dev)
-    if value is NotImplemented and copy is False:
-        raise ValueError(f"asarray: {backend.name} cannot borrow this memory, and copy=False was asked")
+    own = new is not array or (array is not obj and array.base is None and not hasattr(obj, "__array__"))
+    value = NotImplemented if copy else backend.borrow(new, where.dev)
+    if copy is False and (new is not array or value is NotImplemented):
+        raise ValueError(f"asarray: {array.dtype} to {wanted} on {backend.name} needs a copy, and copy=False was asked")
     if value is NotImplemented:
-        return _from_host(array, where)
+        return _from_host(new, where)
     base = None if own else FOREIGN if copy is None else LENT
     return Tensor(value, where.be, CODE[wanted], array.shape, where.dev, base)
 

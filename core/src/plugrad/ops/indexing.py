@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 
 from ..backend import Spec
-from ..dispatch import bind, lift, overwrite, sole, writable
+from ..dispatch import bind, lifted, overwrite, writable
 from ..dtypes import KIND, bool_, int64
 from ..errors import DTypeError, ShapeError
 from ..op import Op, broadcast_shapes
-from ..ownership import check_view_write
+from ..ownership import check_view_write, sole
 from ..tensor import Tensor, install
-from .axes import AxisOp, repeated, single_axis
+from .common import AxisOp, cast, repeated, single_axis
 from .creation import arange
 from .elementwise import where
-from .handles import cast
 from .movement import RESHAPE, SLICE, broadcast_to, copy, moveaxis, reshape
 
 __all__ = ["one_hot", "take", "take_along_axis", "tril", "triu"]
@@ -42,20 +41,16 @@ class _Gather(Op):
             return self(x, i, axis=axis + 1)
         if not batched[0]:
             return moveaxis(self(x, i, axis=axis), axis, 0)
-        front = moveaxis(x, axis + 1, 1)
-        flat = self(_merged(front), _offset(i, size, front.shape[1]), axis=0)
-        return moveaxis(flat, tuple(range(1, i.ndim)), tuple(range(axis + 1, axis + i.ndim)))
+        rows, at = _merged(x, i, axis)
+        return moveaxis(self(rows, at, axis=0), tuple(range(1, i.ndim)), tuple(range(axis + 1, axis + i.ndim)))
 
 
-def _merged(x: Tensor) -> Tensor:
-    """The first two axes as one."""
-    return reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
-
-
-def _offset(i: Tensor, size: int, n: int) -> Tensor:
-    """Positions in the merged axes (size, n), negative ones counted within their own row."""
-    rows = reshape(arange(size, device=i.device) * n, (size, *(1,) * (i.ndim - 1)))
-    return _from_front("gather", i, n, size * n) + rows
+def _merged(x: Tensor, i: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """A batch with ``axis`` of its examples moved to the front and merged with it, and the positions there."""
+    front = moveaxis(x, axis + 1, 1)
+    size, n, *rest = front.shape
+    first = reshape(arange(size, device=i.device) * n, (size, *(1,) * (i.ndim - 1)))
+    return reshape(front, (size * n, *rest)), _from_front("gather", i, n, size * n) + first
 
 
 class _ScatterAdd(Op):
@@ -78,10 +73,10 @@ class _ScatterAdd(Op):
         x, i, v = repeated(size, xs[0], batched[0]), xs[1], repeated(size, xs[2], batched[2])
         if not batched[1]:
             return self(x, i, v, axis=axis + 1)
-        front = moveaxis(x, axis + 1, 1)
+        rows, at = _merged(x, i, axis)
         values = moveaxis(v, tuple(range(axis + 1, axis + i.ndim)), tuple(range(1, i.ndim)))
-        flat = self(_merged(front), _offset(i, size, front.shape[1]), values, axis=0)
-        return moveaxis(reshape(flat, front.shape), 1, axis + 1)
+        flat = self(rows, at, values, axis=0)
+        return moveaxis(reshape(flat, (size, x.shape[axis + 1], *flat.shape[1:])), 1, axis + 1)
 
 
 class _TakeAlong(AxisOp):
@@ -99,8 +94,8 @@ class _TakeAlong(AxisOp):
         rows = moveaxis(broadcast_to(x, (*shape[:axis], n, *shape[axis + 1 :])), axis, -1)
         at = moveaxis(broadcast_to(i, shape), axis, -1)
         count = math.prod(at.shape[:-1])
-        flat = _offset(reshape(at, (count, i.shape[axis])), count, n)
-        return moveaxis(reshape(GATHER(reshape(rows, (count * n,)), flat, axis=0), at.shape), -1, axis)
+        flat, positions = _merged(reshape(rows, (count, n)), reshape(at, (count, i.shape[axis])), 0)
+        return moveaxis(reshape(GATHER(flat, positions, axis=0), at.shape), -1, axis)
 
 
 class _SliceUpdate(AxisOp):
@@ -218,10 +213,9 @@ def _spelled_out(x: Tensor, index: Any) -> list[Any]:
         used += n
     if used > x.ndim:
         raise IndexError(f"getitem: {used} indices for shape {x.shape}, which has {x.ndim} axes")
-    ellipses = [k for k, i in enumerate(parts) if i is Ellipsis]
-    if len(ellipses) > 1:
+    at, *more = [k for k, i in enumerate(parts) if i is Ellipsis] or [len(parts)]
+    if more:
         raise IndexError("getitem: an index may hold only one '...'")
-    at = ellipses[0] if ellipses else len(parts)
     return [*parts[:at], *[slice(None)] * (x.ndim - used), *parts[at + 1 :]]
 
 
@@ -237,10 +231,10 @@ def _region(x: Tensor, index: Any) -> tuple[dict[str, Any], tuple[int, ...], lis
             shape.append(1)
         elif isinstance(i, (Tensor, np.ndarray, list)):
             found = _mask_positions(i, axis, x) if _is_mask(i) else (i,)
-            arrays += [(len(shape) + k, positions) for k, positions in enumerate(found)]
-            whole = x.shape[axis : axis + len(found)]
-            runs += [(0, d, 1) for d in whole]
-            shape += whole
+            for k, positions in enumerate(found, axis):
+                arrays.append((len(shape), positions))
+                shape.append(x.shape[k])
+                runs.append((0, x.shape[k], 1))
         else:
             runs.append(_run(i, axis, x))
             if isinstance(i, slice):
@@ -314,11 +308,7 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     """``x[index] = value``: the handle is rebound; the buffer is reused when nobody else can see it."""
     references = sys.getrefcount(x)  # first: an argument on the stack is a reference too
     check_view_write(x, references, assignment=True)
-    if isinstance(value, (bool, int, float, complex)):
-        value = lift("setitem", value, x)
-    elif not isinstance(value, Tensor):
-        value = Tensor._convert(value, device=x.device)
-    value = writable("setitem", value, x)
+    value = writable("setitem", lifted("setitem", value, x), x)
     if _is_mask(index) and np.shape(index) == x.shape and value.ndim == 0:
         return x.rebind(where(index, value, x))
     attrs, shape, arrays = _region(x, index)

@@ -5,6 +5,7 @@ Most results are views of their operand.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -14,11 +15,10 @@ from ..backend import Spec
 from ..dispatch import bind
 from ..dtypes import DTYPES, promote
 from ..errors import ShapeError
-from ..op import broadcast_shapes, elementwise, pad_rank, unbroadcast
+from ..op import broadcast_shapes, elementwise, pad_rank
 from ..tensor import Tensor, install
-from .axes import AxisOp, normal_axes, normal_shape
+from .common import AxisOp, alias, cast, identity_vjp, methods, normal_axes, normal_shape, tensors
 from .elementwise import where
-from .handles import alias, cast, identity_vjp, methods, tensors
 
 # fmt: off
 __all__ = [
@@ -28,12 +28,12 @@ __all__ = [
 # fmt: on
 
 
-class _Reshape(AxisOp):
-    def spec(self, x: Any, *, shape: tuple[int, ...]) -> Any:
-        return Spec(shape, x.dtype)
+def _reshape_spec(x: Any, *, shape: tuple[int, ...]) -> Any:
+    return Spec(shape, x.dtype)
 
-    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, shape: tuple[int, ...]) -> Any:
-        return (g.reshape(xs[0].shape),)
+
+def _reshape_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, shape: tuple[int, ...]) -> Any:
+    return (g.reshape(xs[0].shape),)
 
 
 class _Permute(AxisOp):
@@ -51,9 +51,6 @@ class _BroadcastTo(AxisOp):
             raise ShapeError(f"broadcast_to: {x.shape} does not broadcast to {shape}; {rule}")
         return Spec(shape, x.dtype)
 
-    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, shape: tuple[int, ...]) -> Any:
-        return (unbroadcast(g, xs[0].shape),)
-
     def batch(self, size: int, xs: Any, batched: Any, /, **attrs: Any) -> Any:
         shape = attrs["shape"]
         return pad_rank(xs[0], len(shape)).broadcast_to((size, *shape))
@@ -70,21 +67,18 @@ class _Pad(AxisOp):
         return (SLICE(g, start=low, size=xs[0].shape, step=tuple([gap + 1 for gap in interior])),)
 
 
-class _Slice(AxisOp):
+def _slice_spec(x: Any, *, start: tuple[int, ...], size: tuple[int, ...], step: tuple[int, ...]) -> Any:
     """Element k of an axis is element start + k * step of the operand's; steps may be negative."""
+    return Spec(size, x.dtype)
 
-    def spec(self, x: Any, *, start: tuple[int, ...], size: tuple[int, ...], step: tuple[int, ...]) -> Any:
-        return Spec(size, x.dtype)
 
-    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, start: Any, size: Any, step: Any) -> Any:
-        if backwards := tuple([i for i, k in enumerate(step) if k < 0]):
-            g = flip(g, axis=backwards)
-        low, high = [], []
-        for d, a, n, k in zip(xs[0].shape, start, size, step, strict=True):
-            first, last = sorted((a, a + (n - 1) * k)) if n else (0, -1)
-            low.append(first)
-            high.append(d - 1 - last)
-        return (PAD(g, low=tuple(low), high=tuple(high), interior=tuple([abs(k) - 1 for k in step])),)
+def _slice_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, start: Any, size: Any, step: Any) -> Any:
+    if backwards := tuple([i for i, k in enumerate(step) if k < 0]):
+        g = flip(g, axis=backwards)
+    ends = [sorted((a, a + (n - 1) * k)) if n else (0, -1) for a, n, k in zip(start, size, step, strict=True)]
+    high = tuple([d - 1 - last for d, (_, last) in zip(xs[0].shape, ends, strict=True)])
+    interior = tuple([abs(k) - 1 for k in step])
+    return (PAD(g, low=tuple([first for first, _ in ends]), high=high, interior=interior),)
 
 
 class _Concat(AxisOp):
@@ -102,11 +96,11 @@ class _Concat(AxisOp):
         return self(*[x.zeros_like() if t is None else t for t, x in zip(ts, xs, strict=True)], axis=axis)
 
 
-RESHAPE = _Reshape("reshape", alias=True, linear=(0,))
+RESHAPE = AxisOp("reshape", alias=True, linear=(0,), spec=_reshape_spec, vjp=_reshape_vjp)
 PERMUTE = _Permute("permute", alias=True, linear=(0,))
-BROADCAST_TO = _BroadcastTo("broadcast_to", alias=True, linear=(0,))
+BROADCAST_TO = _BroadcastTo("broadcast_to", elementwise=True, alias=True, linear=(0,), vjp=identity_vjp)
 PAD = _Pad("pad", linear=(0,))
-SLICE = _Slice("slice", alias=True, linear=(0,))
+SLICE = AxisOp("slice", alias=True, linear=(0,), spec=_slice_spec, vjp=_slice_vjp)
 CONCAT = _Concat("concat", saves=(), save_output=False)
 COPY = elementwise("copy", linear=(0,), vjp=identity_vjp)
 
@@ -198,9 +192,7 @@ def concat(xs: Sequence[Tensor], *, axis: int | None = 0) -> Tensor:
         raise ShapeError("concat: needs at least one tensor")
     if axis is None:
         xs, axis = [reshape(x, (-1,)) for x in xs], 0
-    code = xs[0].dt
-    for x in xs[1:]:
-        code = promote("concat", code, x.dt)
+    code = functools.reduce(functools.partial(promote, "concat"), [x.dt for x in xs])
     (a,) = normal_axes("concat", xs[0].ndim, axis)
     return bind(CONCAT, tuple([cast(x, DTYPES[code]) for x in xs]), {"axis": a})
 

@@ -6,12 +6,12 @@ import sys
 from typing import Any
 
 from ..dispatch import overwrite
-from ..op import Op
+from ..op import OPS, Op
 from ..ownership import check_view_write
 from ..tensor import Tensor, install
 from . import elementwise as ew
-from .elementwise import ADD, DIV, FLOOR_DIVIDE, MUL, POW, REMAINDER, SUB
-from .handles import methods
+from .common import methods
+from .contraction import matmul
 
 _ARITHMETIC = {"add": ew.add, "sub": ew.subtract, "mul": ew.multiply, "truediv": ew.divide, "pow": ew.pow}
 _WHOLE = {"floordiv": ew.floor_divide, "mod": ew.remainder}
@@ -19,7 +19,8 @@ _BITS = {"and": ew.bitwise_and, "or": ew.bitwise_or, "xor": ew.bitwise_xor}
 _SHIFTS = {"lshift": ew.bitwise_left_shift, "rshift": ew.bitwise_right_shift}
 _EQUALITY = {"eq": ew.equal, "ne": ew.not_equal}
 _ORDER = {"lt": ew.less, "le": ew.less_equal, "gt": ew.greater, "ge": ew.greater_equal}
-_IN_PLACE = {"add": ADD, "sub": SUB, "mul": MUL, "truediv": DIV, "floordiv": FLOOR_DIVIDE, "mod": REMAINDER, "pow": POW}
+_SHORT = {"truediv": "div", "floordiv": "floor_divide", "mod": "remainder"}
+"""The ops whose names differ from Python's."""
 _DIRECT = frozenset({Tensor, float, int, bool})
 
 
@@ -52,10 +53,10 @@ def _augmented(op: Op) -> Any:
     return write
 
 
-_BINARY = {**_ARITHMETIC, **_WHOLE, **_BITS, **_SHIFTS}
+_BINARY = {"matmul": matmul, **_ARITHMETIC, **_WHOLE, **_BITS, **_SHIFTS}
 install(**{f"__{name}__": _operator(function) for name, function in {**_BINARY, **_EQUALITY, **_ORDER}.items()})
 install(**{f"__r{name}__": _reflected(function) for name, function in _BINARY.items()})
-install(**{f"__i{name}__": _augmented(op) for name, op in _IN_PLACE.items()})
+install(**{f"__i{name}__": _augmented(OPS[_SHORT.get(name, name)]) for name in (*_ARITHMETIC, *_WHOLE)})
 install(__neg__=ew.negative, __pos__=ew.positive, __abs__=ew.abs, __invert__=ew.bitwise_invert)
 install(_cut=staticmethod(ew.stop_gradient))
 methods(ew.exp, ew.log, ew.sqrt, ew.square, ew.sin, ew.cos, ew.tanh, ew.abs)

@@ -24,9 +24,8 @@ from ..parameter import Buffer
 from ..state import state
 from ..tensor import Tensor
 from . import elementwise as ew
-from .axes import normal_shape
+from .common import cast, normal_shape
 from .creation import arange, asarray, chosen_dtype
-from .handles import cast
 from .movement import concat, expand_dims, reshape
 
 Shape = int | Sequence[int]
@@ -107,11 +106,10 @@ def normal(key: Tensor, shape: Shape = (), *, mean: float = 0.0, std: float = 1.
     (1000,)
     """
     kind = chosen_dtype(dtype)
-    wide = float64 if kind == float64 else float32
+    wide, tiny = (float64, 2.0**-54) if kind == float64 else (float32, 2.0**-25)
     sizes = normal_shape("normal", shape)
     n = math.prod(sizes)
     u = uniform(key, (2, (n + 1) // 2), dtype=wide)
-    tiny = 2.0**-54 if wide == float64 else 2.0**-25
     radius = ew.sqrt(ew.log(u[..., 0, :] + tiny) * -2.0)
     angle = u[..., 1, :] * (2.0 * math.pi)
     both = concat([radius * ew.cos(angle), radius * ew.sin(angle)], axis=-1)
@@ -167,20 +165,18 @@ class Generator:
         return found if here.draws != "different" else _each_different(found, here.top)
 
 
-def _each_different(found: Tensor, top: Any) -> Tensor:
+def _each_different(found: Tensor, level: Any) -> Tensor:
     """Under vmap(randomness="different"): a key for each example of every batch level that asked for it, outermost
     first.
     """
-    levels = []
-    while top is not None:
-        if top.batched and top.draws == "different":
-            levels.append(top)
-        top = top.below[2]
-    for level in reversed(levels):
-        with level.underneath():
-            keys = fold_in(found, arange(level.size, device=found.device))
-        found = level.wrap(keys)
-    return found
+    if level is None:
+        return found
+    found = _each_different(found, level.below[2])
+    if not level.batched or level.draws != "different":
+        return found
+    with level.underneath():
+        keys = fold_in(found, arange(level.size, device=found.device))
+    return level.wrap(keys)
 
 
 @functools.cache

@@ -13,23 +13,20 @@ from ..errors import DTypeError, ShapeError
 from ..op import OPS, Op
 from ..tensor import Tensor
 from . import elementwise as ew
-from .axes import Axis, AxisOp, normal_axes, reduced_shape, single_axis
-from .handles import cast, methods
+from .common import Axis, AxisOp, cast, methods, normal_axes, reduced_shape, single_axis
 
 __all__ = ["all", "any", "argmax", "argmin", "cumulative_sum", "max", "mean", "min", "prod", "std", "sum", "var"]
 
 
 class _Reduction(AxisOp):
-    """The shape rule of every reduction."""
-
-    empty_ok = False
+    """The shape rule of every reduction. An axis that is one integer says that positions are returned."""
 
     def spec(self, x: Any, *, axis: Any, keepdims: bool) -> Any:
-        axes = axis if isinstance(axis, tuple) else (axis,)
+        axes, dtype = (axis, x.dtype) if isinstance(axis, tuple) else ((axis,), int64)
         shape = reduced_shape(x.shape, axes, keepdims)
-        if not self.empty_ok and 0 not in shape and builtins.any(x.shape[a] == 0 for a in axes):
+        if 0 in x.shape and 0 not in shape and self.name not in ("sum", "prod"):
             raise ShapeError(f"{self.name}: no elements over axis {axis} of shape {x.shape}; it has no identity")
-        return Spec(shape, x.dtype)
+        return Spec(shape, dtype)
 
 
 def restore_axes(t: Tensor, shape: tuple[int, ...], axis: tuple[int, ...]) -> Tensor:
@@ -37,24 +34,18 @@ def restore_axes(t: Tensor, shape: tuple[int, ...], axis: tuple[int, ...]) -> Te
     return t.reshape(reduced_shape(shape, axis, True))
 
 
-class _Sum(_Reduction):
-    empty_ok = True
-
-    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Any, keepdims: bool) -> Any:
-        return (restore_axes(g, xs[0].shape, axis).broadcast_to(xs[0].shape),)
+def _sum_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Any, keepdims: bool) -> Any:
+    return (restore_axes(g, xs[0].shape, axis).broadcast_to(xs[0].shape),)
 
 
-class _Prod(_Reduction):
-    empty_ok = True
-
-    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Any, keepdims: bool) -> Any:
-        """g times the product of the other elements, one axis after the other."""
-        (x,) = xs
-        g = restore_axes(g, x.shape, axis)
-        for a in axis:
-            g = g * ew.conjugate(_product_of_others(x, a))
-            x = prod(x, a, keepdims=True)
-        return (g,)
+def _prod_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Any, keepdims: bool) -> Any:
+    """g times the product of the other elements, one axis after the other."""
+    (x,) = xs
+    g = restore_axes(g, x.shape, axis)
+    for a in axis:
+        g = g * ew.conjugate(_product_of_others(x, a))
+        x = prod(x, a, keepdims=True)
+    return (g,)
 
 
 def _product_of_others(x: Tensor, axis: int) -> Tensor:
@@ -68,39 +59,24 @@ def _product_of_others(x: Tensor, axis: int) -> Tensor:
     return OPS["concat"](first, second, axis=axis)
 
 
-class _Extremum(_Reduction):
-    """max and min: equal extrema share the gradient."""
-
-    def weights(self, y: Tensor, x: Tensor, axis: Any) -> Tensor:
-        chosen = (x == restore_axes(y, x.shape, axis)).astype(x.dtype)
-        return chosen / sum(chosen, axis=axis, keepdims=True)
-
-    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Any, keepdims: bool) -> Any:
-        return (restore_axes(g, xs[0].shape, axis) * self.weights(y, xs[0], axis),)
-
-    def jvp(self, ts: Any, y: Tensor, xs: Any, *, axis: Any, keepdims: bool) -> Any:
-        return sum(ts[0] * self.weights(y, xs[0], axis), axis=axis, keepdims=keepdims)
+def _extremum_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Any, keepdims: bool) -> Any:
+    """Equal extrema share the cotangent; NaN, where there is any, is the extremum."""
+    (x,) = xs
+    g, y = restore_axes(g, x.shape, axis), restore_axes(y, x.shape, axis)
+    chosen = (x == y) | ew.isnan(x)
+    return (ew.where(chosen, g / sum(chosen, axis=axis, dtype=g.dtype, keepdims=True), 0),)
 
 
-class _ArgExtremum(_Reduction):
-    def spec(self, x: Any, *, axis: int, keepdims: bool) -> Any:
-        return super().spec(x, axis=axis, keepdims=keepdims)._replace(dtype=int64)
+def _cumsum_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: int) -> Any:
+    """The cotangent summed from the other end."""
+    return (CUMSUM(g.flip(axis=axis), axis=axis).flip(axis=axis),)
 
 
-class _CumulativeSum(AxisOp):
-    def spec(self, x: Any, *, axis: int) -> Any:
-        return Spec(x.shape, x.dtype)
-
-    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: int) -> Any:
-        """The cotangent summed from the other end."""
-        return (self(g.flip(axis=axis), axis=axis).flip(axis=axis),)
-
-
-SUM, PROD = _Sum("sum", dtypes="arithmetic", linear=(0,)), _Prod("prod", dtypes="arithmetic")
-MAX, MIN = _Extremum("max", dtypes="ordered"), _Extremum("min", dtypes="ordered")
-ARGMAX = _ArgExtremum("argmax", dtypes="ordered", saves=(), save_output=False)
-ARGMIN = _ArgExtremum("argmin", dtypes="ordered", saves=(), save_output=False)
-CUMSUM = _CumulativeSum("cumsum", dtypes="arithmetic", linear=(0,))
+SUM = _Reduction("sum", dtypes="arithmetic", linear=(0,), vjp=_sum_vjp)
+PROD = _Reduction("prod", dtypes="arithmetic", vjp=_prod_vjp)
+MAX, MIN = [_Reduction(name, dtypes="ordered", vjp=_extremum_vjp) for name in ("max", "min")]
+ARGMAX, ARGMIN = [_Reduction(name, dtypes="ordered", saves=(), save_output=False) for name in ("argmax", "argmin")]
+CUMSUM = AxisOp("cumsum", dtypes="arithmetic", linear=(0,), vjp=_cumsum_vjp)
 
 _SUMMED_IN = {"b": int64, "i": int64, "u": uint64}
 
@@ -200,10 +176,9 @@ def _bool_reduction(name: str, op: Op, x: Tensor, axis: Axis, keepdims: bool, id
 
 
 def _arg(op: Op, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
-    if axis is None:
-        found = bind(op, (x.reshape((-1,)),), {"axis": 0, "keepdims": False})
-        return found.reshape((1,) * x.ndim) if keepdims else found
-    return bind(op, (x,), {"axis": single_axis(op.name, x.ndim, axis), "keepdims": bool(keepdims)})
+    flat = x.reshape((-1,)) if axis is None else x
+    found = bind(op, (flat,), {"axis": single_axis(op.name, flat.ndim, axis), "keepdims": bool(keepdims)})
+    return found.reshape((1,) * x.ndim) if keepdims and axis is None else found
 
 
 def argmax(x: Tensor, axis: int | None = None, *, keepdims: bool = False) -> Tensor:

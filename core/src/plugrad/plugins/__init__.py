@@ -6,12 +6,11 @@ Nothing is discovered before something is asked for.
 from __future__ import annotations
 
 from ..backend import API
-from .backends import available_backends, backend_index, default_backend
-from .components import component, components, create, load_ops, lookup
 from .hookspecs import hookimpl
 from .loader import PluginStatus, require, statuses
 from .probe import Outcome
 from .registrar import Registrar
+from .roads import available_backends, backend_index, component, components, create, default_backend, load_ops, lookup
 
 __all__ = ["API", "Outcome", "PluginStatus", "Registrar", "hookimpl", "require", "statuses"]
 __all__ += ["available_backends", "backend_index", "default_backend"]

@@ -22,21 +22,17 @@ import pluggy
 from .registrar import Registrar
 
 PROJECT = "plugrad"
-hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
-@hookspec
 def plugrad_backends(registrar: Registrar) -> None:
     """Backends: ``registrar.backend("mine", target="pkg.backend:Mine", probe="pkg.probe:available", priority=50)``."""
 
 
-@hookspec
 def plugrad_ops(registrar: Registrar) -> None:
     """Ops under a dotted prefix: ``registrar.ops("nn", target="plugrad_nn.ops")``. Importing the module makes them."""
 
 
-@hookspec
 def plugrad_kernels(registrar: Registrar) -> None:
     """Kernels for anyone's op on anyone's backend.
 
@@ -44,7 +40,6 @@ def plugrad_kernels(registrar: Registrar) -> None:
     """
 
 
-@hookspec
 def plugrad_components(registrar: Registrar) -> None:
     """What ``plugrad.create(kind, name, **config)`` finds.
 
@@ -52,25 +47,26 @@ def plugrad_components(registrar: Registrar) -> None:
     """
 
 
-@hookspec
 def plugrad_samples(registrar: Registrar) -> None:
     """Test inputs of one's own ops and components, for the kit: ``registrar.samples("package.samples:samples")``."""
 
 
-@hookspec
 def plugrad_passes(registrar: Registrar) -> None:
     """Passes of compile, in ascending order: ``registrar.compile_pass("fuse", target="pkg.fuse:run", order=50)``."""
 
 
-@hookspec
 def plugrad_observers(registrar: Registrar) -> None:
     """Profilers, NaN finders: ``registrar.observer("nan", target="package.nan:Finder")``. Free while inactive."""
 
 
-@hookspec
 def plugrad_commands(registrar: Registrar) -> None:
     """Sub-commands of the CLI: ``registrar.command("demo", target="package.demo:main", help="train on digits")``.
 
     The target is ``main(argv: list[str]) -> int | None``: ``argv`` is what follows the command's name, the result the
     exit code.
     """
+
+
+HOOKS = sorted(name for name in globals() if name.startswith("plugrad_"))
+for _name in HOOKS:  # what the decorator @hookspec would do above each
+    pluggy.HookspecMarker(PROJECT)(globals()[_name])

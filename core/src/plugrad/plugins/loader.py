@@ -21,13 +21,12 @@ from .. import dispatch
 from ..errors import PluginError, PluginWarning
 from ..fallback import INTERNAL, user_level
 from . import hookspecs
+from .hookspecs import HOOKS, PROJECT
 from .names import BROKEN, because, cause, suggest
 from .registrar import Entry, IncompatibleError, Provider, Registrar, check_api
 
-GROUP = hookspecs.PROJECT
-BUILTIN = EntryPoint("cli", "plugrad.cli.plugin", GROUP), EntryPoint("numpy", "plugrad.reference.plugin", GROUP)
+BUILTIN = EntryPoint("cli", "plugrad.cli.plugin", PROJECT), EntryPoint("numpy", "plugrad.reference.plugin", PROJECT)
 """What the core itself declares. Always loaded, even where no metadata is installed."""
-HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("plugrad_"))
 
 
 @dataclass
@@ -91,11 +90,14 @@ class Registry:
             else:
                 status.conflict(f"{entry} of {entry.provider} is already provided by {earlier.provider}, which stays")
 
-    def absent_like(self, name: str) -> str:
-        """``"; plugin ..."`` for the plugins that are left out: those called ``name``, or else all broken ones."""
+    def hint(self, name: str, known: Iterable[str]) -> str:
+        """What a name that is not ``known`` may have meant; and the plugins that are left out: those called so up to
+        its first dot, or else all broken ones.
+        """
         out = [p for p in self.plugins if p.absent]
-        called = [p for p in out if name in (p.provider.entry_point, p.provider.distribution.removeprefix("plugrad-"))]
-        return "".join(f"; {p}" for p in called or [p for p in out if p.broken])
+        names = name.partition(".")[0], f"plugrad-{name.partition('.')[0]}"
+        called = [p for p in out if p.provider.entry_point in names or p.provider.distribution in names]
+        return suggest(name, known) + "".join(f"; {p}" for p in called or [p for p in out if p.broken])
 
 
 def installed() -> list[PluginStatus]:
@@ -109,14 +111,14 @@ def installed() -> list[PluginStatus]:
 def _of_distribution(dist: metadata.Distribution, first: dict[str, list[PluginStatus]]) -> list[PluginStatus]:
     """Those of one distribution; with a status if they cannot be read or belong to a second, different copy."""
     try:
-        if GROUP not in (dist.read_text("entry_points.txt") or ""):
+        if PROJECT not in (dist.read_text("entry_points.txt") or ""):
             return []
         name, version = dist.name or "unknown", dist.version or "unknown"
-        points = [point for point in dist.entry_points if point.group == GROUP and point not in BUILTIN]
+        points = [point for point in dist.entry_points if point.group == PROJECT and point not in BUILTIN]
     except BROKEN as error:
         where = Provider(str(getattr(dist, "_path", "unknown")), "unknown", "?")
         reason = f"its metadata cannot be read: {cause(error)}; reinstall it"
-        return [PluginStatus(where, EntryPoint("?", "?", GROUP), "failed", reason)]
+        return [PluginStatus(where, EntryPoint("?", "?", PROJECT), "failed", reason)]
     plugins = [PluginStatus(Provider(name, version, point.name), point) for point in points]
     earlier = first.setdefault(name.lower().replace("_", "-"), plugins)
     if earlier is plugins:
@@ -136,11 +138,13 @@ def core_version() -> str:
 def load_all(found: Iterable[PluginStatus], setting: str = "") -> Registry:
     """A registry of these plugins, under a setting of PLUGRAD_PLUGINS. Never raises for what a plugin does."""
     registry, taken = Registry(), dict[str, Provider]()
-    words = {word.strip() for word in setting.split(",")} - {""}
+    words = {word.strip() for word in setting.split(",")} - {""}  # none of them (all plugins), "none", "a" or "-a"
+    only = {word for word in words if not word.startswith("-")}
     for plugin in map(replace, found):
         name = plugin.provider.entry_point
         INTERNAL.add(plugin.entry_point.value.partition(":")[0].partition(".")[0])
-        if plugin.status == "ok" and plugin.entry_point not in BUILTIN and not _chosen(name, words):
+        chosen = f"-{name}" not in words and (not only or name in only)
+        if plugin.status == "ok" and plugin.entry_point not in BUILTIN and not chosen:
             plugin.status, plugin.reason = "disabled", f"PLUGRAD_PLUGINS={setting}"
         if plugin.status == "ok" and name in taken:
             earlier = f"is already taken by {taken[name]}, which stays"
@@ -152,13 +156,8 @@ def load_all(found: Iterable[PluginStatus], setting: str = "") -> Registry:
     known = {plugin.provider.entry_point for plugin in registry.plugins}
     for word in sorted({word.removeprefix("-") for word in words} - known - {"none"}):
         registry.notes.append(f"PLUGRAD_PLUGINS names {word!r}, which is not installed{suggest(word, known)}")
+    registry.unsaid = iter([str(plugin) for plugin in registry.plugins if plugin.broken] + registry.notes)
     return registry
-
-
-def _chosen(name: str, words: set[str]) -> bool:
-    """Whether PLUGRAD_PLUGINS lets a plugin in: no words (all), ``none``, ``a`` (only these) or ``-x`` (but these)."""
-    only = {word for word in words if not word.startswith("-")}
-    return f"-{name}" not in words and (not only or name in only)
 
 
 def _load(status: PluginStatus) -> list[Entry]:
@@ -193,7 +192,7 @@ def check_hooks(plugin: object) -> None:
 
 def _call_hooks(plugin: object, registrar: Registrar) -> None:
     """Run each hook once. One manager per plugin, so that no failure leaves another plugin half registered."""
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin, registrar.provider.entry_point)
     for hook in HOOKS:
@@ -209,26 +208,20 @@ _discovering = False
 def discover() -> Registry:
     """The registry of this process. The first call reads the entry points; no call warns."""
     global _registry, _discovering
-    if _registry is not None:
-        return _registry
     with _lock:
         if _discovering:
             raise PluginError("plugins: asked for while they are being discovered; a plugin's module must be light")
-        _discovering = True
-        try:
-            _registry = _registry or _discover()  # another thread may have been faster
-        finally:
-            _discovering = False
-    return _registry
-
-
-def _discover() -> Registry:
-    found = load_all(installed(), os.environ.get("PLUGRAD_PLUGINS", ""))
-    for entry in found.entries:
-        if entry.kernel:
-            dispatch.add_kernel(entry.name, entry.backend, entry.kernel)
-    found.unsaid = iter([str(plugin) for plugin in found.plugins if plugin.broken] + found.notes)
-    return found
+        if _registry is None:
+            _discovering = True
+            try:
+                found = load_all(installed(), os.environ.get("PLUGRAD_PLUGINS", ""))
+                for entry in found.entries:
+                    if entry.kernel:
+                        dispatch.add_kernel(entry.name, entry.backend, entry.kernel)
+                _registry = found
+            finally:
+                _discovering = False
+        return _registry
 
 
 def registry() -> Registry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pkgutil
 import threading
@@ -31,13 +32,10 @@ AVAILABLE = Outcome("available")
 def time_limit() -> float:
     """Seconds that a probe may take: PLUGRAD_PROBE_TIMEOUT, or 5."""
     text = os.environ.get("PLUGRAD_PROBE_TIMEOUT") or "5"
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds <= threading.TIMEOUT_MAX:
-        raise PluginError(f"PLUGRAD_PROBE_TIMEOUT: {text!r} is not a number of seconds above 0; write for example 5")
-    return seconds
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) <= threading.TIMEOUT_MAX:
+            return float(text)
+    raise PluginError(f"PLUGRAD_PROBE_TIMEOUT: {text!r} is not a number of seconds above 0; write for example 5")
 
 
 class Probe:
@@ -45,8 +43,7 @@ class Probe:
 
     def __init__(self, target: str, what: str) -> None:
         check(f"target of the probe of {what}", target, TARGET)
-        self.target, self._what = target, what
-        self._lock = threading.Lock()
+        self.target, self._what, self._lock = target, what, threading.Lock()
         self._outcome: Outcome | None = None
 
     def outcome(self) -> Outcome:
@@ -58,11 +55,11 @@ class Probe:
 
     def _ask(self, seconds: float) -> Outcome:
         late = f"its probe {self.target} gave no answer in {seconds:g} s; PLUGRAD_PROBE_TIMEOUT sets the limit"
-        answers: list[Outcome] = []
+        answers = [Outcome("timed out", late)]
         thread = threading.Thread(target=lambda: answers.append(self._run()), name=f"probe {self._what}", daemon=True)
         thread.start()
         thread.join(seconds)
-        return answers[0] if answers else Outcome("timed out", late)
+        return answers[-1]
 
     def _run(self) -> Outcome:
         try:

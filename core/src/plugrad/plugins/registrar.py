@@ -71,9 +71,7 @@ class Entry:
 
     def load(self) -> Any:
         """Import the target; raises PluginError that names the entry and the distribution."""
-        if self.kernel is not None and not self.target:
-            return self.kernel.fn
-        return resolve(self.target, f"{self} of {self.provider}")
+        return self.kernel.fn if self.kernel and not self.target else resolve(self.target, f"{self} of {self.provider}")
 
 
 def lazy(target: str, what: str) -> Callable[..., Any]:
@@ -100,13 +98,6 @@ def check_api(declared: object, what: str) -> None:
         raise IncompatibleError(f"{what}: {versions}; upgrade {older}")
 
 
-def integer(what: str, value: object) -> int:
-    """``value`` if it is an int; PluginError beginning with ``what`` otherwise."""
-    if type(value) is not int:
-        raise PluginError(f"{what}: {value!r} is not an integer; give a number such as 10")
-    return value
-
-
 class Registrar:
     """Collects what one plugin declares. New methods never break an old plugin."""
 
@@ -124,7 +115,7 @@ class Registrar:
         """
         check_api(api, f"backend {name}")
         asked = Probe(probe, f"backend {name}") if probe is not None else None
-        self._add("backend", name, target, WORD, probe=asked, priority=integer("priority", priority))
+        self._add("backend", name, target, WORD, probe=asked, priority=priority)
 
     def ops(self, prefix: str, target: str) -> None:
         """Declare the module that makes the ops called ``prefix.something``; imported when one is first looked up."""
@@ -155,8 +146,8 @@ class Registrar:
             path, kernel = target, Kernel(lazy(target, what), dtypes, scalars, promise, priority)
         parse(kernel.dtypes or "")  # raises for a dtype that does not exist
         kernel = replace(kernel, priority=kernel.priority or priority, provider=self.provider.distribution)
-        if integer("priority", kernel.priority) < 1:
-            raise PluginError(f"{what}: priority {kernel.priority} is for the backend's own kernels; use 1 or more")
+        if type(kernel.priority) is not int or kernel.priority < 1:
+            raise PluginError(f"{what}: priority {kernel.priority!r} is for the backend's own kernels; use 1 or more")
         self.entries.append(Entry(self.provider, "kernel", op, path, backend=backend, kernel=kernel))
 
     def component(self, kind: str, name: str, target: str) -> None:
@@ -170,7 +161,7 @@ class Registrar:
 
     def compile_pass(self, name: str, target: str, order: int) -> None:
         """Declare a pass of compile; passes run in ascending ``order``."""
-        self._add("pass", name, target, order=integer("order", order))
+        self._add("pass", name, target, order=order)
 
     def observer(self, name: str, target: str) -> None:
         """Declare an observer."""
@@ -183,4 +174,7 @@ class Registrar:
     def _add(self, word: str, name: str, target: str, form: Form = LABEL, path: Form = TARGET, **fields: Any) -> None:
         check(word, name, form)
         check(f"target of {word} {name}", target, path)
+        for number in ("priority", "order"):
+            if type(fields.get(number, 0)) is not int:
+                raise PluginError(f"{number}: {fields[number]!r} is not an integer; give a number such as 10")
         self.entries.append(Entry(self.provider, word, name, target, **fields))

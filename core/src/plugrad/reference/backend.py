@@ -37,6 +37,3 @@ class NumpyBackend(Backend):
 
     def borrow(self, array: np.ndarray, device: str) -> np.ndarray:
         return np.asarray(array)
-
-    def from_dlpack(self, obj: Any, device: str) -> np.ndarray:
-        return np.from_dlpack(obj)

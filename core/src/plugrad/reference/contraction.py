@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from .reduction import silent, wide
 
+
+@silent
 def _matmul(a: Any, b: Any) -> Any:
-    with np.errstate(over="ignore", invalid="ignore"):
-        if a.dtype.name in ("float16", "bfloat16"):
-            return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
-        return np.matmul(a, b)
+    return np.matmul(a, b, dtype=wide(a)).astype(a.dtype, copy=False)
 
 
 KERNELS: dict[str, Any] = {"matmul": _matmul}

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from .movement import slices
-from .reduction import LOW
+from .reduction import wide
 
 
 def _scatter_add(x: Any, i: Any, v: Any, *, axis: int) -> Any:
-    out = x.astype(np.float32 if x.dtype.name in LOW else x.dtype)
+    out = x.astype(wide(x))
     np.add.at(out, (slice(None),) * axis + (i,), v)
     return out.astype(x.dtype, copy=False)
 

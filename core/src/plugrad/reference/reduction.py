@@ -7,37 +7,34 @@ from typing import Any
 
 import numpy as np
 
-LOW = ("float16", "bfloat16")
+silent = np.errstate(all="ignore")
+"""IEEE results without NumPy's warnings; wraps a kernel."""
+
+
+def wide(x: Any) -> np.dtype:
+    """The dtype in which sums of elements of ``x`` accumulate."""
+    return np.dtype(np.float32) if x.dtype.name in ("float16", "bfloat16") else x.dtype
 
 
 def _accumulated(f: Callable[..., Any]) -> Callable[..., Any]:
+    @silent
     def kernel(x: Any, **attrs: Any) -> Any:
-        wide = np.float32 if x.dtype.name in LOW else x.dtype
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(f(x, dtype=wide, **attrs)).astype(x.dtype, copy=False)
+        return np.asarray(f(x, dtype=wide(x), **attrs)).astype(x.dtype, copy=False)
 
     return kernel
 
 
-def _extremum(f: Callable[..., Any]) -> Callable[..., Any]:
-    def kernel(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
-        if not x.size:  # where a result is empty too; else the shape rule has raised
-            return np.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
-        with np.errstate(invalid="ignore"):
-            return f(x, axis=axis, keepdims=keepdims)
-
-    return kernel
-
-
-def _arg(f: Callable[..., Any]) -> Callable[..., Any]:
-    def kernel(x: Any, *, axis: int, keepdims: bool) -> Any:
-        return np.asarray((f if x.size else np.sum)(x, axis=axis, keepdims=keepdims), np.int64)
+def _selected(f: Callable[..., Any], dtype: Any = None) -> Callable[..., Any]:
+    @silent
+    def kernel(x: Any, **attrs: Any) -> Any:
+        found = f if x.size else np.sum  # an empty result, or the shape rule has raised
+        return np.asarray(found(x, **attrs), dtype or x.dtype)
 
     return kernel
 
 
 KERNELS: dict[str, Any] = {
     **{f.__name__: _accumulated(f) for f in (np.sum, np.prod, np.cumsum)},
-    **{f.__name__: _extremum(f) for f in (np.max, np.min)},
-    **{f.__name__: _arg(f) for f in (np.argmax, np.argmin)},
+    **{f.__name__: _selected(f) for f in (np.max, np.min)},
+    **{f.__name__: _selected(f, np.int64) for f in (np.argmax, np.argmin)},
 }
