@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from textwrap import dedent
@@ -97,6 +98,7 @@ def test_without_a_device_the_others_work_and_cuda_says_why(installed: Path) -> 
 
 
 def test_an_absent_gpu_is_no_fault_for_the_doctor(installed: Path) -> None:
+    poison(installed)
     doctor = python(installed, "import sys; from plugrad.cli import main; sys.exit(main(['doctor']))")
     assert doctor.returncode == 0, doctor.stdout + doctor.stderr
     assert "unavailable  cuda of plugrad-cuda 0.0.1: " in doctor.stdout
@@ -107,13 +109,41 @@ def test_the_backend_cannot_be_made_and_says_why(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(BackendUnavailableError, match="backend 'cuda' is unavailable: no GPU in this test"):
         CudaBackend()
     monkeypatch.setattr(probe, "no_device", lambda: "")
-    with pytest.raises(BackendUnavailableError, match="registers and probes only; it provides no kernels yet"):
+    monkeypatch.setattr(probe, "no_compiler", lambda: "no compiler in this test")
+    with pytest.raises(BackendUnavailableError, match="backend 'cuda' is unavailable: no compiler in this test"):
         CudaBackend()
 
 
+def test_the_package_imports_nothing_of_cuda(tmp_path: Path) -> None:
+    """All of it, and nothing is in the way of importing it where CUDA is damaged."""
+    poison(tmp_path)
+    modules = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+    used = python(tmp_path, "\n".join(f"import plugrad_cuda.{name}" for name in modules))
+    assert used.returncode == 0, used.stderr
+    assert not (tmp_path / "cuda" / "__init__.py.imported").exists()
+
+
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.name)
-def test_no_module_imports_cuda_or_ctypes_at_its_top(path: Path) -> None:
-    tree = ast.parse(path.read_text())
+def test_no_module_names_cuda_or_ctypes_in_an_import(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 0}
-    assert {name.partition(".")[0] for name in names} <= {"__future__", "importlib", "typing", "plugrad"}
+    assert {name.partition(".")[0] for name in names} & {"cuda", "ctypes", "nvmath", "cupy", "torch"} == set()
+    assert "ctypes" not in path.read_text(encoding="utf-8")
+
+
+def test_backends_know_only_the_protocol() -> None:
+    allowed = {"plugrad.backend", "plugrad.dtypes", "plugrad.errors", "plugrad.plugins"}
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        froms = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
+        assert {name for name in froms if name.startswith("plugrad")} <= allowed, path.name
+
+
+def test_kernel_text_is_package_data() -> None:
+    files = {path.name for path in (PACKAGE / "kernels").iterdir()}
+    patterns = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    suffixes = {
+        Path(p).suffix for p in patterns["tool"]["setuptools"]["package-data"]["plugrad_cuda"] if "kernels" in p
+    }
+    assert {Path(name).suffix for name in files} == suffixes == {".cu", ".cuh"}

@@ -1,21 +1,100 @@
-"""The backend class that the plugin declares. It has no kernels yet, so making one says why and stops."""
+"""``CudaBackend``: this package's kernels under the names of the core's ops. Knows no tensor, tape or op object."""
 
 from __future__ import annotations
 
-from plugrad.backend import Backend
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from plugrad.backend import Backend, Kernel, Spec
 from plugrad.errors import BackendUnavailableError
 
-from .probe import available
+from . import (
+    contraction,
+    creation,
+    elementwise,
+    expressions,
+    indexing,
+    movement,
+    probe,
+    random,
+    reduction,
+    runtime,
+    scan,
+)
+from .array import DeviceArray
+from .layout import dense
+from .text import STORED
+
+ALL = " ".join(STORED)
+NUMBERS = " ".join(name for name in STORED if name != "b1")
+
+
+def _kernels() -> dict[str, Kernel]:
+    """The whole table."""
+    tables = (expressions.UNARY, expressions.BINARY, expressions.COMPARISONS, expressions.SELECTION)
+    table = {
+        name: Kernel(elementwise.OPS[name], expressions.dtypes(kinds, ALL), scalars=scalars)
+        for kinds_of, scalars in zip(tables, (False, True, True, True), strict=True)
+        for name, kinds in kinds_of.items()
+    }
+    table |= {name: Kernel(op, ALL) for name, op in reduction.OPS.items()}
+    moves = ("reshape", "permute", "broadcast_to", "pad", "concat", "slice_update")
+    table |= {name: Kernel(getattr(movement, name), ALL) for name in moves}
+    return table | {
+        "slice": Kernel(movement.slice_, ALL),
+        "cast": Kernel(elementwise.cast, ALL),
+        "gather": Kernel(indexing.gather, ALL),
+        "scatter_add": Kernel(indexing.scatter_add, indexing.ADDED),
+        "cumsum": Kernel(scan.cumsum, ALL),
+        "matmul": Kernel(contraction.matmul, NUMBERS),
+        "full": Kernel(creation.full, ALL),
+        "iota": Kernel(creation.iota, NUMBERS),
+        "random_bits": Kernel(random.random_bits, "u4"),
+    }
 
 
 class CudaBackend(Backend):
     """NVIDIA GPUs. Devices are ``"cuda:0"``, ``"cuda:1"``, …; calls may return before the work is done."""
 
     name = "cuda"
+    dtypes = ALL
     is_async = True
     numbered = True
+    kernels: Mapping[str, Callable[..., Any] | Kernel | Sequence[Kernel]] = _kernels()
+    into: ClassVar[Mapping[str, Callable[..., Any]]] = {
+        **elementwise.into_forms(),
+        "slice_update": movement.slice_update_into,
+        "scatter_add": indexing.scatter_add_into,
+    }
 
     def __init__(self) -> None:
-        reason = available()
+        reason = probe.available()
         if reason is not True:
             raise BackendUnavailableError(f"backend 'cuda' is unavailable: {reason}")
+        self._devices = tuple(probe.usable_devices())
+
+    def devices(self) -> Sequence[str]:
+        """Ordinals of the devices that are new enough."""
+        return self._devices
+
+    def from_host(self, array: np.ndarray, device: str) -> DeviceArray:
+        """A copy of the array, queued."""
+        return runtime.of(device).upload(array)
+
+    def to_host(self, value: DeviceArray) -> np.ndarray:
+        """A copy of the value, after waiting for it."""
+        return movement.to_host(value)
+
+    def spec(self, value: DeviceArray) -> Spec:
+        """Shape and dtype."""
+        return Spec(value.shape, value.dtype)
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype, device: str) -> DeviceArray:
+        """Uninitialised memory."""
+        return runtime.of(device).empty(dense(dtype, shape), "empty")
+
+    def synchronize(self, device: str) -> None:
+        """Wait until all queued work of the device is done, and raise its late errors."""
+        runtime.of(device).wait("synchronize")

@@ -1,0 +1,2 @@
+// Does not compile.
+extern "C" __global__ void wrong() { nonsense }
