@@ -103,3 +103,9 @@ def test_errors():
         pg.random.randint(pg.random.key(0), 3, low=3, high=3)
     with pytest.raises(DTypeError, match="int32"):
         pg.random.uniform(pg.random.key(0), 3, dtype="int32")
+
+
+def test_no_keys_give_no_bits():
+    keys = pg.zeros((0, 2), dtype="uint32", device="numpy")
+    assert pg.random.bits(keys, (3, 5)).shape == (0, 3, 5)
+    assert pg.random.bits(pg.random.key(1, device="numpy"), (0, 4)).shape == (0, 4)

@@ -6,7 +6,6 @@ import ast
 import os
 import subprocess
 import sys
-import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from textwrap import dedent
@@ -141,9 +140,5 @@ def test_backends_know_only_the_protocol() -> None:
 
 
 def test_kernel_text_is_package_data() -> None:
-    files = {path.name for path in (PACKAGE / "kernels").iterdir()}
-    patterns = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
-    suffixes = {
-        Path(p).suffix for p in patterns["tool"]["setuptools"]["package-data"]["plugrad_cuda"] if "kernels" in p
-    }
-    assert {Path(name).suffix for name in files} == suffixes == {".cu", ".cuh"}
+    """Run from the wheel alone too."""
+    assert {path.suffix for path in (PACKAGE / "kernels").iterdir()} == {".cu", ".cuh"}

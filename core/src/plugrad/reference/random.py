@@ -33,7 +33,7 @@ def random_bits(key: Any, *, shape: tuple[int, ...]) -> np.ndarray:
     n = int(np.prod(shape, dtype=np.int64))
     blocks = np.arange((n + 3) // 4, dtype=np.uint64)
     lanes = philox((blocks & _LOW, blocks >> _32, 0, 0), (key[..., 0, None], key[..., 1, None]))
-    bits = np.stack(lanes, axis=-1).reshape((*key.shape[:-1], -1))[..., :n]
+    bits = np.stack(lanes, axis=-1).reshape((*key.shape[:-1], 4 * blocks.size))[..., :n]
     return bits.reshape((*key.shape[:-1], *shape)).copy()  # a view would share memory that nobody counts
 
 
