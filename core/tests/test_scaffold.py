@@ -165,7 +165,7 @@ REFUSED = [
     (["none"], "it is reserved"),
     (["plugrad"], "it is reserved"),
     (["numpy"], "it is taken by plugrad"),
-    (["cli"], "it is taken by plugrad"),
+    (["core"], "it is taken by plugrad"),
     (["mine", "--distribution", "Mine!"], "distribution 'Mine!': it must begin"),
     (["mine", "--distribution", "a" * (LONGEST_DISTRIBUTION + 1)], f"use at most {LONGEST_DISTRIBUTION}"),
     (["mine", "--distribution", "numpy"], "is installed"),

@@ -6,7 +6,7 @@ Devices are strings: ``"numpy"``, ``"cpu"``.
 
 # The array functions are those that the families name in their __all__.
 from . import dtypes, errors, plugins, tree
-from .backend import Backend, Kernel, Spec
+from .backend import Backend, Kernel, Spec, __version__
 from .checkpointing import checkpoint
 from .compiled import compile
 from .custom import custom_jvp, custom_vjp
@@ -31,8 +31,6 @@ from .transforms import grad, hessian, hvp, jacfwd, jacrev, jvp, stage, value_an
 
 bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64 = dtypes.DTYPES[:9]
 float16, bfloat16, float32, float64, complex64, complex128 = dtypes.DTYPES[9:15]
-
-__version__ = "0.1.0"
 
 __all__ = ["OPS", "Backend", "Kernel", "Op", "Spec", "create", "errors", "hookimpl", "observe", "plugins"]
 __all__ += ["Buffer", "Module", "Parameter", "Tensor", "__version__", "manual_seed", "random", "tree"]

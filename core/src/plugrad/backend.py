@@ -31,6 +31,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from .errors import DeviceError
+
+__version__ = "0.1.0"
+
 API = (1, 0)
 """(major, minor) of this contract.
 
@@ -148,6 +152,28 @@ BACKENDS: list[Backend] = []
 
 Position 0 is the reference.
 """
+
+
+Place = tuple[int, str]
+"""A device: backend index and ordinal."""
+
+
+def device_name(place: Place) -> str:
+    """A device's name, such as "cpu", or "cuda:0" where the backend numbers its devices."""
+    backend = BACKENDS[place[0]]
+    return f"{backend.name}:{place[1]}" if backend.numbered else backend.name
+
+
+def parse_device(name: object) -> tuple[str, str]:
+    """Backend name and ordinal of a device's name; what exists is for the backends to say.
+
+    >>> parse_device("cuda:1"), parse_device("cpu")
+    (('cuda', '1'), ('cpu', '0'))
+    """
+    backend, colon, ordinal = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if not backend or (colon and not ordinal.isdigit()):
+        raise DeviceError(f"device: {name!r} is not a device name; use a backend's, or with a number: 'cpu', 'cuda:0'")
+    return backend, str(int(ordinal)) if colon else "0"
 
 
 def index_of(name: str) -> int | None:

@@ -12,7 +12,7 @@ from typing import Any
 from . import tree
 from .backend import Spec
 from .errors import PluginError, ShapeError
-from .interpreters import Stage
+from .interpreters.stage import Stage
 from .op import Op
 from .state import state
 from .tensor import Tensor, Tensors, tupled

@@ -5,10 +5,9 @@ Three frames from the user to the kernel.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,20 +18,12 @@ from .fallback import through_host
 from .op import OPS, Op, broadcast_shapes
 from .ownership import sole
 from .reference.backend import NumpyBackend
-from .state import ACTIVE, State, state, within
+from .state import ACTIVE, UNCHANGED, State, state, within
 from .table import add_backend as add_backend
 from .table import add_kernel as add_kernel
 from .table import decline
 from .tape import live
 from .tensor import FOREIGN, LENT, Attrs, Node, Tensor, Tensors, leaked, tupled
-
-
-class Place(NamedTuple):
-    """Where a creation op makes its value: backend index and ordinal."""
-
-    be: int
-    dev: str
-
 
 # -- the fast roads: eager, one dtype, one device, nothing recorded
 
@@ -67,7 +58,6 @@ def bind2(op: Op, x: Any, y: Any) -> Any:
 
 # -- scalars and promotion
 
-_UNCHANGED = contextlib.nullcontext()
 _lifted: dict[tuple[Any, ...], Tensor] = {}
 
 
@@ -111,7 +101,7 @@ def _promote(op: Op, xs: Tensors) -> Tensors:
 
     Casts are ops: differentiated, fused and counted like any other.
     """
-    together = op.together if op.together is not None else range(len(xs)) if op.elementwise else ()
+    together: Any = range(len(xs)) if op.together == "all" else op.together
     codes = [xs[i].dt for i in together]
     if not codes or codes.count(codes[0]) == len(codes):
         return xs
@@ -208,7 +198,7 @@ def _decomposed(op: Op, xs: Tensors, attrs: Attrs, rec: int, spec: Any) -> Any:
 
     It must give what the shape rule said: kernels are held to the same rule.
     """
-    with within(mask=state().mask & ~rec) if rec else _UNCHANGED:
+    with within(mask=state().mask & ~rec) if rec else UNCHANGED:
         out = op.decompose(*xs, **attrs)
     if spec is not None:  # a user's function has no rule of its own
         got = [(t.dtype, t.shape) if isinstance(t, Tensor) else (type(t).__name__,) for t in tupled(out)]

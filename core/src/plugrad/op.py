@@ -84,7 +84,7 @@ class Op:
     ``alias``
         The result may share memory with operand 0.
     ``together``
-        Operands promoted to one dtype (None: all of an elementwise op, else none).
+        Operands promoted to one dtype, or "all" (those of an elementwise op, unless it says otherwise).
     ``run``
         An implementation on handles, for ops that no single backend can run, such as moving between devices.
     ``opaque``
@@ -100,7 +100,7 @@ class Op:
     vjp = jvp = batch = decompose = run = _NO_RULE
     saves: tuple[int, ...] | None = None
     save_output: bool | tuple[int, ...] | None = None
-    together: tuple[int, ...] | None = None
+    together: tuple[int, ...] | str = ()
     bind: ClassVar[Any] = None
     """The road to a kernel: ``bind(op, xs, attrs)``. Installed by dispatch."""
     registered: ClassVar[Any] = None
@@ -117,6 +117,7 @@ class Op:
         if self.name in OPS:
             raise PluginError(f"Op {self.name!r} is defined already, by {OPS[self.name]!r}; choose another name")
         self.elementwise = self.elementwise or self.partials is not None
+        self.together = self.together or ("all" if self.elementwise else ())
         if self.residuals:
             self.saves = None  # cotangents on residual outputs run the decomposition again, which reads every operand
         elif self.saves is None and self.linear and not self.multilinear:
@@ -154,7 +155,7 @@ class Op:
         found: Cotangents
         if self.partials is not None:
             pairs = zip(self.partials, need, strict=True)
-            found = [(g if p is ONE else g * _conjugate(p(y, *xs))) if n and p else None for p, n in pairs]
+            found = [(g if p is ONE else g * conjugate(p(y, *xs))) if n and p else None for p, n in pairs]
         elif any(g[i] is not None for i in self.residuals_of(y)):
             found = self._vjp_residual(g, y, xs, need, attrs)
         elif self.vjp is None:
@@ -252,7 +253,8 @@ class Op:
         return bool(self.decompose is None or self.batch is not None or self.elementwise)
 
 
-def _conjugate(t: Tensor) -> Tensor:
+def conjugate(t: Tensor) -> Tensor:
+    """``conj`` for callers that only read: the same handle if it is real."""
     return t.conj() if KIND[t.dt] == "c" else t
 
 

@@ -26,10 +26,6 @@ def _count_value(t: Tensor) -> int:
     return sys.getrefcount(t.val)
 
 
-def _count_base(t: Tensor) -> int:
-    return sys.getrefcount(t.base)
-
-
 def _calibrate() -> int:
     one = Tensor(object(), 0, 0, (), "0")
     count, _held = _count_value(one), one.val
@@ -57,7 +53,7 @@ def _lone_count(be: int) -> int:
         return sys.maxsize  # its views are copies: writing to one surprises nobody
     view = Tensor(OPS["reshape"].table[be][F4](piece, shape=(2,)), be, F4, (2,), "0", root)
     del root, piece
-    return _count_base(view)
+    return sys.getrefcount(view.base)
 
 
 class _Counter:
@@ -88,7 +84,7 @@ def check_view_write(t: Tensor, references: int, assignment: bool) -> None:
         return
     if references <= TEMPORARY and assignment:
         raise ViewWriteError("setitem: nobody could see this write to a temporary; use x[0, 1] = v, not x[0][1] = v")
-    if references <= TEMPORARY or _count_base(t) <= _lone_count(t.be):
+    if references <= TEMPORARY or sys.getrefcount(t.base) <= _lone_count(t.be):
         return
     mode = os.environ.get("PLUGRAD_VIEW_WRITE", "warn")
     if mode == "error":

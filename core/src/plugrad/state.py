@@ -6,6 +6,7 @@ default state, and the hot path reads nothing thread-local.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from typing import Any, Self
@@ -85,6 +86,9 @@ class within:
         with _lock:
             ACTIVE[0] -= self.active
 
+
+UNCHANGED = contextlib.nullcontext()
+"""A block that changes nothing."""
 
 _free_bits = [1 << i for i in range(61, 0, -1)]
 _more_bits = itertools.count(63)

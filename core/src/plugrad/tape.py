@@ -64,15 +64,20 @@ class _Identity:
         return [g]
 
 
+def entering(x: Tensor) -> Tensor:
+    """A value on its way into a scope or level. An open checkpoint or stage knows it by its own name: a clone of a
+    captured handle would be a constant.
+    """
+    here = state()
+    x = x if here.capture is None else here.capture.resolve(x)
+    return x if here.stage is None else here.stage.lifted(x)
+
+
 def leaf(x: Tensor, scope: Scope, drop: int = 0) -> Tensor:
     """A handle on the value of ``x`` that is a leaf of ``scope``'s id, and stays on the older ids that ``x`` carries,
     ``drop`` excepted.
     """
-    here = state()
-    if here.capture is not None:
-        x = here.capture.resolve(x)
-    if here.stage is not None:
-        x = here.stage.lifted(x)  # else the clone would turn a captured handle into a constant
+    here, x = state(), entering(x)
     mask = live(x, here) & ~drop & ~(here.capture.hold if here.capture is not None else 0)
     t = x.clone(None, mask | scope.bit)
     t.node = Node(_Identity, {}, (x.clone(x.node, mask, x.ix),), (x.ghost(None, 0),), t.mask)
@@ -169,11 +174,7 @@ def backward(
                 t.grad = g if t.grad is None else t.grad + g
 
 
-install(backward=backward)
-
-
-Leaves = dict[tuple[int, int], Tensor]
-"""By node and output."""
+install(backward)
 
 
 class Capture:
@@ -187,8 +188,8 @@ class Capture:
     def __init__(self, ids: int, parent: Capture | None, uid: int, leaves: Any = (), first: Any = None) -> None:
         self.ids, self.parent, self.uid, self.first = ids, parent, uid, first
         self.hold: int = ids | (parent.hold if parent is not None else 0)
-        self.found: Leaves = {}
-        self.leaves: Leaves = dict(leaves)
+        self.found: dict[tuple[int, int], Tensor] = {}  # by node and output
+        self.leaves: dict[tuple[int, int], Tensor] = dict(leaves)
 
     def resolve(self, t: Tensor) -> Tensor:
         """What stands for ``t`` in this run."""

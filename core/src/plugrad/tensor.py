@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from . import tree
-from .backend import BACKENDS
+from .backend import BACKENDS, device_name
 from .dtypes import DTYPES, KIND
 from .errors import DTypeError, LeakedTracerError, RecordingError, StateError
 from .state import ACTIVE, sequence, state
@@ -143,8 +143,7 @@ class Tensor:
     @property
     def device(self) -> str:
         """The device's name, such as "cpu" or "cuda:0"."""
-        backend = BACKENDS[self.be]
-        return f"{backend.name}:{self.dev}" if backend.numbered else backend.name
+        return device_name((self.be, self.dev))
 
     @property
     def requires_grad(self) -> bool:
@@ -227,9 +226,12 @@ class Tensor:
 
     def item(self) -> Any:
         """The single element as a Python scalar."""
+        return self._scalar("item")
+
+    def _scalar(self, what: str) -> Any:
         if self.size != 1:
-            raise ValueError(f"item: a tensor of shape {self.shape} has {self.size} elements; index it first")
-        return self._on_host("item").reshape(()).item()
+            raise ValueError(f"{what}: a tensor of shape {self.shape} has {self.size} elements; index it first")
+        return self._on_host(what).reshape(()).item()
 
     def tolist(self) -> Any:
         """The value as nested Python lists."""
@@ -243,27 +245,27 @@ class Tensor:
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ValueError(f"bool: the truth of a tensor of shape {self.shape} is ambiguous; use .any() or .all()")
-        return bool(self.item())
+        return bool(self._scalar("bool"))
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._scalar("float"))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._scalar("int"))
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._scalar("complex"))
 
     def __format__(self, spec: str) -> str:
         return format(self.item() if self.size == 1 and spec else str(self), spec)
 
     def __round__(self, digits: int | None = None) -> Any:
-        return round(self.item(), digits)
+        return round(self._scalar("round"), digits)
 
     def __index__(self) -> int:
         if KIND[self.dt] not in "iu":
             raise DTypeError(f"index: a {self.dtype} tensor is not an integer; cast it with .astype()")
-        return int(self.item())
+        return int(self._scalar("index"))
 
     def __len__(self) -> int:
         if not self.shape:
@@ -391,9 +393,11 @@ def leaked(what: str, t: Tensor) -> LeakedTracerError:
     return LeakedTracerError(f"{what}: this {t.describe()} is of a {t.tr.name} that has ended; return it from there")
 
 
-def install(**methods: Any) -> None:
-    """Give Tensor operators, methods and properties; the one deliberate way round the circle of tensors and ops."""
-    for name, method in methods.items():
+def install(*functions: Any, **others: Any) -> None:
+    """Give Tensor methods of the functions' own names, and operators and properties; the one deliberate way round the
+    circle of tensors and ops.
+    """
+    for name, method in {**{f.__name__: f for f in functions}, **others}.items():
         setattr(Tensor, name, method)
 
 

@@ -9,12 +9,13 @@ from typing import Any
 from . import tree
 from .dtypes import KIND
 from .errors import DTypeError, ShapeError, StateError
-from .interpreters import JVP, Batch, Graph, Stage
+from .interpreters.levels import JVP, Batch
+from .interpreters.stage import Graph, Stage
 from .module import Module
 from .ops import creation, movement
 from .parameter import Buffer, Parameter
-from .state import Scope, state
-from .tape import backprop, leaf, plain, strip
+from .state import Scope
+from .tape import backprop, entering, leaf, plain, strip
 from .tensor import Tensor
 
 F = Callable[..., Any]
@@ -178,17 +179,10 @@ def jvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any,
     given = paired(build, leaves, tuple([as_tensor(t) for t in tangents]), "jvp: the tangent")
     with JVP() as level:
         rows = zip(leaves, given, trained)
-        duals = [level.wrap(_entering(x), plain(t)) if on and t is not None else x for x, t, on in rows]
+        duals = [level.wrap(plain(entering(x)), plain(t)) if on and t is not None else x for x, t, on in rows]
         outputs, _, build_y = as_leaves(f(*build(duals)))
         pairs = [(y.val, y.aux) if y.tr is level else (y, None) for y in outputs]
     return build_y([y for y, _ in pairs]), build_y([y.zeros_like() if t is None else t for y, t in pairs])
-
-
-def _entering(x: Tensor) -> Tensor:
-    """A value on its way into a level, as a handle of its own; an open checkpoint or stage knows it by its own name."""
-    here = state()
-    x = x if here.capture is None else here.capture.resolve(x)
-    return plain(x if here.stage is None else here.stage.lifted(x))
 
 
 # -- batching
@@ -222,7 +216,7 @@ def vmap(f: F, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -
         owners = tree.leaves_like(build, tuple(range(len(args))), name, numbers=True)
         places = [None if isinstance(t, Buffer) else a for t, a in zip(leaves, places)]
         size = _batch_size(name, args, axes, zip(owners, leaves, places))
-        moved = [t if a is None else movement.moveaxis(_entering(t), a, 0) for t, a in zip(leaves, places)]
+        moved = [t if a is None else movement.moveaxis(plain(entering(t)), a, 0) for t, a in zip(leaves, places)]
         with Batch(size, "ok" if randomness == "same" else randomness) as level:
             inner = build([t if a is None else level.wrap(t) for t, a in zip(moved, places)])
             outputs, _, build_y = as_leaves(f(*inner), unique=False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
+from ..backend import __version__
 from ..errors import PlugradError
-from ..plugins.loader import core_version, discover
+from ..plugins.loader import discover
 from ..plugins.registrar import Entry
 
 __all__ = ["main"]
@@ -18,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     registry = discover()
     commands = registry.select("command")
     if name in ("-h", "--help", "--version"):
-        print(f"plugrad {core_version()}" if name == "--version" else usage(commands))
+        print(f"plugrad {__version__}" if name == "--version" else usage(commands))
         return 0
     if name not in commands:
         known = f"commands: {', '.join(sorted(commands))}"

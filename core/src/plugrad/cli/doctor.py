@@ -10,9 +10,10 @@ import warnings
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 
+from ..backend import __version__
 from ..errors import BackendUnavailableError, PluginError
 from ..plugins import backend_index, default_backend
-from ..plugins.loader import Registry, core_version, discover
+from ..plugins.loader import Registry, discover
 from ..plugins.names import because
 
 Finding = tuple[str, str, bool]
@@ -37,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
 def environment(registry: Registry) -> Iterator[Finding]:
     """Versions, a compiler, and the environment variables that plugrad reads."""
     yield "python", f"{platform.python_version()} on {platform.platform(terse=True)}, {platform.machine()}", False
-    yield "plugrad", core_version(), False
+    yield "plugrad", __version__, False
     for name in ("numpy", "ml_dtypes", "pluggy"):
         yield name, metadata.version(name), False
     compilers = filter(None, map(shutil.which, (os.environ.get("CC") or "cc", "gcc", "clang", "cl")))

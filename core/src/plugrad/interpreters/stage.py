@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,12 +9,10 @@ from typing import Any, NamedTuple
 from ..backend import Spec
 from ..dtypes import CODE
 from ..op import Op
-from ..state import RECORDING, Log, state, within
+from ..state import RECORDING, UNCHANGED, Log, state, within
 from ..tape import plain
 from ..tensor import Attrs, Tensor, Tensors, tupled
 from .levels import Interpreter
-
-_RECORDED = contextlib.nullcontext()
 
 
 class Var:
@@ -145,7 +142,7 @@ class Graph:
                 raise ValueError(f"stage: an input is a {x.describe()}; it was staged for {wanted}, stage it again")
         env.update([(v, plain(handle)) for handle, v in self.constants])
         for op, attrs, inputs, outputs, hidden in self.equations:
-            with within(mask=state().mask & ~hidden) if hidden else _RECORDED:
+            with within(mask=state().mask & ~hidden) if hidden else UNCHANGED:
                 found = op(*[env[v] for v in inputs], **attrs)
             env.update(zip(outputs, tupled(found), strict=True))
         for handle, v in self.state:

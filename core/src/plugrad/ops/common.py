@@ -15,7 +15,7 @@ from ..errors import ShapeError
 from ..op import OPS, Op, elementwise
 from ..state import state
 from ..table import check_stored
-from ..tensor import LENT, Tensor, install
+from ..tensor import LENT, Tensor
 
 # -- handles
 
@@ -32,11 +32,6 @@ class _Cast(Op):
 
 CAST = _Cast("cast", elementwise=True, linear=(0,), vjp=identity_vjp)
 STOP_GRADIENT = elementwise("stop_gradient", alias=True, run=Tensor.detach)
-
-
-def methods(*functions: Any) -> None:
-    """Make functions methods of Tensor, under their own names."""
-    install(**{function.__name__: function for function in functions})
 
 
 def device_of(*xs: Any) -> str | None:

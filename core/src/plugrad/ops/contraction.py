@@ -9,10 +9,9 @@ from typing import Any
 from ..backend import Spec
 from ..dispatch import bind
 from ..errors import ShapeError
-from ..op import Op, broadcast_shapes, pad_rank, unbroadcast
+from ..op import Op, broadcast_shapes, conjugate, pad_rank, unbroadcast
 from ..tensor import Tensor
 from .common import normal_axes, tensors
-from .elementwise import conjugate
 from .movement import matrix_transpose, permute_dims, reshape, squeeze
 
 __all__ = ["matmul", "outer", "tensordot"]
@@ -42,7 +41,7 @@ class _Matmul(Op):
         return self(*[pad_rank(x, rank) if m else x for x, m in zip(xs, batched, strict=True)])
 
 
-MATMUL = _Matmul("matmul", dtypes="numeric", multilinear=(0, 1), together=(0, 1))
+MATMUL = _Matmul("matmul", dtypes="numeric", multilinear=(0, 1), together="all")
 
 
 def matmul(a: Any, b: Any) -> Tensor:

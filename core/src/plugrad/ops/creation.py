@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import BACKENDS, Spec
-from ..device import parse
-from ..dispatch import Place, bind
+from ..backend import BACKENDS, Place, Spec, device_name, parse_device
+from ..dispatch import bind
 from ..dtypes import CODE, KIND, as_dtype, complex64, float32, float64, int64
 from ..errors import DeviceError, ShapeError
 from ..op import Op
@@ -19,7 +18,7 @@ from ..reference.random import KERNELS
 from ..state import state, within
 from ..table import check_stored
 from ..tensor import FOREIGN, LENT, Tensor, install
-from .common import cast, methods, normal_shape
+from .common import cast, normal_shape
 from .movement import broadcast_to, copy, reshape, stack
 
 # fmt: off
@@ -37,17 +36,17 @@ def place(device: str | None) -> Place:
     """Backend and ordinal of a device name, loading the backend if need be. None is the default device."""
     if device is None:
         if (chosen := state().device) is not None:
-            return Place(*chosen)
+            return chosen
         if not _default:
             _default.append(place(os.environ.get("PLUGRAD_DEVICE") or default_backend()))
         return _default[0]
-    name, ordinal = parse(device)
+    name, ordinal = parse_device(device)
     index = backend_index(name)
     known = BACKENDS[index].devices()
     if ordinal not in known:
         there = ", ".join(f"{name}:{k}" for k in known) or "no devices"
         raise DeviceError(f"device: {device!r} does not exist; {name} has {there}")
-    return Place(index, ordinal)
+    return index, ordinal
 
 
 def set_default_device(device: str) -> None:
@@ -57,9 +56,7 @@ def set_default_device(device: str) -> None:
 
 def get_default_device() -> str:
     """The name of the default device of this thread."""
-    where = place(None)
-    backend = BACKENDS[where.be]
-    return f"{backend.name}:{where.dev}" if backend.numbered else backend.name
+    return device_name(place(None))
 
 
 def device(name: str) -> within:
@@ -74,8 +71,9 @@ def device(name: str) -> within:
 
 
 def _from_host(array: np.ndarray, where: Place, name: str = "asarray") -> Tensor:
-    check_stored(name, CODE[array.dtype], BACKENDS[where.be])
-    return Tensor(BACKENDS[where.be].from_host(array, where.dev), where.be, CODE[array.dtype], array.shape, where.dev)
+    be, dev = where
+    check_stored(name, CODE[array.dtype], BACKENDS[be])
+    return Tensor(BACKENDS[be].from_host(array, dev), be, CODE[array.dtype], array.shape, dev)
 
 
 # -- ops
@@ -104,7 +102,7 @@ class _ToDevice(Op):
         return _from_host(BACKENDS[x.be].to_host(x.val), device, "to")
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, device: Place) -> Any:
-        return (self(g, device=Place(xs[0].be, xs[0].dev)),)
+        return (self(g, device=(xs[0].be, xs[0].dev)),)
 
 
 FULL, IOTA = _Full("full"), _Iota("iota", dtypes="numeric")
@@ -134,21 +132,21 @@ def asarray(obj: Any, *, dtype: Any = None, device: str | None = None, copy: boo
     """
     if isinstance(obj, Tensor):
         return _again(obj, dtype, device, copy)
-    where = place(device)
     if _holds_tensors(obj):
         return _nested(obj, dtype, device)
+    be, dev = place(device)
     array = obj if isinstance(obj, np.ndarray) else _from_python(obj, dtype)
     wanted = as_dtype(array.dtype if dtype is None else dtype)
-    new, backend = array.astype(wanted, copy=False), BACKENDS[where.be]
+    new, backend = array.astype(wanted, copy=False), BACKENDS[be]
     check_stored("asarray", CODE[wanted], backend)
     own = new is not array or (array is not obj and array.base is None and not hasattr(obj, "__array__"))
-    value = NotImplemented if copy else backend.borrow(new, where.dev)
+    value = NotImplemented if copy else backend.borrow(new, dev)
     if copy is False and (new is not array or value is NotImplemented):
         raise ValueError(f"asarray: {array.dtype} to {wanted} on {backend.name} needs a copy, and copy=False was asked")
     if value is NotImplemented:
-        return _from_host(new, where)
+        return _from_host(new, (be, dev))
     base = None if own else FOREIGN if copy is None else LENT
-    return Tensor(value, where.be, CODE[wanted], array.shape, where.dev, base)
+    return Tensor(value, be, CODE[wanted], array.shape, dev, base)
 
 
 def _again(x: Tensor, dtype: Any, device: str | None, copy: bool | None) -> Tensor:
@@ -237,7 +235,7 @@ def empty(shape: int | Sequence[int], *, dtype: Any = None, device: str | None =
 
 
 def _like(x: Tensor, shape: Shape, value: Any, dtype: Any, device: str | None) -> Tensor:
-    where = Place(x.be, x.dev) if device is None else place(device)
+    where = (x.be, x.dev) if device is None else place(device)
     return _filled(x.shape if shape is None else shape, value, chosen_dtype(dtype, x.dtype), where)
 
 
@@ -298,5 +296,4 @@ def eye(rows: int, columns: int | None = None, *, k: int = 0, dtype: Any = None,
     return (row + k == arange(columns, device=device)).astype(chosen_dtype(dtype))
 
 
-methods(to, zeros_like, ones_like)
-install(_convert=staticmethod(asarray))
+install(to, zeros_like, ones_like, _convert=staticmethod(asarray))

@@ -13,7 +13,7 @@ from typing import Any
 from ..dispatch import bind, bind1, bind2
 from ..dtypes import CODE, DTYPES, F4, KIND, bool_, real_code
 from ..errors import DTypeError
-from ..op import ONE, Op, elementwise
+from ..op import ONE, Op, conjugate, elementwise
 from ..tensor import Tensor
 from .common import alias, astype, device_of, identity_vjp, stop_gradient
 
@@ -126,11 +126,6 @@ def real(x: Tensor) -> Tensor:
 def imag(x: Tensor) -> Tensor:
     """Imaginary part of a complex tensor."""
     return bind(IMAG, (x,), {})
-
-
-def conjugate(x: Tensor) -> Tensor:
-    """``conj`` for callers that only read: the same handle if it is real."""
-    return bind1(CONJ, x) if KIND[x.dt] == "c" else x
 
 
 def conj(x: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ Most results are views of their operand.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -13,11 +12,10 @@ from typing import Any
 
 from ..backend import Spec
 from ..dispatch import bind
-from ..dtypes import DTYPES, promote
 from ..errors import ShapeError
 from ..op import broadcast_shapes, elementwise, pad_rank
 from ..tensor import Tensor, install
-from .common import AxisOp, alias, cast, identity_vjp, methods, normal_axes, normal_shape, tensors
+from .common import AxisOp, alias, identity_vjp, normal_axes, normal_shape, tensors
 from .elementwise import where
 
 # fmt: off
@@ -101,7 +99,7 @@ PERMUTE = _Permute("permute", alias=True, linear=(0,))
 BROADCAST_TO = _BroadcastTo("broadcast_to", elementwise=True, alias=True, linear=(0,), vjp=identity_vjp)
 PAD = _Pad("pad", linear=(0,))
 SLICE = AxisOp("slice", alias=True, linear=(0,), spec=_slice_spec, vjp=_slice_vjp)
-CONCAT = _Concat("concat", saves=(), save_output=False)
+CONCAT = _Concat("concat", together="all", saves=(), save_output=False)
 COPY = elementwise("copy", linear=(0,), vjp=identity_vjp)
 
 
@@ -192,9 +190,8 @@ def concat(xs: Sequence[Tensor], *, axis: int | None = 0) -> Tensor:
         raise ShapeError("concat: needs at least one tensor")
     if axis is None:
         xs, axis = [reshape(x, (-1,)) for x in xs], 0
-    code = functools.reduce(functools.partial(promote, "concat"), [x.dt for x in xs])
     (a,) = normal_axes("concat", xs[0].ndim, axis)
-    return bind(CONCAT, tuple([cast(x, DTYPES[code]) for x in xs]), {"axis": a})
+    return bind(CONCAT, tuple(xs), {"axis": a})
 
 
 def stack(xs: Sequence[Tensor], *, axis: int = 0) -> Tensor:
@@ -245,5 +242,5 @@ def _transpose(x: Tensor) -> Tensor:
     return bind(PERMUTE, (x,), {"axes": tuple(range(x.ndim))[::-1]})
 
 
-methods(reshape, permute_dims, broadcast_to, moveaxis, expand_dims, squeeze, flip, copy, split)
+install(reshape, permute_dims, broadcast_to, moveaxis, expand_dims, squeeze, flip, copy, split)
 install(T=property(_transpose), mT=property(matrix_transpose))

@@ -10,7 +10,6 @@ from ..op import OPS, Op
 from ..ownership import check_view_write
 from ..tensor import Tensor, install
 from . import elementwise as ew
-from .common import methods
 from .contraction import matmul
 
 _ARITHMETIC = {"add": ew.add, "sub": ew.subtract, "mul": ew.multiply, "truediv": ew.divide, "pow": ew.pow}
@@ -58,6 +57,5 @@ install(**{f"__{name}__": _operator(function) for name, function in {**_BINARY, 
 install(**{f"__r{name}__": _reflected(function) for name, function in _BINARY.items()})
 install(**{f"__i{name}__": _augmented(OPS[_SHORT.get(name, name)]) for name in (*_ARITHMETIC, *_WHOLE)})
 install(__neg__=ew.negative, __pos__=ew.positive, __abs__=ew.abs, __invert__=ew.bitwise_invert)
-install(_cut=staticmethod(ew.stop_gradient))
-methods(ew.exp, ew.log, ew.sqrt, ew.square, ew.sin, ew.cos, ew.tanh, ew.abs)
-methods(ew.clip, ew.astype, ew.conj, ew.real, ew.imag)
+install(ew.exp, ew.log, ew.sqrt, ew.square, ew.sin, ew.cos, ew.tanh, ew.abs)
+install(ew.clip, ew.astype, ew.conj, ew.real, ew.imag, _cut=staticmethod(ew.stop_gradient))

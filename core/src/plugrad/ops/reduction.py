@@ -10,10 +10,10 @@ from ..backend import Spec
 from ..dispatch import bind
 from ..dtypes import B1, BF2, DTYPES, F2, KIND, float32, int64, real_code, uint64
 from ..errors import DTypeError, ShapeError
-from ..op import OPS, Op
-from ..tensor import Tensor
+from ..op import OPS, Op, conjugate
+from ..tensor import Tensor, install
 from . import elementwise as ew
-from .common import Axis, AxisOp, cast, methods, normal_axes, reduced_shape, single_axis
+from .common import Axis, AxisOp, cast, normal_axes, reduced_shape, single_axis
 
 __all__ = ["all", "any", "argmax", "argmin", "cumulative_sum", "max", "mean", "min", "prod", "std", "sum", "var"]
 
@@ -43,7 +43,7 @@ def _prod_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Any, keepdims: 
     (x,) = xs
     g = restore_axes(g, x.shape, axis)
     for a in axis:
-        g = g * ew.conjugate(_product_of_others(x, a))
+        g = g * conjugate(_product_of_others(x, a))
         x = prod(x, a, keepdims=True)
     return (g,)
 
@@ -200,4 +200,4 @@ def cumulative_sum(x: Tensor, axis: int | None = None, *, dtype: Any = None) -> 
     return bind(CUMSUM, (_summable(x, dtype),), {"axis": single_axis("cumulative_sum", x.ndim, axis)})
 
 
-methods(sum, prod, max, min, mean, var, std, any, all, argmax, argmin, cumulative_sum)
+install(sum, prod, max, min, mean, var, std, any, all, argmax, argmin, cumulative_sum)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from ..backend import API
 from .hookspecs import hookimpl
-from .loader import PluginStatus, require, statuses
+from .loader import PluginStatus, statuses
 from .probe import Outcome
 from .registrar import Registrar
 from .roads import available_backends, backend_index, component, components, create, default_backend, load_ops, lookup
 
-__all__ = ["API", "Outcome", "PluginStatus", "Registrar", "hookimpl", "require", "statuses"]
+__all__ = ["API", "Outcome", "PluginStatus", "Registrar", "hookimpl", "statuses"]
 __all__ += ["available_backends", "backend_index", "default_backend"]
 __all__ += ["component", "components", "create", "load_ops", "lookup"]

@@ -18,6 +18,7 @@ from importlib.metadata import EntryPoint
 import pluggy
 
 from .. import dispatch
+from ..backend import __version__
 from ..errors import PluginError, PluginWarning
 from ..fallback import INTERNAL, user_level
 from . import hookspecs
@@ -25,7 +26,7 @@ from .hookspecs import HOOKS, PROJECT
 from .names import BROKEN, because, cause, suggest
 from .registrar import Entry, IncompatibleError, Provider, Registrar, check_api
 
-BUILTIN = EntryPoint("cli", "plugrad.cli.plugin", PROJECT), EntryPoint("numpy", "plugrad.reference.plugin", PROJECT)
+BUILTIN = EntryPoint("core", "plugrad.plugins.builtin", PROJECT)
 """What the core itself declares. Always loaded, even where no metadata is installed."""
 
 
@@ -48,11 +49,6 @@ class PluginStatus:
     def broken(self) -> bool:
         """Whether somebody has to mend something."""
         return self.status in ("failed", "incompatible", "conflict")
-
-    @property
-    def absent(self) -> bool:
-        """Whether nothing of what it would declare is there."""
-        return self.status != "ok" and not self.provides
 
     def conflict(self, reason: str) -> None:
         """Note that something it declares belongs to an earlier plugin."""
@@ -94,18 +90,18 @@ class Registry:
         """What a name that is not ``known`` may have meant; and the plugins that are left out: those called so up to
         its first dot, or else all broken ones.
         """
-        out = [p for p in self.plugins if p.absent]
+        out = [p for p in self.plugins if p.status != "ok" and not p.provides]
         names = name.partition(".")[0], f"plugrad-{name.partition('.')[0]}"
         called = [p for p in out if p.provider.entry_point in names or p.provider.distribution in names]
         return suggest(name, known) + "".join(f"; {p}" for p in called or [p for p in out if p.broken])
 
 
 def installed() -> list[PluginStatus]:
-    """The entry points of the group: the core's, then by distribution and name: "earlier" is the same everywhere."""
-    core = [PluginStatus(Provider("plugrad", core_version(), point.name), point) for point in BUILTIN]
+    """The core's own, then the entry points of the group by distribution and name: "earlier" is the same everywhere."""
+    core = PluginStatus(Provider("plugrad", __version__, BUILTIN.name), BUILTIN)
     first: dict[str, list[PluginStatus]] = {}
     others = [plugin for dist in metadata.distributions() for plugin in _of_distribution(dist, first)]
-    return core + sorted(others, key=lambda plugin: (plugin.provider.distribution, plugin.provider.entry_point))
+    return [core, *sorted(others, key=lambda plugin: (plugin.provider.distribution, plugin.provider.entry_point))]
 
 
 def _of_distribution(dist: metadata.Distribution, first: dict[str, list[PluginStatus]]) -> list[PluginStatus]:
@@ -114,7 +110,7 @@ def _of_distribution(dist: metadata.Distribution, first: dict[str, list[PluginSt
         if PROJECT not in (dist.read_text("entry_points.txt") or ""):
             return []
         name, version = dist.name or "unknown", dist.version or "unknown"
-        points = [point for point in dist.entry_points if point.group == PROJECT and point not in BUILTIN]
+        points = [point for point in dist.entry_points if point.group == PROJECT]
     except BROKEN as error:
         where = Provider(str(getattr(dist, "_path", "unknown")), "unknown", "?")
         reason = f"its metadata cannot be read: {cause(error)}; reinstall it"
@@ -127,14 +123,6 @@ def _of_distribution(dist: metadata.Distribution, first: dict[str, list[PluginSt
     return [replace(plugin, status="shadowed", reason=reason) for plugin in plugins if plugin not in earlier]
 
 
-def core_version() -> str:
-    """The version of the installed core; "source" where it runs without metadata."""
-    try:
-        return metadata.version("plugrad")
-    except metadata.PackageNotFoundError:
-        return "source"
-
-
 def load_all(found: Iterable[PluginStatus], setting: str = "") -> Registry:
     """A registry of these plugins, under a setting of PLUGRAD_PLUGINS. Never raises for what a plugin does."""
     registry, taken = Registry(), dict[str, Provider]()
@@ -144,7 +132,7 @@ def load_all(found: Iterable[PluginStatus], setting: str = "") -> Registry:
         name = plugin.provider.entry_point
         INTERNAL.add(plugin.entry_point.value.partition(":")[0].partition(".")[0])
         chosen = f"-{name}" not in words and (not only or name in only)
-        if plugin.status == "ok" and plugin.entry_point not in BUILTIN and not chosen:
+        if plugin.status == "ok" and plugin.entry_point is not BUILTIN and not chosen:
             plugin.status, plugin.reason = "disabled", f"PLUGRAD_PLUGINS={setting}"
         if plugin.status == "ok" and name in taken:
             earlier = f"is already taken by {taken[name]}, which stays"
@@ -235,18 +223,3 @@ def registry() -> Registry:
 def statuses() -> tuple[PluginStatus, ...]:
     """The record of every plugin that is installed, broken and disabled ones included."""
     return tuple(discover().plugins)
-
-
-def require(name: str) -> PluginStatus:
-    """The record of the plugin with this entry point name; PluginError, from the cause, if it is absent.
-
-    >>> require("numpy").status
-    'ok'
-    """
-    known = {p.provider.entry_point: p for p in sorted(discover().plugins, key=lambda p: -p.absent)}
-    if name not in known:
-        listed = ", ".join(sorted(known))
-        raise PluginError(f"plugin {name!r} is not installed{suggest(name, known)}; installed: {listed}")
-    if known[name].absent:
-        raise PluginError(str(known[name])) from known[name].error
-    return known[name]

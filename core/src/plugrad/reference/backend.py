@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..backend import Backend, Spec
-from . import contraction, elementwise, indexing, movement, random, reduction
+from . import elementwise, indexing, movement, random, reduction
 
-_FAMILIES = (elementwise, reduction, movement, indexing, contraction, random)
+_FAMILIES = (elementwise, reduction, movement, indexing, random)
 
 
 class NumpyBackend(Backend):

@@ -1,4 +1,4 @@
-"""Reductions. Low-precision floats accumulate in float32; results keep the operand's dtype."""
+"""Reductions and matrix products. Low-precision floats accumulate in float32; results keep the operand's dtype."""
 
 from __future__ import annotations
 
@@ -33,7 +33,13 @@ def _selected(f: Callable[..., Any], dtype: Any = None) -> Callable[..., Any]:
     return kernel
 
 
+@silent
+def _matmul(a: Any, b: Any) -> Any:
+    return np.matmul(a, b, dtype=wide(a)).astype(a.dtype, copy=False)
+
+
 KERNELS: dict[str, Any] = {
+    "matmul": _matmul,
     **{f.__name__: _accumulated(f) for f in (np.sum, np.prod, np.cumsum)},
     **{f.__name__: _selected(f) for f in (np.max, np.min)},
     **{f.__name__: _selected(f, np.int64) for f in (np.argmax, np.argmin)},

@@ -12,9 +12,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from ...backend import BACKENDS, Backend, Kernel, Spec
-from ...device import parse as parse_device
-from ...dispatch import Place
+from ...backend import BACKENDS, Backend, Kernel, Place, Spec, parse_device
 from ...dtypes import CODE, DTYPES, KIND, SHORT
 from ...dtypes import parse as parse_dtypes
 from ...op import OPS, Op
@@ -39,7 +37,7 @@ class Subject:
     @property
     def place(self) -> Place:
         """What the core hands to creation ops."""
-        return Place(self.index, self.ordinal)
+        return self.index, self.ordinal
 
     def stores(self, *names: str) -> bool:
         """Whether memory can hold these dtypes (short names)."""

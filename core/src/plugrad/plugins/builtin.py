@@ -1,10 +1,17 @@
-"""The commands that the core brings, declared like any plugin's."""
+"""What the core itself brings, declared like any plugin's: the reference backend and the commands."""
 
 from __future__ import annotations
 
-from ..plugins import Registrar, hookimpl
+from .hookspecs import hookimpl
+from .registrar import Registrar
 
 API = (1, 0)
+
+
+@hookimpl
+def plugrad_backends(registrar: Registrar) -> None:
+    """The NumPy reference; every other backend is preferred to it."""
+    registrar.backend("numpy", target="plugrad.reference.backend:NumpyBackend", priority=0)
 
 
 @hookimpl
