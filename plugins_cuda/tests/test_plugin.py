@@ -64,9 +64,8 @@ def test_discovery_imports_nothing_of_cuda(installed: Path) -> None:
         installed,
         """
         import sys
-        from plugrad.plugins import statuses
-        (cuda,) = [p for p in statuses() if p.provider.entry_point == "cuda"]
-        print(cuda.status, [m for m in sys.modules if m.split(".")[0] in ("cuda", "nvmath")])
+        from plugrad.testing import require
+        print(require("cuda").status, [m for m in sys.modules if m.split(".")[0] in ("cuda", "nvmath")])
         print(sorted(m for m in sys.modules if m.startswith("plugrad_cuda")))
         """,
     )

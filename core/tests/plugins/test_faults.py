@@ -84,9 +84,14 @@ def test_a_broken_plugin_is_named_and_the_others_work(site: Any, fault: str) -> 
     used = site.python(
         """
         import plugrad
-        from plugrad.plugins import available_backends, backend_index, statuses
+        from plugrad.plugins import available_backends, backend_index
+        from plugrad.testing import require
         print(sorted(available_backends()), backend_index("good") > 0, backend_index("numpy"), backend_index("good"))
-        print(*[p for p in statuses() if p.broken])
+        for name in ("godo", "bad"):
+            try:
+                require(name)
+            except plugrad.errors.PluginError as error:
+                print(error)
         try:
             backend_index("bad")
         except plugrad.errors.BackendUnavailableError as error:
@@ -94,8 +99,9 @@ def test_a_broken_plugin_is_named_and_the_others_work(site: Any, fault: str) -> 
         """
     )
     assert used.returncode == 0, used.stderr
-    first, *asked = used.stdout.splitlines()
+    first, unknown, *asked = used.stdout.splitlines()
     assert "['good', 'numpy'] True 0" in first
+    assert unknown.startswith("plugin 'godo' is not installed (did you mean 'good'?); installed: ")
     assert len(asked) == 2
     for line in asked:
         assert "plugrad-bad 3.1" in line

@@ -2,6 +2,7 @@
 
 from .contract import backend_checks, check_backend
 from .derivatives import check_derivatives, check_vmap, numerical_jvp
+from .installed import require
 from .steps import FAST, FIRST_EVENING, STEPS, TRAINS_A_NET, Step, kernels_up_to
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "check_vmap",
     "kernels_up_to",
     "numerical_jvp",
+    "require",
 ]
