@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import plugrad as pg
+from plugrad import dispatch
 from plugrad.errors import DTypeError, RecordingError, ShapeError, ViewWriteError
+from plugrad.reference.backend import NumpyBackend
 
 
 def reused(t, write):
@@ -145,6 +147,22 @@ def test_view_write_modes(monkeypatch):
     row = y[1]
     del y
     row[0] = 1.0  # nobody else can see the base
+
+
+def test_views_on_a_backend_without_float32():
+    class Wide(NumpyBackend):
+        name = "only_float64"
+        dtypes = "f8"
+
+    dispatch.add_backend(Wide())
+    x = pg.zeros((3, 3), dtype="float64", device="only_float64")
+    row = x[1]
+    with pytest.warns(UserWarning, match="views are values"):
+        row[0] = 1.0
+    alone = x[1]
+    del x
+    alone[0] = 1.0
+    assert row.tolist() == alone.tolist() == [1.0, 0.0, 0.0]
 
 
 def test_borrowed_memory_is_never_written():

@@ -64,7 +64,8 @@ class Kernel:
     fn        ``fn(*values, **attrs) -> value | tuple | NotImplemented``
     dtypes    short names ("f4 f8") or groups ("float") of the op's key operand; None: all that the backend stores and
               the op allows
-    scalars   takes a Python scalar in place of an operand; otherwise the core passes a cached 0-d value
+    scalars   an elementwise kernel takes a Python scalar as the second of two operands; otherwise the core passes a
+              cached 0-d value
     when      ``when(*specs, **attrs) -> True | reason``: a promise made without data, for compile, the kit and the docs
     priority  the backend's own kernels have 0; a higher one wins, equal ones from two distributions are an error
     provider  the distribution, set at registration

@@ -16,7 +16,7 @@ import warnings
 import numpy as np
 
 from .backend import BACKENDS
-from .dtypes import F4
+from .dtypes import DTYPES, parse
 from .errors import ViewWriteError
 from .op import OPS
 from .tensor import FOREIGN, LENT, Tensor
@@ -47,11 +47,12 @@ def _lone_count(be: int) -> int:
     Measured once: some backends' views hold their root themselves (NumPy), some hold the memory only.
     """
     backend = BACKENDS[be]
-    root = backend.from_host(np.zeros((2, 2), np.float32), backend.devices()[0])
-    piece = OPS["slice"].table[be][F4](root, start=(1, 0), size=(1, 2), step=(1, 1))
+    code = min(parse(backend.dtypes))
+    root = backend.from_host(np.zeros((2, 2), DTYPES[code]), backend.devices()[0])
+    piece = OPS["slice"].table[be][code](root, start=(1, 0), size=(1, 2), step=(1, 1))
     if piece is NotImplemented:
         return sys.maxsize  # its views are copies: writing to one surprises nobody
-    view = Tensor(OPS["reshape"].table[be][F4](piece, shape=(2,)), be, F4, (2,), "0", root)
+    view = Tensor(OPS["reshape"].table[be][code](piece, shape=(2,)), be, code, (2,), "0", root)
     del root, piece
     return sys.getrefcount(view.base)
 
