@@ -184,8 +184,6 @@ def test_a_missing_function_names_itself(lab: labs.Lab, capfd: pytest.CaptureFix
     assert code.name == "CUDA_ERROR_NOT_SUPPORTED"
     assert emu.report().missing[-1] == "cuMemAllocManaged"
     assert "cuMemAllocManaged is not implemented" in capfd.readouterr().err
-    with refused("cudaErrorNotSupported"):  # the CUDA runtime library, which it goes through, cannot start
-        lab.device.sync()
 
 
 # ---- errors stick
@@ -239,6 +237,23 @@ def test_in_deferred_mode_the_error_comes_late(lab: labs.Lab) -> None:
     with refused("ILLEGAL_ADDRESS"):
         lab.stream.sync()
     assert fault().kernel == "out_of_bounds"
+
+
+def test_what_was_queued_to_be_freed_is_freed_by_the_reset(lab: labs.Lab) -> None:
+    emu.configure(deferred=True)
+    gc.collect()
+    before = emu.live_bytes()
+    for breaks in (True, False):
+        x, y = ones(lab), ones(lab)
+        if breaks:
+            lab.launch("out_of_bounds", x)
+        x.close(lab.stream), y.close(lab.stream)
+        assert emu.live_bytes() == before + 512, "the stream has not come to it"
+        if breaks:
+            with refused("ILLEGAL_ADDRESS"):
+                lab.stream.sync()
+        emu.reset()
+        assert emu.live_bytes() == before
 
 
 # ---- accounts

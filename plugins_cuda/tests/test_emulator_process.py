@@ -16,21 +16,12 @@ pytest.importorskip("cuda.core")
 import emu
 from emu import compiler, toolchain
 from emu import lab as labs
+from emu.lab import python
 
 if labs.hindrance():
     pytest.skip(labs.hindrance(), allow_module_level=True)
 
 TESTS = Path(emu.__file__).parents[1]
-
-
-def python(code: str, **environment: str) -> str:
-    """What the code prints; it must end well, and soon."""
-    path = os.pathsep.join([str(TESTS), *(part for part in sys.path if part)])
-    env = os.environ | {"PYTHONPATH": path} | environment
-    command = [sys.executable, "-c", dedent(code)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize(

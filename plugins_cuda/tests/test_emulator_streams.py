@@ -41,19 +41,26 @@ def clean() -> Iterator[None]:
     yield from labs.clean()
 
 
-def finish() -> None:
-    """Wait for the whole context. Device.sync() goes through the CUDA runtime library, which the emulation has not."""
-    from cuda.bindings import driver
-
-    (code,) = driver.cuCtxSynchronize()
-    assert int(code) == 0, code
-
-
 def ones(lab: labs.Lab) -> Any:
     return lab.put(np.ones(64, "f4"))
 
 
 # ---- streams that lag
+
+
+def test_waiting_for_the_device_is_waiting_for_all_its_streams(lab: labs.Lab) -> None:
+    emu.configure(deferred=True)
+    streams = [lab.device.create_stream() for _ in range(2)]
+    values = [ones(lab), ones(lab)]
+    lab.stream.sync()
+    for stream, x in zip(streams, values, strict=True):
+        lab.launch("scale", x, np.float32(2), N, block=64, stream=stream)
+    assert emu.report().pending == 2
+    lab.device.sync()
+    assert emu.report().pending == 0 and all((lab.get(x, "f4") == 2).all() for x in values)
+    lab.launch("scale", np.uint64(0), np.float32(2), N, block=64)
+    with pytest.raises(Exception, match="cudaErrorIllegalAddress"):
+        lab.device.sync()
 
 
 def test_deferred_work_waits_for_a_wait(lab: labs.Lab) -> None:
@@ -126,7 +133,7 @@ def test_the_order_of_streams_follows_the_setting(lab: labs.Lab) -> None:
         lab.launch("add", x, x, np.int32(1), block=64, stream=streams[1])
         lab.launch("scale", x, np.float32(0), N, block=64, stream=streams[1])
         lab.launch("add", x, y, N, block=64, stream=streams[0])
-        finish()
+        lab.device.sync()
         results[order] = lab.get(x, "f4")[0]
     assert results == {"forward": 0.0, "reverse": 1.0}
 
@@ -168,7 +175,7 @@ def test_a_closed_stream_is_refused_and_its_work_still_done(lab: labs.Lab) -> No
     lab.launch("scale", x, np.float32(2), N, block=64, stream=stream)
     stream.close()
     assert int(driver.cuStreamSynchronize(handle)[0]) == 400
-    finish()
+    lab.device.sync()
     assert (lab.get(x, "f4") == 2).all()
 
 

@@ -115,7 +115,6 @@ class Elementwise:
         if made is None:
             made = remember(self._plans, key, self._plan(runtime, values, out.layout, aligned))
         if made.kernel is not None:
-            runtime.enter(self.name)
             runtime.launch(self.name, made.kernel, made.config, out.pointer, *pointers, *made.arguments)
         return None
 

@@ -7,8 +7,13 @@ from typing import Any
 
 from plugrad.errors import DeviceError
 
-STICKY = frozenset({214, 215, 219, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 720, 721, 999})
-"""Numbers of the driver's errors after which every call of the process that needs the device fails."""
+STICKY = frozenset({214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 810})
+"""Numbers of the driver's errors after which every call of the process that needs the device fails.
+
+The driver's documentation says so of all but three: after 214 and 220, uncorrectable errors of memory and NVLink, what
+memory holds is lost; 709 is a context that was destroyed. It says nothing of the kind of 999, an unknown error: if that
+sticks, each call answers it again. 911 concerns devices that are no GPUs, and is not used here.
+"""
 
 OUT_OF_MEMORY = 2
 

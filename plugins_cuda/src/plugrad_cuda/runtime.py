@@ -28,8 +28,6 @@ from .text import STORED, Entry, program
 _STORED = [DTYPES[SHORT.index(name)] for name in STORED]
 _REPORT_WORDS = 4
 _HELD_BYTES = 1 << 26
-_current = threading.local()
-"""The runtime whose context is the thread's."""
 
 
 @dataclass
@@ -51,7 +49,6 @@ class Runtime:
         self.ordinal = ordinal
         self.device = cuda.Device(ordinal)
         self.device.set_current()
-        _current.runtime = self
         self.stream = self.device.create_stream()
         self.memory = self.device.memory_resource
         capability = self.device.compute_capability
@@ -76,12 +73,16 @@ class Runtime:
     # -- entering, and leaving by an error
 
     def enter(self, op: str) -> None:
-        """Make this thread's calls go to the device. Raises at once where an earlier fault made it unusable."""
+        """Make this thread's calls go to the device. Raises at once where an earlier fault made it unusable.
+
+        The context is set each time: whatever else in the process uses CUDA may have set another since.
+        """
         if self.fault:
             raise DeviceError(f"{op}: cuda:{self.ordinal} is unusable in this process since it failed: {self.fault}")
-        if getattr(_current, "runtime", None) is not self:
+        try:
             self.device.set_current()
-            _current.runtime = self
+        except Exception as error:  # the driver may tell of a late error here too
+            self.failed(op, error)
 
     def failed(self, op: str, error: Exception, unnamed: int = 0) -> NoReturn:
         """Raise what the driver said as the core's error; a fault that sticks makes the device unusable. An error that
@@ -211,8 +212,7 @@ class Runtime:
 
     def launch(self, op: str, kernel: Any, config: Any, *args: Any) -> None:
         """Queue a kernel. Addresses are ints, all other arguments NumPy scalars of the parameters' types."""
-        if self.fault:
-            self.enter(op)
+        self.enter(op)
         try:
             self._launch(self.stream, config, kernel, *args)
         except Exception as error:

@@ -175,7 +175,8 @@ def last_fault() -> Fault | None:
 def reset() -> None:
     """Make a context that an error broke usable again, which no real device does: for tests.
 
-    Queued work is dropped; memory whose freeing was refused is freed; streams, events and other memory stay valid.
+    Queued work is dropped, but for what it was to free: that is freed, and so is memory whose freeing was refused.
+    Streams, events and other memory stay valid.
     """
     _emulation().emu_reset()
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import ctypes.util
 import functools
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
@@ -81,6 +85,16 @@ def host(array: np.ndarray) -> Any:
     from cuda.core import Buffer
 
     return Buffer.from_handle(array.ctypes.data, array.nbytes)
+
+
+def python(code: str, **environment: str) -> str:
+    """What the code prints in a process of its own; it must end well, and soon."""
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *(part for part in sys.path if part)])
+    command = [sys.executable, "-c", dedent(code)]
+    env = os.environ | {"PYTHONPATH": path} | environment
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def clean() -> Iterator[None]:

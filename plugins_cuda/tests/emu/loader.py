@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from . import compiler, control
 from .toolchain import INCLUDE, HostToolchain
@@ -53,6 +54,7 @@ def load(
         if number is not None:
             control.set_number(name, number)
     control.configure(order=order, deferred=deferred, guard=guard, seed=seed, memory=memory, timeout=timeout)
+    _serve_device_sync()
     _use_host_toolchain()
 
 
@@ -101,6 +103,25 @@ def build(portable: bool = False) -> Path:
         compiler.run([*objects, *LINK, "-o", target])
 
     return compiler.cached(f"driver-{compiler.digest(parts)}/{SONAME}", make)
+
+
+def _serve_device_sync() -> None:
+    """Make ``cuda.core.Device.sync()`` work. It calls the CUDA runtime library, which cannot start here, as it asks the
+    driver for private tables; the driver's function of the same meaning is put in the place of the one called.
+    """
+    try:
+        driver = importlib.import_module("cuda.bindings.driver")
+        runtime = importlib.import_module("cuda.bindings.runtime")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "cuda":
+            raise
+        return
+
+    def synchronize() -> tuple[Any]:
+        (code,) = driver.cuCtxSynchronize()
+        return (runtime.cudaError_t(int(code)),)  # both number their errors alike
+
+    runtime.cudaDeviceSynchronize = synchronize
 
 
 def _use_host_toolchain() -> None:

@@ -20,7 +20,7 @@ struct Allocation {
   Place place = Place::device;
   Handle pool = nullptr;
   unsigned long long serial = 0;
-  bool free_wanted = false;  // was freed while the context was poisoned: gone at the reset
+  bool free_wanted = false;  // its free is queued, or came while the context was poisoned: gone at the reset
 };
 
 struct Usage {

@@ -163,9 +163,8 @@ API(cuMemFreeAsync, CUdeviceptr pointer, Handle handle) {
   if (!stream) return INVALID_HANDLE;
   const Allocation *const a = find_allocation(pointer);
   if (!a || address(a->start) != pointer) return no_such_allocation(pointer);
-  const int code = enqueue(stream, [pointer] { return release(pointer) ? int(SUCCESS) : no_such_allocation(pointer); });
-  if (code) release_at_reset(pointer);
-  return code;
+  release_at_reset(pointer);  // a fault or the reset may come before its turn
+  return enqueue(stream, [pointer] { return release(pointer) ? int(SUCCESS) : no_such_allocation(pointer); });
 }
 
 API(cuMemHostAlloc, void **out, size_t size, unsigned) {
