@@ -11,6 +11,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,11 +41,27 @@ def driver() -> str:
     return "real"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def emulated(driver: str) -> None:
     """Only on the emulated driver: the test breaks the device."""
     if driver != "emulated":
         pytest.skip("no CUDA device may be broken by a test: emulated driver only")
+
+
+@pytest.fixture
+def clean(emulated: None) -> Iterator[None]:
+    """Only on the emulated driver, with its settings as at the start and no error left over, before and after."""
+    from emu import lab
+
+    yield from lab.clean()
+
+
+@pytest.fixture(scope="module")
+def lab(emulated: None, request: pytest.FixtureRequest) -> Any:
+    """A bench with the kernels ``NAMES`` of the module's ``SOURCE``."""
+    from emu.lab import Lab
+
+    return Lab(request.module.SOURCE, request.module.NAMES)
 
 
 @pytest.fixture(params=["forward", "random"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -126,6 +128,18 @@ def dtypes_of(name: str, *usual: str) -> list[str]:
     """The dtypes of a kernel; of ops that are the same text for all integers, only some."""
     own = KERNELS[name].dtypes.split()  # type: ignore[union-attr]
     return [d for d in own if d in (usual or ("b1", "i4", "i8", "u4", "f4", "f8"))]
+
+
+def in_threads(count: int, work: Callable[[int], Any]) -> None:
+    """Run ``work(k)`` for every k below ``count``, all at the same time; an exception of theirs is raised."""
+    start = threading.Barrier(count)
+
+    def begin(k: int) -> None:
+        start.wait()
+        work(k)
+
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(begin, range(count)))
 
 
 def has_cuda_python() -> bool:

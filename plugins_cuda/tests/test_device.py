@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from device_lab import in_threads
 
 import plugrad as pg
 from plugrad.errors import DeviceError, FallbackError, FallbackWarning
@@ -173,21 +173,9 @@ def test_a_block_makes_its_tensors_on_the_device() -> None:
 
 
 def test_gradients_in_threads() -> None:
-    wrong: list[Any] = []
-
     def work(k: int) -> None:
-        try:
-            for _ in range(4):
-                x = pg.asarray(A * k, device="cuda:0")
-                g = pg.grad(lambda x: pg.sum(x * x))(x).numpy()
-                if not np.allclose(g, 2 * A * k):
-                    wrong.append(k)
-        except Exception as error:
-            wrong.append(error)
+        for _ in range(4):
+            x = pg.asarray(A * k, device="cuda:0")
+            np.testing.assert_allclose(pg.grad(lambda x: pg.sum(x * x))(x).numpy(), 2 * A * k, rtol=1e-5, atol=1e-8)
 
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(5)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert wrong == []
+    in_threads(5, work)

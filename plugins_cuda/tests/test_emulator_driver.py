@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import gc
-import threading
-from collections.abc import Iterator
 from typing import Any
 
+import emu
 import numpy as np
 import pytest
-
-pytest.importorskip("cuda.core")
-
-import emu
+from device_lab import in_threads
 from emu import lab as labs
+from emu.lab import N, ones
 
-if labs.hindrance():
-    pytest.skip(labs.hindrance(), allow_module_level=True)
+pytestmark = pytest.mark.usefixtures("clean")
 
 SOURCE = r"""
 extern "C" __global__ void scale(float* x, float by, int n) {
@@ -33,17 +29,7 @@ extern "C" __global__ void __launch_bounds__(MOST, 2) bounded(float* x) { x[thre
 extern "C" __global__ void out_of_bounds(float* x) { x[1 << 20] = 1.0f; }
 """
 BIG_STATIC = 'extern "C" __global__ void big(float* x) { __shared__ float s[13000]; s[0] = 1.0f; x[0] = s[0]; }'
-N = np.int32(64)
-
-
-@pytest.fixture(scope="module")
-def lab() -> labs.Lab:
-    return labs.Lab(SOURCE, ["scale", "shared", "bounded", "out_of_bounds"])
-
-
-@pytest.fixture(autouse=True)
-def clean() -> Iterator[None]:
-    yield from labs.clean()
+NAMES = ["scale", "shared", "bounded", "out_of_bounds"]
 
 
 def refused(code: str) -> Any:
@@ -54,10 +40,6 @@ def fault() -> emu.Fault:
     found = emu.last_fault()
     assert found is not None
     return found
-
-
-def ones(lab: labs.Lab) -> Any:
-    return lab.put(np.ones(64, "f4"))
 
 
 # ---- what the driver refuses, without harm to the context
@@ -285,6 +267,8 @@ def test_settings_are_checked_and_restored(lab: labs.Lab) -> None:
         emu.configure(order="sideways")
     with pytest.raises(ValueError, match="guard must be one of"):
         emu.configure(guard="top")
+    with pytest.raises(TypeError, match="no setting is called 'speed'; there are order, guard, deferred"):
+        emu.configure(speed=1)
     x = ones(lab)
     with emu.configured(deferred=True):
         lab.launch("scale", x, np.float32(2), N, block=64)
@@ -295,8 +279,6 @@ def test_settings_are_checked_and_restored(lab: labs.Lab) -> None:
 
 
 def test_threads_of_the_host(lab: labs.Lab) -> None:
-    results: dict[int, bool] = {}
-
     def work(index: int) -> None:
         lab.device.set_current()
         stream = lab.device.create_stream()
@@ -305,11 +287,6 @@ def test_threads_of_the_host(lab: labs.Lab) -> None:
         x.copy_from(labs.host(array), stream=stream)
         for _ in range(20):
             lab.launch("scale", x, np.float32(2), N, block=64, stream=stream)
-        results[index] = bool((lab.get(x, "f4", stream=stream) == 2.0**20).all())
+        assert (lab.get(x, "f4", stream=stream) == 2.0**20).all()
 
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert results == dict.fromkeys(range(4), True)
+    in_threads(4, work)

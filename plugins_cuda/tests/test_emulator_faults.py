@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
+import emu
 import numpy as np
 import pytest
-
-pytest.importorskip("cuda.core")
-
-import emu
 from emu import lab as labs
 
-if labs.hindrance():
-    pytest.skip(labs.hindrance(), allow_module_level=True)
+pytestmark = pytest.mark.usefixtures("clean")
 
 SOURCE = r"""
 #define KERNEL extern "C" __global__ void
@@ -84,16 +79,6 @@ __device__ int deep(int n) { volatile int room[1024]; room[n % 1024] = n; return
 KERNEL recurse(int* y, int n) { y[threadIdx.x] = deep(n); }
 """
 NAMES = [line.split("(")[0].split()[-1] for line in SOURCE.splitlines() if line.startswith("KERNEL")]
-
-
-@pytest.fixture(scope="module")
-def lab() -> labs.Lab:
-    return labs.Lab(SOURCE, NAMES)
-
-
-@pytest.fixture(autouse=True)
-def clean() -> Iterator[None]:
-    yield from labs.clean()
 
 
 def fault_of(lab: labs.Lab, code: str, name: str, *args: Any, **how: Any) -> emu.Fault:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+import emu
 import ml_dtypes
 import numpy as np
 import pytest
-
-pytest.importorskip("cuda.core")
-
-import emu
 from emu import lab as labs
 
-if labs.hindrance():
-    pytest.skip(labs.hindrance(), allow_module_level=True)
+pytestmark = pytest.mark.usefixtures("clean")
 
 TYPES = {"i4": "int", "u4": "unsigned", "f4": "float", "i8": "long long", "u8": "unsigned long long", "f8": "double"}
 MATH1 = """
@@ -190,16 +184,6 @@ NAMES = [line.split("(")[0].split()[-1] for line in SOURCE.splitlines() if line.
 orders = pytest.mark.parametrize("order", ["forward", "reverse", "random"])
 
 
-@pytest.fixture(scope="module")
-def lab() -> labs.Lab:
-    return labs.Lab(SOURCE, NAMES)
-
-
-@pytest.fixture(autouse=True)
-def clean() -> Iterator[None]:
-    yield from labs.clean()
-
-
 @orders
 def test_indices(lab: labs.Lab, order: str) -> None:
     emu.configure(order=order)
@@ -326,7 +310,7 @@ def test_atomics(lab: labs.Lab, order: str) -> None:
     w = got.view("u4")[2:]
     assert got[0] == n and lab.get(f, "f4")[0] == n / 2
     xor = int(np.bitwise_xor.reduce(np.arange(n)))
-    assert w.tolist()[:8] == [n - 1, 5, 0xFFFFFFFF, 0xFFFF0000, xor, n % 10, 2 * n, 42]
+    assert w.tolist()[:9] == [n - 1, 5, 0xFFFFFFFF, 0xFFFF0000, xor, n % 10, 2 * n, 42, 2**32 - n]
 
 
 def test_bits(lab: labs.Lab) -> None:

@@ -9,17 +9,12 @@ from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
 
-import pytest
-
-pytest.importorskip("cuda.core")
-
 import emu
+import pytest
 from emu import compiler, toolchain
-from emu import lab as labs
 from emu.lab import python
 
-if labs.hindrance():
-    pytest.skip(labs.hindrance(), allow_module_level=True)
+pytestmark = pytest.mark.usefixtures("emulated")
 
 TESTS = Path(emu.__file__).parents[1]
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from collections.abc import Iterator
 from typing import Any
 
+import emu
 import numpy as np
 import pytest
-
-pytest.importorskip("cuda.core")
-
-import emu
 from emu import lab as labs
+from emu.lab import N, ones
 
-if labs.hindrance():
-    pytest.skip(labs.hindrance(), allow_module_level=True)
+pytestmark = pytest.mark.usefixtures("clean")
 
 SOURCE = r"""
 extern "C" __global__ void scale(float* x, float by, int n) {
@@ -28,21 +24,7 @@ extern "C" __global__ void add(float* x, const float* y, int n) {
   if (i < n) x[i] += y[i];
 }
 """
-N = np.int32(64)
-
-
-@pytest.fixture(scope="module")
-def lab() -> labs.Lab:
-    return labs.Lab(SOURCE, ["scale", "add"])
-
-
-@pytest.fixture(autouse=True)
-def clean() -> Iterator[None]:
-    yield from labs.clean()
-
-
-def ones(lab: labs.Lab) -> Any:
-    return lab.put(np.ones(64, "f4"))
+NAMES = ["scale", "add"]
 
 
 # ---- streams that lag
@@ -177,6 +159,30 @@ def test_a_closed_stream_is_refused_and_its_work_still_done(lab: labs.Lab) -> No
     assert int(driver.cuStreamSynchronize(handle)[0]) == 400
     lab.device.sync()
     assert (lab.get(x, "f4") == 2).all()
+
+
+def test_what_a_stream_is(lab: labs.Lab) -> None:
+    from cuda.bindings import driver
+
+    made = [driver.cuStreamCreateWithPriority(flags, priority)[1] for flags, priority in ((1, -2), (0, 0))]
+    assert [int(driver.cuStreamGetFlags(stream)[1]) for stream in made] == [1, 0]
+    assert [driver.cuStreamGetPriority(stream)[1] for stream in made] == [-2, 0]
+    first, second = [driver.cuStreamGetId(stream)[1] for stream in made]
+    assert second == first + 1
+    assert [int(driver.cuStreamGetDevice(stream)[1]) for stream in made] == [0, 0]
+    assert int(driver.cuStreamGetCtx(made[0])[1]) == int(driver.cuCtxGetCurrent()[1])
+    assert [int(driver.cuStreamDestroy(stream)[0]) for stream in made] == [0, 0]
+    assert [int(driver.cuStreamGetId(stream)[0]) for stream in made] == [400, 400]
+
+
+def test_what_has_been_destroyed_is_refused(lab: labs.Lab) -> None:
+    from cuda.bindings import driver
+
+    event, graph = driver.cuEventCreate(0)[1], driver.cuGraphCreate(0)[1]
+    assert [int(driver.cuEventDestroy(event)[0]) for _ in range(2)] == [0, 400]
+    assert int(driver.cuEventQuery(event)[0]) == 400
+    assert [int(driver.cuGraphDestroy(graph)[0]) for _ in range(2)] == [0, 1]
+    assert int(driver.cuGraphInstantiate(graph, 0)[0]) == 1
 
 
 def test_page_locked_memory_of_a_pool_is_the_hosts_as_well(lab: labs.Lab) -> None:

@@ -194,9 +194,7 @@ EMULATED = [
 
 
 @pytest.mark.parametrize(("setting", "says"), EMULATED)
-def test_a_driver_out_of_order(setting: str, says: str, driver: str) -> None:
-    if driver != "emulated":
-        pytest.skip("no CUDA device can be put out of order: emulated driver only")
+def test_a_driver_out_of_order(setting: str, says: str, emulated: None) -> None:
     reason, error, after = run(ASK, f"import emu; emu.load({setting})")
     assert says in reason and reason in error
     assert error.startswith("backend 'cuda' of ") and "usable here:" in error
@@ -204,9 +202,7 @@ def test_a_driver_out_of_order(setting: str, says: str, driver: str) -> None:
     assert after.endswith("[0.0, 0.0]")
 
 
-def test_an_emulated_driver_in_order(driver: str) -> None:
-    if driver != "emulated":
-        pytest.skip("no CUDA device is needed: emulated driver only")
+def test_an_emulated_driver_in_order(emulated: None) -> None:
     assert run(ASK, "import emu; emu.load()") == ["True", "made", "True [0.0, 0.0]"]
 
 

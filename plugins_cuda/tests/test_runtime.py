@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from device_lab import in_threads
 
 import plugrad as pg
 from plugrad.errors import DeviceError, DTypeError
@@ -341,21 +341,11 @@ def test_another_context_may_have_been_set_meanwhile(device: Runtime) -> None:
 
 
 def test_a_thread_may_begin_with_an_in_place_kernel(device: Runtime) -> None:
-    x, wrong = ones(), []
-    i, v = device.upload(np.array([0, 2])), ones(2)
+    x, i, v = ones(), device.upload(np.array([0, 2])), ones(2)
     add = CudaBackend.into["scatter_add"]
     add(x, x, i, v, axis=0)
-
-    def work() -> None:
-        try:
-            add(x, x, i, v, axis=0)
-        except Exception as error:
-            wrong.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert wrong == [] and device.download(x).tolist() == [3.0, 1.0, 3.0, 1.0]
+    in_threads(1, lambda k: add(x, x, i, v, axis=0))
+    assert device.download(x).tolist() == [3.0, 1.0, 3.0, 1.0]
 
 
 def test_an_error_that_comes_to_light_on_entering(
@@ -378,41 +368,21 @@ def test_an_error_that_comes_to_light_on_entering(
 
 
 def test_threads_share_the_device(device: Runtime) -> None:
-    wrong: list[Any] = []
-
     def work(k: int) -> None:
-        try:
-            for n in range(12):
-                x = device.upload(np.full(50 + n, k, np.float32))
-                for _ in range(4):
-                    x = ADD(x, x)
-                if device.download(x).tolist() != [16.0 * k] * (50 + n):
-                    wrong.append((k, n))
-        except Exception as error:  # an exception in a thread would be lost
-            wrong.append(error)
+        for n in range(12):
+            x = device.upload(np.full(50 + n, k, np.float32))
+            for _ in range(4):
+                x = ADD(x, x)
+            assert device.download(x).tolist() == [16.0 * k] * (50 + n)
 
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(6)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert wrong == []
+    in_threads(6, work)
 
 
 def test_threads_that_want_the_same_kernel_build_it_once(device: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "_kernels", {})
     monkeypatch.setattr(elementwise.OPS["mul"], "_plans", {})
-    builds, start = device.counters.builds, threading.Barrier(6)
-
-    def work() -> None:
-        start.wait()
-        elementwise.OPS["mul"](ones(9), ones(9))
-
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    builds = device.counters.builds
+    in_threads(6, lambda k: elementwise.OPS["mul"](ones(9), ones(9)))
     assert device.counters.builds == builds + 1
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import plugrad as pg
+import plugrad_train
 
 
 class Net(pg.Module):
@@ -106,6 +107,13 @@ def cross_entropy(logits, labels):
     return -pg.sum(log_p * pg.one_hot(labels, 3, dtype=log_p.dtype)) / logits.shape[0]
 
 
+def fit(model, optimizer=None, loss=cross_entropy, data=None, *, progress=False, **config):
+    """``plugrad_train.fit``; what is not given is a stand-in."""
+    optimizer = Momentum(model.parameters()) if optimizer is None else optimizer
+    data = Batches() if data is None else data
+    return plugrad_train.fit(model, optimizer, loss, data, progress=progress, **config)
+
+
 @pytest.fixture(autouse=True)
 def on_the_reference_backend():
     with pg.device("numpy"):
@@ -116,4 +124,6 @@ def on_the_reference_backend():
 @pytest.fixture
 def make():
     """The stand-ins by name."""
-    return SimpleNamespace(Net=Net, Layer=Layer, Momentum=Momentum, Batches=Batches, cross_entropy=cross_entropy)
+    return SimpleNamespace(
+        Net=Net, Layer=Layer, Momentum=Momentum, Batches=Batches, cross_entropy=cross_entropy, fit=fit
+    )

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from plugrad_train import Callback, EarlyStopping, SaveBest, Schedule, checkpoint, fit
+from plugrad_train import Callback, EarlyStopping, SaveBest, Schedule, checkpoint
 from plugrad_train.progress import line
 
 
@@ -19,8 +19,7 @@ def train(make):
     def train(epochs=2, loss=None, **config):
         layer = make.Layer(np.random.default_rng(0), 4, 3)
         optimizer = make.Momentum(layer.parameters())
-        config = {"progress": False, **config}
-        history = fit(layer, optimizer, loss or make.cross_entropy, make.Batches(12, 6), epochs=epochs, **config)
+        history = make.fit(layer, optimizer, loss or make.cross_entropy, make.Batches(12, 6), epochs=epochs, **config)
         return history, layer, optimizer
 
     return train

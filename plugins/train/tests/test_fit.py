@@ -53,14 +53,7 @@ def test_one_step_is_the_formula(make):
         np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32),
         np.array([0, 1, 2, 2, 1, 0]),
     )
-    fit(
-        layer,
-        make.Momentum(layer.parameters(), 0.5),
-        make.cross_entropy,
-        [(pg.asarray(x), pg.asarray(y))],
-        epochs=1,
-        progress=False,
-    )
+    make.fit(layer, make.Momentum(layer.parameters(), 0.5), data=[(pg.asarray(x), pg.asarray(y))], epochs=1)
     scores = x @ before["w"] + before["b"]
     p = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
     g = (p - np.eye(3)[y]) / 6
@@ -76,7 +69,7 @@ def test_gradients_from_before_are_forgotten(make):
         data = list(make.Batches(16, 8, shuffle=False))
         if stale:
             make.cross_entropy(layer(data[0][0]), data[0][1]).backward()
-        fit(layer, make.Momentum(layer.parameters()), make.cross_entropy, data, epochs=1, progress=False)
+        make.fit(layer, data=data, epochs=1)
         results.append(weights(layer))
     assert same(*results)
 
@@ -92,7 +85,7 @@ def test_parameters_of_the_loss_are_trained_too(make):
 
     optimizer.zero_grad = forget
     data = make.Batches(16, 8)
-    fit(layer, optimizer, lambda o, y: make.cross_entropy(o * scale, y), data, epochs=1, progress=False)
+    make.fit(layer, optimizer, lambda o, y: make.cross_entropy(o * scale, y), data, epochs=1)
     assert scale.grad is None and scale.item() != 1.0 and len(calls) == 3
 
 
@@ -108,9 +101,7 @@ def test_means_are_weighted_by_batch_size(make):
         def step(self):
             pass
 
-    history = fit(
-        layer, Still(), make.cross_entropy, data, epochs=1, metrics={"first": first}, validation=data, progress=False
-    )
+    history = make.fit(layer, Still(), data=data, epochs=1, metrics={"first": first}, validation=data)
     whole = make.cross_entropy(layer(pg.asarray(data.x)), pg.asarray(data.y)).item()
     for prefix in ("", "validation_"):
         assert np.isclose(history.last[prefix + "loss"], whole, rtol=1e-6)
@@ -122,16 +113,7 @@ def test_validation_changes_nothing(make):
     results = []
     for validation in (None, make.Batches(shuffle=False)):
         model = make.Net(seed=3)
-        fit(
-            model,
-            make.Momentum(model.parameters()),
-            make.cross_entropy,
-            make.Batches(),
-            epochs=3,
-            validation=validation,
-            seed=1,
-            progress=False,
-        )
+        make.fit(model, epochs=3, validation=validation, seed=1)
         results.append((weights(model), pg.random.generator().state.tolist()))
         assert model.training
     assert same(results[0][0], results[1][0]) and results[0][1] == results[1][1]
@@ -146,43 +128,17 @@ def test_modes(make):
         def on_step_end(self, run):
             seen.append((run.model.training, run.model.first.training))
 
-    fit(
-        model,
-        make.Momentum(model.parameters()),
-        make.cross_entropy,
-        make.Batches(),
-        epochs=1,
-        callbacks=[Watch()],
-        progress=False,
-    )
+    make.fit(model, epochs=1, callbacks=[Watch()])
     assert set(seen) == {(True, True)}
     seen.clear()
     model.first.training = False  # frozen by hand
-    fit(
-        model,
-        make.Momentum(model.parameters()),
-        make.cross_entropy,
-        make.Batches(),
-        epochs=2,
-        validation=make.Batches(),
-        callbacks=[Watch()],
-        progress=False,
-    )
+    make.fit(model, epochs=2, validation=make.Batches(), callbacks=[Watch()])
     assert set(seen) == {(True, False)}
 
 
 def test_a_seed_makes_runs_equal(make):
     def run(seed):
-        model = make.Net(seed=3)
-        return fit(
-            model,
-            make.Momentum(model.parameters()),
-            make.cross_entropy,
-            make.Batches(),
-            epochs=2,
-            seed=seed,
-            progress=False,
-        )["loss"]
+        return make.fit(make.Net(seed=3), epochs=2, seed=seed)["loss"]
 
     assert run(1) == run(1) != run(2)
 
@@ -231,7 +187,7 @@ def test_a_loss_that_is_not_finite(make, kind):
         NonFiniteLossError,
         match=f"^fit: the loss is {kind} in epoch 2, step 7; the model was not changed .* learning rate",
     ) as caught:
-        fit(model, make.Momentum(model.parameters()), loss, batches, epochs=3, progress=False)
+        make.fit(model, loss=loss, data=batches, epochs=3)
     assert isinstance(caught.value, FloatingPointError)
     assert same(calls[-1], weights(model)) and not same(calls[-2], weights(model))
 
@@ -288,12 +244,11 @@ class Examples:
 
 
 def test_a_dataset_in_the_place_of_a_loader(make):
-    model = make.Net()
-    optimizer, wrap = make.Momentum(model.parameters()), r": data is a Examples, .*wrap it in DataLoader\("
+    model, wrap = make.Net(), r": data is a Examples, .*wrap it in DataLoader\("
     with pytest.raises(TypeError, match="^fit" + wrap):
-        fit(model, optimizer, make.cross_entropy, Examples(), epochs=1)
+        make.fit(model, data=Examples(), epochs=1)
     with pytest.raises(TypeError, match="^fit" + wrap):
-        fit(model, optimizer, make.cross_entropy, make.Batches(), epochs=1, validation=Examples())
+        make.fit(model, epochs=1, validation=Examples())
     with pytest.raises(TypeError, match="^predict" + wrap):
         predict(model, Examples())
     with pytest.raises(TypeError, match="^evaluate: data is a int, .*pass a DataLoader or a list"):
@@ -304,7 +259,7 @@ def test_an_optimizer_of_another_model(make):
     model, other = make.Net(), make.Net()
     before = {k: v.tolist() for k, v in model.named_parameters()}
     with pytest.raises(ValueError, match=r"^fit: the optimizer, a Momentum, holds none of .* a Net; make it with"):
-        fit(model, make.Momentum(other.parameters()), make.cross_entropy, make.Batches(), epochs=1, progress=False)
+        make.fit(model, make.Momentum(other.parameters()), epochs=1)
     assert {k: v.tolist() for k, v in model.named_parameters()} == before
 
 
@@ -312,25 +267,22 @@ def test_an_optimizer_of_plugrad_optim_for_another_model(make):
     optim = pytest.importorskip("plugrad_optim")
     optimizer = optim.SGD(make.Net().parameters(), 0.1)
     with pytest.raises(ValueError, match="^fit: the optimizer, a SGD, holds none of the parameters"):
-        fit(make.Net(), optimizer, make.cross_entropy, make.Batches(), epochs=1, progress=False)
+        make.fit(make.Net(), optimizer, epochs=1)
 
 
 def test_an_optimizer_of_parameters_without_a_gradient_is_its_own_affair(make):
     model = make.Net()
     model.unused = pg.Parameter(np.zeros(2, np.float32))
-    optimizer = make.Momentum([model.unused])
-    assert len(fit(model, optimizer, make.cross_entropy, make.Batches(), epochs=1, progress=False)) == 1
+    assert len(make.fit(model, make.Momentum([model.unused]), epochs=1)) == 1
 
 
 def test_an_optimizer_of_the_losss_parameters_alone(make):
     bias = pg.Parameter(np.zeros(3, np.float32))
-    fit(
+    make.fit(
         make.Net(),
         make.Momentum([bias]),
         lambda outputs, labels: make.cross_entropy(outputs + bias, labels),
-        make.Batches(),
         epochs=1,
-        progress=False,
     )
     assert bias.detach().numpy().any()
 

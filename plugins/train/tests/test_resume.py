@@ -28,7 +28,7 @@ def run(make):
         model = make.Net(seed=3, generator=generator)
         optimizer, data = make.Momentum(model.parameters()), make.Batches(seed=config.pop("order", 0))
         pg.manual_seed(1234)  # whatever went on in this process before
-        history = fit(model, optimizer, make.cross_entropy, data, epochs=epochs, seed=seed, progress=False, **config)
+        history = make.fit(model, optimizer, data=data, epochs=epochs, seed=seed, **config)
         return history, model, optimizer, data
 
     return run
@@ -134,10 +134,6 @@ def test_not_written_by_fit(run, make, tmp_path):
         run(2, checkpoint=tmp_path / "a", resume=True)
 
 
-def _resume(model, optimizer, data, make, path):
-    return fit(model, optimizer, make.cross_entropy, data, epochs=3, checkpoint=path, resume=True, progress=False)
-
-
 @pytest.mark.parametrize("wrong", ["model", "optimizer", "data", "kind of data"])
 def test_a_resume_that_does_not_fit_changes_nothing(run, make, tmp_path, wrong):
     run(1, checkpoint=tmp_path / "a")
@@ -152,7 +148,8 @@ def test_a_resume_that_does_not_fit_changes_nothing(run, make, tmp_path, wrong):
     }
     generator, before = pg.random.generator().state.tolist(), bits(model)
     with pytest.raises(CheckpointError, match=message[wrong]) as caught:
-        _resume(model, optimizer, list(data) if wrong == "kind of data" else data, make, tmp_path / "a")
+        given = list(data) if wrong == "kind of data" else data
+        make.fit(model, optimizer, data=given, epochs=3, checkpoint=tmp_path / "a", resume=True)
     assert str(tmp_path / "a") in str(caught.value)
     assert bits(model) == before and set(optimizer.velocity) == {None}
     assert pg.random.generator().state.tolist() == generator
@@ -194,10 +191,8 @@ def test_with_the_real_parts(tmp_path):
 
 
 def test_resuming_is_said(run, make, tmp_path, capsys):
-    def again(epochs, **config):
-        model = make.Net(seed=3)
-        optimizer, data = make.Momentum(model.parameters()), make.Batches()
-        fit(model, optimizer, make.cross_entropy, data, epochs=epochs, checkpoint=tmp_path / "a", **config)
+    def again(epochs, progress=True, **config):
+        make.fit(make.Net(seed=3), epochs=epochs, checkpoint=tmp_path / "a", progress=progress, **config)
         return capsys.readouterr().out.splitlines()
 
     assert again(2, resume="if_exists")[0].startswith("epoch 1/2")
@@ -214,17 +209,9 @@ def test_after_an_interruption_the_checkpoint_is_named(make, tmp_path, capsys, e
             if run.epoch == epoch:
                 raise KeyboardInterrupt
 
-    model, path = make.Net(), tmp_path / "a"
+    path = tmp_path / "a"
     with pytest.raises(KeyboardInterrupt):
-        fit(
-            model,
-            make.Momentum(model.parameters()),
-            make.cross_entropy,
-            make.Batches(),
-            epochs=2,
-            checkpoint=path,
-            callbacks=[Interrupt()],
-        )
+        make.fit(make.Net(), epochs=2, checkpoint=path, callbacks=[Interrupt()], progress=True)
     said = [line for line in capsys.readouterr().out.splitlines() if "interrupted" in line]
     where = f"interrupted in epoch 2; {path} holds epoch 1, resume=True goes on from there"
     assert said == ([where] if epoch == 2 else [])

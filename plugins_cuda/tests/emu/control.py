@@ -7,12 +7,29 @@ import ctypes
 import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, TypedDict, Unpack
 
-ORDERS = ("forward", "reverse", "random")
-GUARDS = ("none", "end", "start")
+CHOICES = {"order": ("forward", "reverse", "random"), "guard": ("none", "end", "start")}
 
-_library: ctypes.CDLL | None = None
-_settings: dict[str, str | int | bool | float] = {
+
+class Settings(TypedDict, total=False):
+    """How the emulation runs.
+
+    ``order`` of threads, blocks and streams: ``"forward"``, ``"reverse"``, ``"random"`` (drawn from ``seed``).
+    ``deferred``: queued work runs only when something waits for it. ``guard``: on which side of *later* allocations
+    unreadable memory begins at once (``"end"``, ``"start"``), or ``"none"``. ``memory``: the device's bytes.
+    ``timeout``: seconds that one kernel may take (0: any).
+    """
+
+    order: str
+    guard: str
+    deferred: bool
+    seed: int
+    memory: int
+    timeout: float
+
+
+START: Settings = {
     "order": "forward",
     "guard": "end",
     "deferred": False,
@@ -20,6 +37,9 @@ _settings: dict[str, str | int | bool | float] = {
     "memory": 8 << 30,
     "timeout": 60.0,
 }
+
+_library: ctypes.CDLL | None = None
+_settings: dict[str, Any] = dict(START)
 
 
 @dataclass(frozen=True)
@@ -107,58 +127,40 @@ def set_number(name: str, value: int) -> None:
         raise ValueError(f"the emulated driver has no setting {name!r}")
 
 
-def _choice(name: str, value: str, choices: tuple[str, ...]) -> int:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-    return choices.index(value)
+def _number(name: str, value: Any) -> tuple[str, int]:
+    """The setting as the library takes it."""
+    if name not in START:
+        raise TypeError(f"configure: no setting is called {name!r}; there are {', '.join(START)}")
+    if name == "timeout":
+        return "timeout_ms", round(value * 1000)
+    if name not in CHOICES:
+        return name, int(value)
+    if value not in CHOICES[name]:
+        raise ValueError(f"{name} must be one of {', '.join(CHOICES[name])}, not {value!r}")
+    return name, CHOICES[name].index(value)
 
 
-def configure(
-    *,
-    order: str | None = None,
-    deferred: bool | None = None,
-    guard: str | None = None,
-    seed: int | None = None,
-    memory: int | None = None,
-    timeout: float | None = None,
-) -> None:
+def configure(**settings: Unpack[Settings]) -> None:
     """Change how the emulation runs from now on; what is not given stays.
 
-    ``order`` of threads, blocks and streams: ``"forward"``, ``"reverse"``, ``"random"`` (drawn from ``seed``).
-    ``deferred``: queued work runs only when something waits for it. ``guard``: on which side of *later* allocations
-    unreadable memory begins at once (``"end"``, ``"start"``), or ``"none"``. ``memory``: the device's bytes.
-    ``timeout``: seconds that one kernel may take (0: any). Queued work is finished before the change; an error in it
-    stays for later calls.
+    Queued work is finished before the change; an error in it stays for later calls.
     """
-    numbers: dict[str, int] = {}
-    if order is not None:
-        numbers["order"] = _choice("order", order, ORDERS)
-    if guard is not None:
-        numbers["guard"] = _choice("guard", guard, GUARDS)
-    if deferred is not None:
-        numbers["deferred"] = int(deferred)
-    if memory is not None:
-        numbers["memory"] = memory
-    if timeout is not None:
-        numbers["timeout_ms"] = round(timeout * 1000)
-    if seed is not None:
-        numbers["seed"] = seed
+    numbers = [_number(name, value) for name, value in settings.items()]
     _emulation().emu_finish()
-    for name, number in numbers.items():
+    for name, number in numbers:
         set_number(name, number)
-    given = {"order": order, "deferred": deferred, "guard": guard, "seed": seed, "memory": memory, "timeout": timeout}
-    _settings.update({name: value for name, value in given.items() if value is not None})
+    _settings.update(settings)
 
 
 @contextlib.contextmanager
-def configured(**changes: str | int | bool | float) -> Iterator[None]:
+def configured(**changes: Unpack[Settings]) -> Iterator[None]:
     """``configure(**changes)`` for a block, and back to what it was."""
-    before = {name: _settings[name] for name in changes}
-    configure(**changes)  # type: ignore[arg-type]
+    before = dict(_settings)
+    configure(**changes)
     try:
         yield
     finally:
-        configure(**before)  # type: ignore[arg-type]
+        configure(**{name: before[name] for name in changes})
 
 
 def last_fault() -> Fault | None:

@@ -19,6 +19,8 @@ from .toolchain import HostToolchain
 
 Size = int | tuple[int, ...]
 
+N = np.int32(64)
+
 
 @functools.cache
 def _has_driver() -> bool:
@@ -80,6 +82,11 @@ class Lab:
         return self.get(buffer, out[1])
 
 
+def ones(lab: Lab) -> Any:
+    """A device buffer of ``N`` ones."""
+    return lab.put(np.ones(N, "f4"))
+
+
 def host(array: np.ndarray) -> Any:
     """The array's memory as a cuda.core Buffer."""
     from cuda.core import Buffer
@@ -100,9 +107,8 @@ def python(code: str, **environment: str) -> str:
 def clean() -> Iterator[None]:
     """For a fixture around each test: settings as at the start, no error left over, before and after."""
     loader.load()
-    start = {"order": "forward", "deferred": False, "guard": "end", "seed": 0, "memory": 8 << 30, "timeout": 60.0}
     for last in (False, True):
         control.reset()
-        control.configure(**start)  # type: ignore[arg-type]
+        control.configure(**control.START)
         if not last:
             yield

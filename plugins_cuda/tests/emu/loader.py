@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from . import compiler, control
 from .toolchain import INCLUDE, HostToolchain
@@ -29,16 +29,11 @@ LINK = (
 
 def load(
     *,
-    order: str | None = None,
-    deferred: bool | None = None,
-    guard: str | None = None,
-    seed: int | None = None,
-    memory: int | None = None,
-    timeout: float | None = None,
     devices: int | None = None,
     driver_version: int | None = None,
     init_code: int | None = None,
     portable: bool = False,
+    **settings: Unpack[control.Settings],
 ) -> None:
     """Put the emulated driver in the place of NVIDIA's, for this process, and plugrad-cuda's compiler with it.
 
@@ -53,7 +48,7 @@ def load(
     for name, number in numbers.items():
         if number is not None:
             control.set_number(name, number)
-    control.configure(order=order, deferred=deferred, guard=guard, seed=seed, memory=memory, timeout=timeout)
+    control.configure(**settings)
     _serve_device_sync()
     _use_host_toolchain()
 

@@ -1,27 +1,16 @@
 #include "graphs.h"
 
-#include <set>
-
 #include "context.h"
 #include "faults.h"
+#include "handles.h"
 #include "state.h"
 
 namespace emu {
 
 namespace {
 
-std::set<Graph *> graphs, executables;
+Handles<Graph> graphs, executables;
 unsigned long long captures = 0;
-
-Graph *graph_of(Handle handle) {
-  Graph *const graph = static_cast<Graph *>(handle);
-  return graphs.count(graph) ? graph : nullptr;
-}
-
-Graph *executable_of(Handle handle) {
-  Graph *const graph = static_cast<Graph *>(handle);
-  return executables.count(graph) ? graph : nullptr;
-}
 
 void release_object(UserObject *object, unsigned count) {
   object->references -= count;
@@ -42,6 +31,12 @@ void hold_as(Graph *graph, const Graph &other) {
 void let_go(Graph *graph) {
   for (auto [object, count] : graph->held) release_object(object, count);
   graph->held.clear();
+}
+
+int destroy(Handles<Graph> &kind, Handle handle) {
+  Lock lock;
+  if (Graph *const graph = kind.find(handle)) let_go(graph);
+  return kind.destroy(handle) ? SUCCESS : INVALID_VALUE;
 }
 
 // Streams that joined the capture of `origin` leave it with it.
@@ -65,21 +60,16 @@ bool leave_capture(const StreamPtr &origin) {
 using namespace emu;
 
 API(cuStreamBeginCapture, Handle handle, int) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
+  ON_STREAM(handle);
   if (stream->capture || stream->legacy) return STREAM_CAPTURE_UNSUPPORTED;
-  stream->capture = new Graph;
+  stream->capture = graphs.add(new Graph);
   stream->capture_id = ++captures;
   stream->origin = stream.get();
-  graphs.insert(stream->capture);
   return SUCCESS;
 }
 
 API(cuStreamEndCapture, Handle handle, Handle *out) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
+  ON_STREAM(handle);
   if (!stream->capture) return INVALID_VALUE;
   if (stream->origin != stream.get()) return STREAM_CAPTURE_UNMATCHED;
   Graph *const graph = stream->capture;
@@ -91,18 +81,14 @@ API(cuStreamEndCapture, Handle handle, Handle *out) {
 }
 
 API(cuStreamIsCapturing, Handle handle, int *status) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
+  ON_STREAM(handle);
   *status = stream->capture ? 1 : 0;
   return SUCCESS;
 }
 
 static CUresult capture_info(Handle handle, int *status, unsigned long long *id, Handle *graph, const Handle **nodes,
                              size_t *count) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
+  ON_STREAM(handle);
   *status = stream->capture ? 1 : 0;
   if (id) *id = stream->capture_id;
   if (graph) *graph = stream->capture;
@@ -126,29 +112,18 @@ API(cuThreadExchangeStreamCaptureMode, int *) { return SUCCESS; }
 
 API(cuGraphCreate, Handle *out, unsigned) {
   IN_CONTEXT;
-  Graph *const graph = new Graph;
-  graphs.insert(graph);
-  *out = graph;
+  *out = graphs.add(new Graph);
   return SUCCESS;
 }
 
-API(cuGraphDestroy, Handle handle) {
-  Lock lock;
-  Graph *const graph = graph_of(handle);
-  if (!graph) return INVALID_VALUE;
-  let_go(graph);
-  graphs.erase(graph);
-  delete graph;
-  return SUCCESS;
-}
+API(cuGraphDestroy, Handle graph) { return destroy(graphs, graph); }
 
 static CUresult instantiate(Handle *out, Handle handle) {
   IN_CONTEXT;
-  const Graph *const graph = graph_of(handle);
+  const Graph *const graph = graphs.find(handle);
   if (!graph) return INVALID_VALUE;
-  Graph *const executable = new Graph;
+  Graph *const executable = executables.add(new Graph);
   hold_as(executable, *graph);
-  executables.insert(executable);
   *out = executable;
   return SUCCESS;
 }
@@ -161,20 +136,12 @@ API(cuGraphInstantiateWithParams, Handle *out, Handle graph, InstantiateParamete
   return code;
 }
 
-API(cuGraphExecDestroy, Handle handle) {
-  Lock lock;
-  Graph *const graph = executable_of(handle);
-  if (!graph) return INVALID_VALUE;
-  let_go(graph);
-  executables.erase(graph);
-  delete graph;
-  return SUCCESS;
-}
+API(cuGraphExecDestroy, Handle graph) { return destroy(executables, graph); }
 
 API_SINCE(12000, cuGraphExecUpdate, v2, Handle handle, Handle from, UpdateResult *result) {
   IN_CONTEXT;
-  Graph *const executable = executable_of(handle);
-  const Graph *const graph = graph_of(from);
+  Graph *const executable = executables.find(handle);
+  const Graph *const graph = graphs.find(from);
   if (!executable || !graph) return INVALID_VALUE;
   *result = {0, nullptr, nullptr};
   if (executable->work.size() != graph->work.size()) {
@@ -188,15 +155,13 @@ API_SINCE(12000, cuGraphExecUpdate, v2, Handle handle, Handle from, UpdateResult
 
 API(cuGraphUpload, Handle graph, Handle) {
   IN_CONTEXT;
-  return executable_of(graph) ? SUCCESS : INVALID_VALUE;
+  return executables.find(graph) ? SUCCESS : INVALID_VALUE;
 }
 
 API(cuGraphLaunch, Handle handle, Handle stream_handle) {
-  IN_CONTEXT;
-  const Graph *const graph = executable_of(handle);
-  const StreamPtr stream = stream_of(stream_handle);
+  ON_STREAM(stream_handle);
+  const Graph *const graph = executables.find(handle);
   if (!graph) return INVALID_VALUE;
-  if (!stream) return INVALID_HANDLE;
   const std::vector<Work> work = graph->work;  // a later update or destruction does not reach this launch
   return enqueue(stream, [work] {
     for (const Work &step : work)
@@ -225,7 +190,7 @@ API(cuUserObjectRelease, Handle object, unsigned count) {
 
 API(cuGraphRetainUserObject, Handle handle, Handle object, unsigned count, unsigned flags) {
   Lock lock;
-  Graph *const graph = graph_of(handle);
+  Graph *const graph = graphs.find(handle);
   if (!graph) return INVALID_VALUE;
   const bool moved = flags & 1;  // the caller's references become the graph's
   if (!moved) static_cast<UserObject *>(object)->references += count;
@@ -235,7 +200,7 @@ API(cuGraphRetainUserObject, Handle handle, Handle object, unsigned count, unsig
 
 API(cuGraphReleaseUserObject, Handle handle, Handle object, unsigned count) {
   Lock lock;
-  Graph *const graph = graph_of(handle);
+  Graph *const graph = graphs.find(handle);
   UserObject *const held = static_cast<UserObject *>(object);
   if (!graph || graph->held[held] < count) return INVALID_VALUE;
   graph->held[held] -= count;

@@ -3,11 +3,11 @@
 #include <cstring>
 #include <map>
 #include <memory>
-#include <set>
 #include <vector>
 
 #include "context.h"
 #include "faults.h"
+#include "handles.h"
 #include "memory.h"
 #include "state.h"
 #include "streams.h"
@@ -22,25 +22,19 @@ struct Pool {
   unsigned long long threshold = 0;
 };
 
-std::set<Pool *> pools;
+Handles<Pool> pools;
 Pool *own_pool[limit::devices], *chosen_pool[limit::devices];
 
 Pool *default_pool(int device) {
-  if (!own_pool[device]) pools.insert(own_pool[device] = new Pool{device});
+  if (!own_pool[device]) own_pool[device] = pools.add(new Pool{device});
   return own_pool[device];
 }
 
 bool on_host(const MemoryLocation &where) { return where.type > 1; }  // 1: a device; 2 to 4: the host or a part of it
 
 Pool *host_pool() {
-  static Pool *const pool = new Pool{0, Place::pinned};
-  pools.insert(pool);
+  static Pool *const pool = pools.add(new Pool{0, Place::pinned});
   return pool;
-}
-
-Pool *pool_of(Handle handle) {
-  Pool *const pool = static_cast<Pool *>(handle);
-  return pools.count(pool) ? pool : nullptr;
 }
 
 int allocate_into(CUdeviceptr *out, size_t size, int device, Place place, Handle pool) {
@@ -107,9 +101,7 @@ int copy_and_wait(const char *work, CUdeviceptr to, CUdeviceptr from, size_t siz
 
 template <class T>
 int fill(CUdeviceptr pointer, T value, size_t count, Handle handle, bool wait) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
+  ON_STREAM(handle);
   if (!known(pointer) || pointer % sizeof(T))
     return refuse(INVALID_VALUE, "range", "a fill that begins " + describe_address(pointer), "memset");
   if (const int code = check_range("memset", pointer, count * sizeof(T))) return code;
@@ -131,10 +123,8 @@ API(cuMemAlloc, CUdeviceptr *out, size_t size) {
 }
 
 API(cuMemAllocFromPoolAsync, CUdeviceptr *out, size_t size, Handle pool_handle, Handle stream_handle) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(stream_handle);
-  const Pool *const pool = pool_of(pool_handle);
-  if (!stream) return INVALID_HANDLE;
+  ON_STREAM(stream_handle);
+  const Pool *const pool = pools.find(pool_handle);
   if (!pool) return INVALID_VALUE;
   if (stream->capture)
     return refuse(NOT_SUPPORTED, "capture", "the emulation allocates nothing inside a captured graph");
@@ -191,24 +181,18 @@ API(cuMemPoolCreate, Handle *out, const PoolProperties *properties) {
   IN_CONTEXT;
   const MemoryLocation &where = properties->location;
   if (!on_host(where) && !device_exists(where.id)) return INVALID_VALUE;
-  Pool *const pool = on_host(where) ? new Pool{current_device(), Place::pinned} : new Pool{where.id};
-  pools.insert(pool);
-  *out = pool;
+  *out = pools.add(on_host(where) ? new Pool{current_device(), Place::pinned} : new Pool{where.id});
   return SUCCESS;
 }
 
 API(cuMemPoolDestroy, Handle handle) {
   Lock lock;
-  Pool *const pool = pool_of(handle);
-  if (!pool) return INVALID_VALUE;
-  pools.erase(pool);
-  delete pool;
-  return SUCCESS;
+  return pools.destroy(handle) ? SUCCESS : INVALID_VALUE;
 }
 
 API(cuMemPoolTrimTo, Handle pool, size_t) {
   Lock lock;
-  return pool_of(pool) ? SUCCESS : INVALID_VALUE;
+  return pools.find(pool) ? SUCCESS : INVALID_VALUE;
 }
 
 API(cuDeviceGetDefaultMemPool, Handle *out, CUdevice device) {
@@ -228,8 +212,8 @@ API(cuDeviceGetMemPool, Handle *out, CUdevice device) {
 API(cuDeviceSetMemPool, CUdevice device, Handle handle) {
   Lock lock;
   if (!device_exists(device)) return INVALID_DEVICE;
-  if (!pool_of(handle)) return INVALID_VALUE;
-  chosen_pool[device] = pool_of(handle);
+  if (!pools.find(handle)) return INVALID_VALUE;
+  chosen_pool[device] = pools.find(handle);
   return SUCCESS;
 }
 
@@ -249,7 +233,7 @@ enum PoolAttribute { LAST_REUSE_POLICY = 3, RELEASE_THRESHOLD = 4, RESERVED_HIGH
 
 API(cuMemPoolSetAttribute, Handle handle, int attribute, const void *value) {
   Lock lock;
-  Pool *const pool = pool_of(handle);
+  Pool *const pool = pools.find(handle);
   if (!pool) return INVALID_VALUE;
   if (attribute == RELEASE_THRESHOLD) pool->threshold = *static_cast<const unsigned long long *>(value);
   return SUCCESS;
@@ -257,7 +241,7 @@ API(cuMemPoolSetAttribute, Handle handle, int attribute, const void *value) {
 
 API(cuMemPoolGetAttribute, Handle handle, int attribute, void *value) {
   Lock lock;
-  const Pool *const pool = pool_of(handle);
+  const Pool *const pool = pools.find(handle);
   if (!pool) return INVALID_VALUE;
   const Usage use = usage_of(handle);
   if (attribute <= LAST_REUSE_POLICY)

@@ -1,10 +1,10 @@
 // Entry points of streams and events.
 #include <ctime>
-#include <set>
 
 #include "context.h"
 #include "faults.h"
 #include "graphs.h"
+#include "handles.h"
 #include "state.h"
 #include "streams.h"
 
@@ -18,12 +18,7 @@ struct Event {
   bool timed() const { return !(flags & 2); }
 };
 
-std::set<Event *> events;
-
-Event *event_of(Handle handle) {
-  Event *const event = static_cast<Event *>(handle);
-  return events.count(event) ? event : nullptr;
-}
+Handles<Event> events;
 
 double now_ms() {
   timespec t;
@@ -79,9 +74,7 @@ API(cuStreamDestroy, Handle handle) {
 }
 
 API(cuStreamSynchronize, Handle handle) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
+  ON_STREAM(handle);
   if (const int code = capture_error(stream)) return code;
   if (!stream->legacy) return finish(stream);
   for (const StreamPtr &other : all_streams())
@@ -90,64 +83,31 @@ API(cuStreamSynchronize, Handle handle) {
 }
 
 API(cuStreamQuery, Handle handle) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
+  ON_STREAM(handle);
   return stream->queue.empty() ? int(SUCCESS) : not_ready(stream);
 }
 
-API(cuStreamGetFlags, Handle handle, unsigned *flags) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
-  *flags = stream->flags;
-  return SUCCESS;
-}
-
-API(cuStreamGetPriority, Handle handle, int *priority) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
-  *priority = stream->priority;
-  return SUCCESS;
-}
-
-API(cuStreamGetId, Handle handle, unsigned long long *id) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
-  *id = stream->id;
-  return SUCCESS;
-}
-
-API(cuStreamGetDevice, Handle handle, CUdevice *device) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
-  *device = stream->device;
-  return SUCCESS;
-}
-
-static CUresult context_of_stream(Handle handle, Handle *context) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
-  *context = context_of(stream->device);
-  return SUCCESS;
-}
-
-API(cuStreamGetCtx, Handle stream, Handle *context) { return context_of_stream(stream, context); }
+#define STREAM_PROPERTY(name, T, value) \
+  API(name, Handle handle, T *out) {    \
+    ON_STREAM(handle);                  \
+    *out = value;                       \
+    return SUCCESS;                     \
+  }
+STREAM_PROPERTY(cuStreamGetFlags, unsigned, stream->flags)
+STREAM_PROPERTY(cuStreamGetPriority, int, stream->priority)
+STREAM_PROPERTY(cuStreamGetId, unsigned long long, stream->id)
+STREAM_PROPERTY(cuStreamGetDevice, CUdevice, stream->device)
+STREAM_PROPERTY(cuStreamGetCtx, Handle, context_of(stream->device))
 
 API_SINCE(12050, cuStreamGetCtx, v2, Handle stream, Handle *context, Handle *green) {
   if (green) *green = nullptr;
-  return context_of_stream(stream, context);
+  return cuStreamGetCtx_v0(stream, context);
 }
 
 API(cuStreamWaitEvent, Handle handle, Handle event_handle, unsigned) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(handle);
-  const Event *const event = event_of(event_handle);
-  if (!stream || !event) return INVALID_HANDLE;
+  ON_STREAM(handle);
+  const Event *const event = events.find(event_handle);
+  if (!event) return INVALID_HANDLE;
   const MarkPtr mark = event->mark;
   if (!mark) return SUCCESS;  // an event that was never recorded is complete
   if (mark->graph) return join_capture(stream, *mark);
@@ -157,9 +117,7 @@ API(cuStreamWaitEvent, Handle handle, Handle event_handle, unsigned) {
 }
 
 API(cuLaunchHostFunc, Handle handle, HostFunction function, void *argument) {
-  IN_CONTEXT;
-  const StreamPtr stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
+  ON_STREAM(handle);
   return enqueue(stream, [=] {
     function(argument);
     return int(SUCCESS);
@@ -168,26 +126,19 @@ API(cuLaunchHostFunc, Handle handle, HostFunction function, void *argument) {
 
 API(cuEventCreate, Handle *out, unsigned flags) {
   IN_CONTEXT;
-  Event *const event = new Event{flags, nullptr};
-  events.insert(event);
-  *out = event;
+  *out = events.add(new Event{flags, nullptr});
   return SUCCESS;
 }
 
 API(cuEventDestroy, Handle handle) {
   Lock lock;
-  Event *const event = event_of(handle);
-  if (!event) return INVALID_HANDLE;
-  events.erase(event);
-  delete event;
-  return SUCCESS;
+  return events.destroy(handle) ? SUCCESS : INVALID_HANDLE;
 }
 
 API(cuEventRecord, Handle handle, Handle stream_handle) {
-  IN_CONTEXT;
-  Event *const event = event_of(handle);
-  const StreamPtr stream = stream_of(stream_handle);
-  if (!event || !stream) return INVALID_HANDLE;
+  ON_STREAM(stream_handle);
+  Event *const event = events.find(handle);
+  if (!event) return INVALID_HANDLE;
   const MarkPtr mark = std::make_shared<Mark>();
   mark->stream = stream;
   mark->graph = stream->capture;
@@ -205,7 +156,7 @@ API(cuEventRecordWithFlags, Handle event, Handle stream, unsigned) { return cuEv
 
 API(cuEventSynchronize, Handle handle) {
   IN_CONTEXT;
-  const Event *const event = event_of(handle);
+  const Event *const event = events.find(handle);
   if (!event) return INVALID_HANDLE;
   if (!event->mark) return SUCCESS;
   if (event->mark->graph) return refuse(STREAM_CAPTURE_UNSUPPORTED, "capture", "the event was recorded in a capture");
@@ -214,14 +165,14 @@ API(cuEventSynchronize, Handle handle) {
 
 API(cuEventQuery, Handle handle) {
   IN_CONTEXT;
-  const Event *const event = event_of(handle);
+  const Event *const event = events.find(handle);
   if (!event) return INVALID_HANDLE;
   return !event->mark || event->mark->reached ? int(SUCCESS) : not_ready(event->mark->stream);
 }
 
 API(cuEventElapsedTime, float *ms, Handle from, Handle to) {
   IN_CONTEXT;
-  const Event *const a = event_of(from), *const b = event_of(to);
+  const Event *const a = events.find(from), *const b = events.find(to);
   if (!a || !b || !a->mark || !b->mark || !a->timed() || !b->timed()) return INVALID_HANDLE;
   if (!a->mark->reached || !b->mark->reached) return NOT_READY;
   *ms = static_cast<float>(b->mark->time_ms - a->mark->time_ms);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "context.h"
 #include "cuda_types.h"
 
 namespace emu {
@@ -61,3 +62,9 @@ int &poisoned(int device);  // the code of the fault that broke the device's con
 int capture_error(const StreamPtr &stream);
 
 }  // namespace emu
+
+// Opens an entry point that works in a context, on the stream with that handle: defines `stream`.
+#define ON_STREAM(handle)                               \
+  IN_CONTEXT;                                           \
+  const emu::StreamPtr stream = emu::stream_of(handle); \
+  if (!stream) return INVALID_HANDLE

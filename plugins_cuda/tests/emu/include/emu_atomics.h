@@ -2,54 +2,22 @@
 // another thread's atomic is a loop to the compiler as well.
 #pragma once
 
-template <class T, class U>
-static inline T atomicAdd(volatile T *address, U value) {
-  const T old = *address;
-  *address = static_cast<T>(old + static_cast<T>(value));
-  return old;
-}
-template <class T, class U>
-static inline T atomicSub(volatile T *address, U value) {
-  const T old = *address;
-  *address = static_cast<T>(old - static_cast<T>(value));
-  return old;
-}
-template <class T, class U>
-static inline T atomicMax(volatile T *address, U value) {
-  const T old = *address;
-  if (static_cast<T>(value) > old) *address = static_cast<T>(value);
-  return old;
-}
-template <class T, class U>
-static inline T atomicMin(volatile T *address, U value) {
-  const T old = *address;
-  if (static_cast<T>(value) < old) *address = static_cast<T>(value);
-  return old;
-}
-template <class T, class U>
-static inline T atomicAnd(volatile T *address, U value) {
-  const T old = *address;
-  *address = old & static_cast<T>(value);
-  return old;
-}
-template <class T, class U>
-static inline T atomicOr(volatile T *address, U value) {
-  const T old = *address;
-  *address = old | static_cast<T>(value);
-  return old;
-}
-template <class T, class U>
-static inline T atomicXor(volatile T *address, U value) {
-  const T old = *address;
-  *address = old ^ static_cast<T>(value);
-  return old;
-}
-template <class T, class U>
-static inline T atomicExch(volatile T *address, U value) {
-  const T old = *address;
-  *address = static_cast<T>(value);
-  return old;
-}
+#define EMU_ATOMIC(name, after)                              \
+  template <class T, class U>                                \
+  static inline T name(volatile T *address, U operand) {     \
+    const T old = *address, value = static_cast<T>(operand); \
+    *address = static_cast<T>(after);                        \
+    return old;                                              \
+  }
+EMU_ATOMIC(atomicAdd, old + value)
+EMU_ATOMIC(atomicSub, old - value)
+EMU_ATOMIC(atomicMax, value > old ? value : old)
+EMU_ATOMIC(atomicMin, value < old ? value : old)
+EMU_ATOMIC(atomicAnd, old &value)
+EMU_ATOMIC(atomicOr, old | value)
+EMU_ATOMIC(atomicXor, old ^ value)
+EMU_ATOMIC(atomicExch, value)
+
 template <class T, class U, class V>
 static inline T atomicCAS(volatile T *address, U compare, V value) {
   const T old = *address;
