@@ -366,3 +366,50 @@ def test_a_fallback_that_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(fallback, "mode", lambda value: mode(None))
     with pytest.raises(AssertionError, match="ran all the same"):
         CHECKS["fallback.refused"](loaded())
+
+
+def test_a_name_that_no_check_has() -> None:
+    with pytest.raises(ValueError, match=r"no check's name contains 'nonsense'; the checks are host\."):
+        check_backend("numpy", only="nonsense")
+
+
+def test_a_device_that_is_not_there_is_said_once() -> None:
+    with pytest.raises(pg.errors.BackendUnavailableError, match="'nmupy' is unknown"):
+        check_backend("nmupy")
+
+
+def test_nothing_is_asked_of_a_backend_whose_way_in_is_wrong() -> None:
+    class Reversing(Honest):
+        def from_host(self, array: np.ndarray, device: str) -> Any:
+            return super().from_host(array[::-1] if array.ndim else array, device)
+
+    device = loaded(from_host=Reversing.from_host)
+    with pytest.raises(AssertionError) as caught:
+        check_backend(device)
+    _, *lines, last = str(caught.value).splitlines()
+    assert all(line.startswith("host.") for line in lines) and 1 <= len(lines) < 8
+    left = len(CHECKS) - len([name for name in CHECKS if name.startswith("host.")])
+    assert last == f"{left} further checks were not run: mend the way in and out first"
+
+
+def test_dtypes_that_the_core_needs() -> None:
+    device = loaded(dtypes="b1 i4 u4")
+    with pytest.raises(AssertionError, match="stores 'b1 i4 u4'; it needs i8 f4 too"):
+        CHECKS["host.dtypes"](device)
+
+
+def test_a_slice_that_reads_a_step_wrongly_is_named_as_the_maker_of_operands() -> None:
+    def forward(x: Any, *, start: Any, size: Any, step: Any) -> Any:
+        return x[tuple(slice(a, a + n * k, k) for a, n, k in zip(start, size, step, strict=True))]
+
+    device = loaded(**kernel("slice", forward))
+    with pytest.raises(AssertionError, match=r"a negative step operand, made by movement ops.* made a \w+ \(0, 0\)"):
+        CHECKS["values.neg"](device)
+    names = [name for name in CHECKS if name.startswith("values.")]
+    assert names.index("values.slice") < names.index("values.neg") < names.index("values.tanh")
+
+
+def test_a_result_that_to_host_cannot_read_is_named() -> None:
+    device = loaded(**kernel("neg", lambda x: {"not": "an array"}), to_host=lambda self, value: value.view())
+    with pytest.raises(AssertionError, match=r"to_host of a builtins.dict on \w+: raised AttributeError"):
+        CHECKS["values.neg"](device)

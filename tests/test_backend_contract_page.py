@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from plugrad import OPS
 from plugrad.backend import Backend
 from plugrad.testing import STEPS
+from plugrad.testing.contract.samples import has_samples, samples
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "backend_contract.md"
@@ -28,3 +30,24 @@ def test_the_page_names_everything() -> None:
     assert [name for step in STEPS for name in step.adds if f"| `{name}(" not in text] == []
     assert "| `sum(x, *, axis, keepdims)` | float32 (2, 3, 4), axis=(0,), keepdims=False → float32 (3, 4) |" in text
     assert OPS["sum"].dtypes == "arithmetic" and "→ float32 (3, 4) | arithmetic |" in text
+
+
+def test_signatures_are_what_kernels_get() -> None:
+    """Every sample call fits the signature that the page of kernels gives, and uses each operand and attribute."""
+    text = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `([\w.]+)` \| `[\w.]+\((.*?)\)` \|", text, re.MULTILINE))
+    sampled = [op for op in OPS.values() if has_samples(op.name)]
+    assert len(sampled) > 50
+    for op in sampled:
+        wanted = inspect.signature(eval(f"lambda {listed[op.name]}: None"))
+        for sample in samples(op.name, min(op.codes)):
+            attrs = sample.attrs if sample.operands else {**sample.attrs, "device": "0"}
+            bound = wanted.bind(*sample.operands, **attrs)
+            assert set(bound.arguments) == set(wanted.parameters), op.name
+
+
+def test_examples_are_typical() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert "step=(-1, -2) → float32 (3, 2)" in text
+    assert [line for line in text.splitlines() if line.startswith(("| `gather(", "| `iota(")) and " ()" in line] == []
+    assert "| `inexact` | f2 bf2 f4 f8 c8 c16 |" in text

@@ -63,7 +63,12 @@ def test_it_writes_the_files_and_says_what_comes_next(here: Path, capsys: pytest
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"wrote {len(FILES)} files in plugrad-mine:"
     assert sorted(line.strip() for line in lines[1:-4]) == sorted(FILES)
-    assert lines[-4:] == ["next:", "  cd plugrad-mine", "  python -m pip install -e '.[testing]'", "  python -m pytest"]
+    assert lines[-4:] == [
+        "next, in the environment in which plugrad is installed:",
+        "  cd plugrad-mine",
+        "  python -m pip install -e '.[testing]'",
+        "  python -m pytest",
+    ]
 
 
 @pytest.mark.parametrize("name", ["x", "my-chip", "a1_b2", "backend", "array", "class", "a" * LONGEST_NAME])

@@ -7,20 +7,24 @@ and device of a value, validates and promotes before any kernel runs, and finds 
 Rules a kernel keeps
 --------------------
 K1  Operands share the key operand's dtype, except where the op says otherwise (``where``: bool condition, the key is
-    operand 1; indices are int64; a random key is uint32). Elementwise kernels broadcast, NumPy's way.
+    operand 1; indices are int64; a random key is uint32). Elementwise kernels broadcast, NumPy's way. ``matmul`` gets
+    operands of two axes or more; the axes before the last two broadcast.
 K2  Any layout that this backend's own kernels can produce is accepted.
 K3  Attributes are keyword-only, hashable and canonical: ``axis`` a sorted tuple of non-negative ints, or one such int
     where an op has a single axis (``argmax``, ``cumsum``, ``concat``, ``gather``, ``scatter_add``, ``take_along``);
-    ``dtype`` an ``np.dtype``; slices as ``start, size, step`` per axis. Creation ops also get ``device=``, the ordinal
-    ("0").
+    ``dtype`` an ``np.dtype``. Creation ops also get ``device=``, the ordinal ("0"). A slice is ``start, size, step``
+    for each axis: element k of the result is element ``start + k * step`` of the operand. A step may be negative; in a
+    Python slice, an end below 0 then has to be None.
 K4  A kernel never writes an operand. The result is fresh memory, also of ``cast`` to the same dtype and of ``copy``;
-    only movement ops may alias operand 0. Its shape and dtype are exactly what the op's shape rule said.
+    only movement ops may alias operand 0. Its shape and dtype are exactly what the op's shape rule said: a reduction
+    keeps the operand's dtype, bool included; where a public function widens, the core casts before.
 K5  ``NotImplemented`` means "not this call", and is returned before any effect.
 K6  ``into``: all operands are passed; ``out`` has the result's shape and dtype, and is either disjoint from all
     operands or *is* one of them (``out is values[k]``): any operand for elementwise ops, operand 0 for update ops.
 K7  Work shows in call order per device; memory of a dropped value is not reused before queued work on it is done.
-K8  A bad index must not corrupt: raise ``IndexError`` before writing, or on an async device drop the access and report
-    late. A library that would be silent about it looks at the indices first, and may wait for them.
+K8  Positions along an axis of size n run from -n to n - 1; a negative one counts from the end, which is the kernel's
+    business. Another one must not corrupt: raise ``IndexError`` before writing, or on an async device drop the access
+    and report late. A library that would be silent about it looks at the positions first, and may wait for them.
 """
 
 from __future__ import annotations
@@ -110,7 +114,9 @@ class Backend:
     """The distribution that registered it, for messages; set by the plugin loader."""
 
     dtypes: str = "b1 i4 i8 u4 f4 f8"
-    """What memory can hold: short names or groups."""
+    """What memory can hold: short names or groups. Needed are ``b1`` (comparisons), ``i8`` (positions, what ``argmax``
+    gives) and one of the floats, and ``u4`` for random numbers; the others are free.
+    """
 
     is_async: bool = False
     """Calls may return before the work is done: looking at a value waits, so what is only a check of values (the labels

@@ -80,8 +80,8 @@ def _from_host(array: np.ndarray, where: Place, name: str = "asarray") -> Tensor
 
 
 class _Full(Op):
-    def spec(self, *, dtype: Any, device: Any, **attrs: Any) -> Any:
-        return Spec(attrs["shape"], dtype)
+    def spec(self, *, shape: tuple[int, ...], value: Any, dtype: Any, device: Any) -> Any:
+        return Spec(shape, dtype)
 
     def decompose(self, *, device: Place, **attrs: Any) -> Tensor:
         """Made by the reference on the host, and copied."""
@@ -91,8 +91,8 @@ class _Full(Op):
 class _Iota(_Full):
     """0, 1, ... size - 1."""
 
-    def spec(self, *, dtype: Any, device: Any, **attrs: Any) -> Any:
-        return Spec((attrs["size"],), dtype)
+    def spec(self, *, size: int, dtype: Any, device: Any) -> Any:  # type: ignore[override]
+        return Spec((size,), dtype)
 
 
 class _ToDevice(Op):

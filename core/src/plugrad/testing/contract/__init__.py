@@ -6,9 +6,12 @@ and what came. The lists of the parts are joined here, in the order in which a n
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
+from ...errors import FallbackWarning
 from . import derivatives, failures, fallback, host, inplace, kernels, threads, values
+from .subject import Subject
 
 Check = Callable[[str], None]
 """A function of a device name such as ``"cpu"`` or ``"cuda:0"``."""
@@ -28,13 +31,31 @@ def backend_checks() -> list[tuple[str, Check]]:
 
 
 def check_backend(device: str, only: str = "") -> None:
-    """Run every check whose name contains ``only``; one AssertionError lists all that fail, with the reason of each."""
-    failed = []
-    for name, check in backend_checks():
-        if only in name:
+    """Run every check whose name contains ``only``; one AssertionError lists all that fail, with the reason of each.
+
+    If the way in and out of the backend is wrong (``host.``), nothing else is run. A device that cannot be used raises
+    BackendUnavailableError, an ``only`` that no name contains ValueError.
+
+    >>> check_backend("numpy", "values.add")
+    """
+    chosen = [(name, check) for name, check in backend_checks() if only in name]
+    if not chosen:
+        names = ", ".join(name for name, _ in backend_checks())
+        raise ValueError(f"check_backend: no check's name contains {only!r}; the checks are {names}")
+    Subject(device)
+    failed: list[str] = []
+    left = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FallbackWarning)
+        for number, (name, check) in enumerate(chosen):
+            if failed and failed[-1].startswith("host.") and not name.startswith("host."):
+                left = len(chosen) - number
+                break
             try:
                 check(device)
             except Exception as error:
                 failed.append(f"{name}: {type(error).__name__}: {error}" if str(error) else f"{name}: {error!r}")
     if failed:
-        raise AssertionError(f"{device} fails {len(failed)} of the contract's checks:\n" + "\n".join(failed))
+        further = [f"{left} further checks were not run: mend the way in and out first"] if left else []
+        text = f"{device} fails {len(failed)} of the contract's checks:"
+        raise AssertionError("\n".join([text, *failed, *further]))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import BACKENDS, Backend, Kernel
-from ...dtypes import CODE, DTYPES
+from ...dtypes import CODE, DTYPES, GROUPS
 from ...op import OPS
 from ...ops.creation import asarray
 from .subject import Subject, compare
@@ -24,6 +24,7 @@ def checks() -> list[tuple[str, Callable[[str], None]]]:
         ("host.round_trip", round_trip),
         ("host.to_host_is_not_written", to_host_is_not_written),
         ("host.spec", spec_of_values),
+        ("host.dtypes", stored_dtypes),
         ("host.declarations", declarations),
         ("host.borrowed_memory", borrowed_memory),
         ("host.empty", empty_memory),
@@ -94,6 +95,17 @@ def spec_of_values(device: str) -> None:
             what = f"spec: of a {form} {a.dtype.name} {a.shape} on {device}"
             assert type(spec.shape) is tuple and isinstance(spec.dtype, np.dtype), f"{what}: expected Spec, came {spec}"
             assert tuple(spec) == (a.shape, a.dtype), f"{what}: came {spec.dtype} {spec.shape}"
+
+
+def stored_dtypes(device: str) -> None:
+    """Memory holds what the core itself needs: bool, int64, a floating dtype."""
+    subject = Subject(device)
+    lacking = [short for short in ("b1", "i8") if not subject.stores(short)]
+    lacking += [] if subject.stored & GROUPS["float"] else ["f4"]
+    assert not lacking, (
+        f"dtypes: {subject.backend.name} stores {subject.backend.dtypes!r}; it needs {' '.join(lacking)} too, for "
+        "comparisons, positions and derivatives"
+    )
 
 
 def declarations(device: str) -> None:

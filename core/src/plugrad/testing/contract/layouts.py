@@ -75,5 +75,8 @@ def laid_out(subject: Subject, layout: Layout, arrays: tuple[np.ndarray, ...]) -
     pairs = []
     for position, a in enumerate(arrays):
         with called(f"a {layout.name} operand, made by movement ops, {a.dtype} {a.shape} on {subject.device}"):
-            pairs.append(layout.make(subject, a, position))
+            array, tensor = layout.make(subject, a, position)
+            shape, dtype = subject.backend.spec(tensor.val)
+            assert (shape, dtype) == (array.shape, array.dtype), f"the backend's own ops made a {dtype} {shape} of it"
+            pairs.append((array, tensor))
     return [a for a, _ in pairs], [t for _, t in pairs]

@@ -79,7 +79,11 @@ class Subject:
 
     def host(self, value: Any) -> np.ndarray:
         """A value's elements, in memory that nothing else knows."""
-        return np.array(self.backend.to_host(value))
+        try:
+            return np.array(self.backend.to_host(value))
+        except (AttributeError, TypeError, ValueError) as error:  # device errors and bad positions are for the caller
+            what = f"to_host of a {type(value).__module__}.{type(value).__name__} on {self.device}"
+            raise AssertionError(f"{what}: raised {type(error).__name__}: {error}") from error
 
     def wait(self) -> None:
         """Until everything queued is done."""
@@ -163,7 +167,7 @@ def compare(what: str, got: np.ndarray, wanted: np.ndarray, accuracy: str = "exa
     away = ~np.isclose(got, wanted, rtol=bound, atol=bound, equal_nan=True)
     at = tuple(int(i) for i in np.argwhere(away if np.any(away) else got != wanted)[0])
     raise AssertionError(
-        f"{what}: expected {wanted[at]!r} at {at}, came {got[at]!r}"
+        f"{what}: expected {wanted[at]!s} at {at}, came {got[at]!s}"
         f" ({np.count_nonzero(away)} of {away.size} elements; allowed are {TOLERANCE[accuracy]:g} units in the last "
         f"place); expected {short(wanted)}, came {short(got)}"
     )

@@ -21,8 +21,13 @@ PHILOX = {(0, 0): (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)}
 
 
 def checks() -> list[tuple[str, Callable[[str], None]]]:
-    """One check an op of the core, and those of creation, moving and random bits."""
-    ops = [op.name for op in OPS.values() if "." not in op.name and op.run is None]
+    """One check an op of the core, and those of creation, moving and random bits.
+
+    Movement comes first, which makes the layouts of all operands, and what is composed of other ops comes last.
+    """
+    core = [op for op in OPS.values() if "." not in op.name and op.run is None]
+    core.sort(key=lambda op: (not op.alias and op.name != "copy", op.decompose is not None))
+    ops = [op.name for op in core]
     return [
         ("values.every_op_is_sampled", every_op_is_sampled),
         *[(f"values.{name}", partial(op_values, name)) for name in ops if has_samples(name)],
@@ -70,9 +75,15 @@ def one_call(
 
 def describe(op: Op, device: str, code: int, sample: Sample, how: str) -> str:
     """A call in words: op, device, dtype, shapes, attributes, layout."""
-    shapes = ", ".join(str(a.shape) for a in sample.operands)
+    shapes = ", ".join(map(_operand, sample.operands))
     attrs = "".join(f", {k}={_text(v)}" for k, v in sample.attrs.items())
     return f"{op.name}({shapes}{attrs}) of {DTYPES[code].name} on {device} ({how})"
+
+
+def _operand(array: np.ndarray) -> str:
+    """Its shape; of a few positions the numbers too."""
+    few = array.dtype == np.int64 and 0 < array.size <= 6
+    return f"{array.shape} = {array.tolist()}" if few else str(array.shape)
 
 
 def _text(value: Any) -> str:

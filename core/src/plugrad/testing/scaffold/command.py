@@ -34,7 +34,7 @@ def report(project: Project) -> str:
         [
             f"wrote {len(project.texts)} files in {project.folder}:",
             *[f"  {name}" for name in project.texts],
-            "next:",
+            "next, in the environment in which plugrad is installed:",
             f"  cd {shlex.quote(str(project.folder))}",
             "  python -m pip install -e '.[testing]'",
             "  python -m pytest",
