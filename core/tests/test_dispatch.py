@@ -3,13 +3,22 @@ before effects.
 """
 
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 import plugrad as pg
 from plugrad import Backend, Kernel, Op, Spec, dispatch, table
-from plugrad.errors import DeviceError, DTypeError, FallbackError, FallbackWarning, PluginError, ShapeError
+from plugrad.errors import (
+    DeviceError,
+    DTypeError,
+    FallbackError,
+    FallbackWarning,
+    PluginError,
+    PluginWarning,
+    ShapeError,
+)
 from plugrad.reference.backend import NumpyBackend
 
 
@@ -408,3 +417,47 @@ def test_repr_and_conversion():
         [1][pg.asarray(0.0)]
     assert pg.asarray(1) == 1 and pg.asarray(1) != 2
     assert (x == "a") is False
+
+
+def test_a_third_party_s_kernel_is_refused_whole():
+    class Later(Tiny):
+        name = "later"
+
+    with pytest.raises(DTypeError, match="'float99' is not a dtype"):
+        dispatch.add_kernel("exp", "later", Kernel(np.exp, dtypes="float99", priority=1, provider="third"))
+    with pytest.warns(PluginWarning, match=r"third on later: the core has no ops expp; .*did you mean 'exp'\?"):
+        dispatch.add_kernel("expp", "later", Kernel(np.exp, priority=1, provider="third"))
+    index = dispatch.add_backend(Later())
+    dispatch.add_kernel("exp", "later", Kernel(np.exp, priority=2, provider="fourth"))
+    assert next(k.provider for k in pg.OPS["exp"].chain[index][11]) == "fourth"
+
+
+def test_a_kernel_and_its_word_on_scalars_are_one_cell():
+    """Swapped for one that takes no scalars while a thread calls: never called with one."""
+
+    class Swapped(Tiny):
+        name = "swapped"
+        kernels: ClassVar = {**Tiny.kernels, "add": Kernel(np.add, scalars=True)}
+
+    index = dispatch.add_backend(Swapped())
+    assert pg.OPS["add"].scalars[index][11] is np.add and pg.OPS["mul"].scalars[index][11] is None
+    x = pg.asarray(np.ones(3, np.float32), device="swapped")
+    seen = []
+    dispatch.add_kernel("add", "swapped", Kernel(lambda x, y: seen.append(y) or np.add(x, y), priority=3, provider="z"))
+    assert pg.OPS["add"].scalars[index][11] is None
+    assert (x + 2).tolist() == [3.0] * 3 and isinstance(seen[0], np.ndarray)
+
+
+def test_into_may_return_its_result():
+    class Returning(Tiny):
+        name = "returning"
+        kernels: ClassVar = {name: fn for name, fn in Tiny.kernels.items() if name != "add"}
+        into: ClassVar = {"add": lambda out, x, y: np.add(x, y, out=out)}
+
+        def empty(self, shape, dtype, device):
+            return np.empty(shape, dtype)
+
+    dispatch.add_backend(Returning())
+    x = pg.asarray(np.ones(3, np.float32), device="returning")
+    pg.reset_fallback_report()
+    assert (x + x).tolist() == [2.0] * 3 and not pg.fallback_report()

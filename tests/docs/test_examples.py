@@ -57,3 +57,16 @@ def test_the_first_example_learns(tmp_path: Path) -> None:
 
 def test_the_first_example_is_short() -> None:
     assert sum(1 for line in program(ROOT / "README.md").splitlines() if line.strip()) <= 20
+
+
+def test_the_backend_of_the_page_keeps_the_contract(tmp_path: Path) -> None:
+    check = """
+from plugrad import dispatch
+from plugrad.testing import check_backend
+
+if "mine" not in [backend.name for backend in dispatch.BACKENDS]:
+    dispatch.add_backend(Mine())
+check_backend("mine")
+"""
+    done = execute(program(ROOT / "docs" / "plugin_author.md") + check, tmp_path)
+    assert done.returncode == 0, done.stderr

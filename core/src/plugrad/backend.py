@@ -178,7 +178,7 @@ def parse_device(name: object) -> tuple[str, str]:
     (('cuda', '1'), ('cpu', '0'))
     """
     backend, colon, ordinal = name.partition(":") if isinstance(name, str) else ("", "", "")
-    if not backend or (colon and not ordinal.isdigit()):
+    if not backend or (colon and not ordinal.isdecimal()):
         raise DeviceError(f"device: {name!r} is not a device name; use a backend's, or with a number: 'cpu', 'cuda:0'")
     return backend, str(int(ordinal)) if colon else "0"
 

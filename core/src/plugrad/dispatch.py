@@ -40,8 +40,9 @@ def bind1(op: Op, x: Any) -> Any:
 def bind2(op: Op, x: Any, y: Any) -> Any:
     """An elementwise op of two operands."""
     if (type(y) is float or type(y) is int) and isinstance(x, Tensor):
-        if op.scalars[x.be][x.dt] and not ACTIVE[0] and not x.mask and x.tr is None and scalar_fits(y, x.dt):
-            r = op.table[x.be][x.dt](x.val, y)
+        kernel = op.scalars[x.be][x.dt]
+        if kernel is not None and not ACTIVE[0] and not x.mask and x.tr is None and scalar_fits(y, x.dt):
+            r = kernel(x.val, y)
             if r is not NotImplemented:
                 return Tensor(r, x.be, B1 if op.boolean else x.dt, x.shape, x.dev)
         y = lift(op.name, y, x)

@@ -4,6 +4,19 @@
 A message starts with the op's name, shows the shapes and dtypes that disagree, and ends with the remedy.
 """
 
+import difflib
+from collections.abc import Iterable
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` with the closest known name, or an empty string.
+
+    >>> suggest("cdua", ["cpu", "cuda"])
+    " (did you mean 'cuda'?)"
+    """
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
 
 class PlugradError(Exception):
     """Base of all errors raised by plugrad and its plugins."""

@@ -6,16 +6,15 @@ Filled when an op, a backend or a third party's kernel is registered, so that no
 
 from __future__ import annotations
 
-import difflib
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from .backend import BACKENDS, Backend, Kernel, index_of
 from .dtypes import DTYPES, parse
-from .errors import DTypeError, PluginError, PluginWarning
+from .errors import DTypeError, PluginError, PluginWarning, suggest
 from .op import OPS, Op
 
 _extra: dict[tuple[str, str], list[Kernel]] = {}
@@ -43,11 +42,7 @@ def add_backend(backend: Backend) -> int:
     """Append a backend and fill its row of every op's table; returns its index."""
     if index_of(backend.name) is not None:
         raise PluginError(f"backend {backend.name!r} is loaded already; give the second one another name")
-    odd = sorted(n for n in {*backend.kernels, *backend.into} if "." not in n and OPS and n not in OPS)
-    if odd:
-        also = "".join(f"; did you mean {near!r}?" for near in difflib.get_close_matches(odd[0], OPS, 1))
-        text = f"backend {backend.name!r}: the core has no ops {', '.join(odd)}; these kernels are never called{also}"
-        warnings.warn(text, PluginWarning, stacklevel=2)
+    _warn_unknown(f"backend {backend.name!r}", {*backend.kernels, *backend.into})
     index = len(BACKENDS)
     rows = [(op, _row(op, backend)) for op in OPS.values()]  # all or nothing: a bad declaration raises here
     for op, row in rows:
@@ -56,8 +51,19 @@ def add_backend(backend: Backend) -> int:
     return index
 
 
+def _warn_unknown(whose: str, names: Iterable[str]) -> None:
+    """Warn of kernels for ops of the core (their names have no dot) that the core has not."""
+    if odd := sorted(name for name in names if "." not in name and OPS and name not in OPS):
+        text = f"{whose}: the core has no ops {', '.join(odd)}; these kernels are never called{suggest(odd[0], OPS)}"
+        warnings.warn(text, PluginWarning, stacklevel=3)
+
+
 def add_kernel(op_name: str, backend_name: str, kernel: Kernel) -> None:
-    """Add a third party's kernel. PluginError when another distribution offers one of the same priority."""
+    """Add a third party's kernel, of priority 1 or more. PluginError when another distribution offers one of the same;
+    DTypeError for dtypes that do not exist. Either way nothing is changed.
+    """
+    parse(kernel.dtypes or "")
+    _warn_unknown(f"a kernel of {kernel.provider or 'a third party'} on {backend_name}", [op_name])
     known = _extra.setdefault((op_name, backend_name), [])
     for other in known:
         if other.priority == kernel.priority and other.provider != kernel.provider:
@@ -86,7 +92,7 @@ def state_of(op: Op, index: int, code: int) -> str:
 
 
 def _row(op: Op, backend: Backend) -> tuple[list[Any], ...]:
-    """A backend's cells, chains (the kernels, the best first) and scalar flags for an op, by dtype code.
+    """A backend's cells, chains (the kernels, the best first) and kernels that take scalars for an op, by dtype code.
 
     For a dtype that the op is not defined for, the general road, to which the cell leads, has the error.
     """
@@ -100,7 +106,7 @@ def _row(op: Op, backend: Backend) -> tuple[list[Any], ...]:
     cells: list[Callable[..., Any]] = [best[0].fn if best else decline for best in chain]
     for code in op.codes - stored:
         cells[code] = functools.partial(_refuse, op, code, backend)
-    return cells, chain, [bool(best) and best[0].scalars for best in chain]
+    return cells, chain, [best[0].fn if best and best[0].scalars else None for best in chain]
 
 
 def _put(op: Op, index: int, row: tuple[list[Any], ...]) -> None:
@@ -111,7 +117,7 @@ def _put(op: Op, index: int, row: tuple[list[Any], ...]) -> None:
 
 def _own_kernels(op: Op, backend: Backend) -> list[Kernel]:
     entry: Any = backend.kernels.get(op.name, [])
-    if entry == [] and op.name in backend.into and not backend.numbered and type(backend).empty is not Backend.empty:
+    if not entry and op.name in backend.into and not backend.numbered and type(backend).empty is not Backend.empty:
         entry = _allocating(op, backend, backend.into[op.name])
     entries = entry if isinstance(entry, (list, tuple)) else [entry]
     kernels = [k if isinstance(k, Kernel) else Kernel(k) for k in entries]
@@ -124,7 +130,7 @@ def _allocating(op: Op, backend: Backend, into: Callable[..., Any]) -> Callable[
     def kernel(*values: Any, **attrs: Any) -> Any:
         spec = op.spec(*map(backend.spec, values), **attrs)
         out = backend.empty(spec.shape, spec.dtype, "0")
-        return out if into(out, *values, **attrs) is None else NotImplemented
+        return NotImplemented if into(out, *values, **attrs) is NotImplemented else out
 
     return kernel
 

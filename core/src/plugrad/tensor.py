@@ -269,7 +269,7 @@ class Tensor:
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len: a 0-d tensor has no length; use .size, or .item() for its value")
+            raise TypeError("len: a 0-d tensor has no length and no rows; use .size, or .item() for its value")
         return self.shape[0]
 
     def describe(self) -> str:

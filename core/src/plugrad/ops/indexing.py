@@ -321,9 +321,7 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
 
 def _iterate(x: Tensor) -> Any:
     """Rows of a tensor, as views."""
-    if not x.shape:
-        raise TypeError("iter: a 0-d tensor has no rows; use .item() for its value")
-    return (x[i] for i in range(x.shape[0]))
+    return (x[i] for i in range(len(x)))
 
 
 install(__getitem__=getitem, __setitem__=setitem, __iter__=_iterate)

@@ -10,7 +10,7 @@ A plugin is a light module that an entry point of the group ``plugrad`` names::
 
     @hookimpl
     def plugrad_backends(registrar):
-        registrar.backend("mine", target="plugrad_mine.backend:Mine", probe="plugrad_mine.probe:available", priority=50)
+        registrar.backend("mine", target="plugrad_mine.backend:Mine", probe="plugrad_mine.probe:available", priority=20)
 
 Targets are strings, so that nothing heavy is imported before it is used.
 """
@@ -26,7 +26,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 def plugrad_backends(registrar: Registrar) -> None:
-    """Backends: ``registrar.backend("mine", target="pkg.backend:Mine", probe="pkg.probe:available", priority=50)``."""
+    """Backends: ``registrar.backend("mine", target="pkg.backend:Mine", probe="pkg.probe:available", priority=20)``."""
 
 
 def plugrad_ops(registrar: Registrar) -> None:

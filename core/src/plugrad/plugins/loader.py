@@ -19,11 +19,11 @@ import pluggy
 
 from .. import dispatch
 from ..backend import __version__
-from ..errors import PluginError, PluginWarning
+from ..errors import PluginError, PluginWarning, suggest
 from ..fallback import INTERNAL, user_level
 from . import hookspecs
 from .hookspecs import HOOKS, PROJECT
-from .names import BROKEN, because, cause, suggest
+from .names import BROKEN, because, cause
 from .registrar import Entry, IncompatibleError, Provider, Registrar, check_api
 
 BUILTIN = EntryPoint("core", "plugrad.plugins.builtin", PROJECT)

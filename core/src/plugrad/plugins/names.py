@@ -1,11 +1,9 @@
-"""Names: what a legal one looks like, what a mistyped one may have meant, what a target names. Knows no registry."""
+"""Names: what a legal one looks like, what a target names. Knows no registry."""
 
 from __future__ import annotations
 
-import difflib
 import pkgutil
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from ..errors import PluginError
@@ -27,16 +25,6 @@ def check(what: str, name: object, form: Form) -> None:
     pattern, example = form
     if not isinstance(name, str) or not re.fullmatch(pattern, name):
         raise PluginError(f"{what}: {name!r} is not a valid name; write it like {example!r}")
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` with the closest known name, or an empty string.
-
-    >>> suggest("cdua", ["cpu", "cuda"])
-    " (did you mean 'cuda'?)"
-    """
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def because(text: str, reason: str) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ..errors import PluginError
+from ..errors import PluginError, suggest
 from ..plugins import PluginStatus, statuses
-from ..plugins.names import suggest
 
 
 def require(name: str) -> PluginStatus:

@@ -93,17 +93,20 @@ class Subject:
     def counting(self) -> Iterator[list[tuple[str, str]]]:
         """Within the block, a list that grows by (op, dtype) whenever a kernel of this backend is called."""
         calls: list[tuple[str, str]] = []
-        before = [(op, op.table[self.index]) for op in list(OPS.values())]
-        for op, row in before:
+        before = [(op, op.table[self.index], op.scalars[self.index]) for op in list(OPS.values())]
+        for op, row, scalars in before:
             op.table[self.index] = [
                 _spied(cell, calls, op.name, DTYPES[code].name) if op.chain[self.index][code] else cell
                 for code, cell in enumerate(row)
             ]
+            op.scalars[self.index] = [
+                cell and _spied(cell, calls, op.name, DTYPES[code].name) for code, cell in enumerate(scalars)
+            ]
         try:
             yield calls
         finally:
-            for op, row in before:
-                op.table[self.index] = row
+            for op, row, scalars in before:
+                op.table[self.index], op.scalars[self.index] = row, scalars
 
 
 def _spied(cell: Any, calls: list[tuple[str, str]], name: str, dtype: str) -> Any:
