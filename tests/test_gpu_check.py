@@ -5,22 +5,19 @@ What it runs is tiny here; that the sections themselves can fail is shown by giv
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from importlib import metadata
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent
-from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,8 +108,12 @@ def test_everything_at_once(tmp_path: Path, tests_file: Path) -> None:
     assert next(line for line in lines if line.startswith("| add |")).count("|") == 6
     assert "| driver in use | emulated |  |  |  |" in lines
     assert any("no ratios to torch" in line for line in lines)
+    facts = [record["name"] for record in sections["environment"]["records"] if record["kind"] == "fact"]
+    own = ("", "-cpu", "-cuda", "-data", "-nn", "-norm", "-optim", "-train")
+    assert sorted(name for name in facts if name.startswith("plugrad")) == [f"plugrad{ending}" for ending in own]
     assert str(tmp_path) not in table and str(ROOT) not in table
-    assert "gpu_check-" in printed and not list(out.glob("*.part"))
+    assert re.search(r"gpu_check-\d{8}-\d{6}-emulated\.md", printed)
+    assert sorted(path.suffix for path in out.iterdir()) == [".json", ".md"]
 
 
 def test_failures_are_told_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -126,6 +127,8 @@ def test_failures_are_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert states(sections) == {"contract": "ok", "tests": "failed", "memcheck": "failed"}
     assert outcomes(sections["tests"]) == {"test_add": "failed", "test_add_again": "passed"}
     assert "assert (1 + 1) == 3" in table and "Invalid global write of size 4" in table
+    logs = {path.name.split("-")[-1]: path.read_text() for path in (tmp_path / "out").glob("*.log")}
+    assert logs.keys() == {"tests.log", "memcheck.log"} and "1 failed, 1 passed" in logs["tests.log"]
 
 
 def test_a_crash_of_one_section_leaves_the_others(tmp_path: Path, tests_file: Path) -> None:
@@ -207,118 +210,52 @@ def test_without_a_gpu_it_fails_and_says_so(tmp_path: Path) -> None:
     assert "backend 'cuda'" in table and "the environment cannot run it" in table
 
 
-@pytest.fixture
-def part(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """A module of benchmarks/gpu by its name."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return lambda name: importlib.import_module(f"gpu.{name}")
+def test_a_signal_before_the_first_section(tmp_path: Path) -> None:
+    marker, out = tmp_path / "asked", tmp_path / "out"
+    git = tmp_path / "git"
+    git.write_text(
+        f"#!{sys.executable}\nimport pathlib, time\npathlib.Path({str(marker)!r}).touch()\ntime.sleep(100)\n"
+    )
+    git.chmod(0o755)
+    env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    tool = subprocess.Popen(command(out, "--sections", "contract"), env=env, **pipes)
+    until = time.monotonic() + 15
+    while not marker.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    tool.send_signal(signal.SIGTERM)
+    printed, _ = tool.communicate(timeout=30)
+    assert tool.returncode == INCOMPLETE and "Traceback" not in printed, printed
+    sections, table = saved(out)
+    assert states(sections) == {"contract": "not begun"} and "stopped by signal SIGTERM" in table
 
 
-Part = Callable[[str], ModuleType]
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    words = command(tmp_path / "file" / "out", "--sections", "contract")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "name another folder with --out" in done.stderr and "contract" not in done.stdout
 
 
-def judged(part: Part, path: Path, status: int = 0) -> Any:
-    """The outcome of a section from the records in a file and its exit status."""
-    outcome = part("report").Outcome("section", records=part("records").read(path))
-    outcome.judge(status)
-    return outcome
+def test_results_that_cannot_be_saved_later(tmp_path: Path, tests_file: Path) -> None:
+    out = tmp_path / "out"
+    lines = ["import pathlib, shutil", "def test_add():", f"    shutil.rmtree({str(out)!r})"]
+    tests_file.write_text("\n".join([*lines, f"    pathlib.Path({str(out)!r}).touch()"]))
+    words = ("--sections", "tests,speed", "--tests", tests_file, "--shards", "1")
+    printed = run(FAILURE, command(out, *words))
+    assert printed.count("the results cannot be saved") == 1 and "==> not saved" in printed
+    assert "ok; 1 passed" in printed.partition("speed (at most")[0] and "ok" in printed.partition("speed (at most")[2]
 
 
-def test_the_packages_are_declared_outside_the_tree(
-    tmp_path: Path, part: Part, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    packages = part("packages")
-    monkeypatch.setattr(packages, "compiled_here", lambda: True)
-    paths, site = packages.prepare(tmp_path / "one")
-    points = {p.name: p.value for d in metadata.distributions(path=[str(paths[0])]) for p in d.entry_points}
-    assert points["cuda"] == "plugrad_cuda.plugin" and points["cpu"] == "plugrad_cpu.plugin" and len(points) == 7
-    assert site is None and ROOT / "plugins_cpu" / "src" in paths and ROOT / "core" / "src" in paths
-    monkeypatch.setattr(packages, "compiled_here", lambda: False)
-    paths, site = packages.prepare(tmp_path / "two")
-    points = {p.name: p.value for d in metadata.distributions(path=[str(paths[0])]) for p in d.entry_points}
-    assert "cpu" not in points and len(points) == 6
-    assert site == tmp_path / "two" / "compiled" and ROOT / "plugins_cpu" / "src" not in paths
+def test_a_home_folder_that_is_the_root(tmp_path: Path) -> None:
+    words = command(tmp_path / "out", "--sections", "memcheck", "--sanitizer", "")
+    subprocess.run(words, env=os.environ | {"HOME": "/"}, capture_output=True, timeout=60, check=True)
+    assert "`tools/gpu_check --emulated" in saved(tmp_path / "out")[1]
 
 
-@pytest.mark.parametrize(
-    ("output", "status", "state"),
-    [
-        ("========= COMPUTE-SANITIZER\n========= ERROR SUMMARY: 0 errors", 0, "ok"),
-        (
-            "========= Race reported\n========= RACECHECK SUMMARY: 1 hazard displayed (1 error, 0 warnings)",
-            99,
-            "failed",
-        ),
-        ("========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)", 0, "ok"),
-        ("========= ERROR SUMMARY: 0 errors", 1, "failed"),
-        ("========= Error: Device not supported. Please refer to the notes\n", 1, "absent"),
-        ("Traceback: it broke", 1, "failed"),
-    ],
-)
-def test_what_the_sanitizer_says(tmp_path: Path, part: Part, output: str, status: int, state: str) -> None:
-    path = tmp_path / "records"
-    with part("records").section(["--records", str(path)]) as running:
-        part("sanitize").judge(running, "memcheck", status, output)
-    assert judged(part, path).state == state
-
-
-def test_a_torn_record_is_left_out(tmp_path: Path, part: Part) -> None:
-    path = tmp_path / "records"
-    path.write_text('{"kind": "case", "name": "one", "outcome": "passed", "detail": ""}\n{"kind": "ca')
-    outcome = judged(part, path, -9)
-    assert (outcome.state, len(outcome.records)) == ("failed", 1) and "status -9" in outcome.why
-    path.write_text('{"kind": "complete"}\n')
-    assert (judged(part, path).state, judged(part, path).why) == ("failed", "nothing was checked")
-
-
-def test_twins_that_differ_are_told(tmp_path: Path, part: Part) -> None:
-    path, x = tmp_path / "records", np.linspace(0, 1, 5, dtype=np.float32)
-    one = {"alike": ("exact", (x,)), "apart": ("function", (x,)), "shape": ("exact", (x,)), "alone": ("exact", (x,))}
-    two = {"alike": ("exact", (x,)), "apart": ("function", (x + 1e-4,)), "shape": ("exact", (x[:4],))}
-    with part("records").section(["--records", str(path)]) as running:
-        part("twins").compare(running, one, two, ("emulated", "hardware"))
-    assert outcomes({"records": part("records").read(path)}) == {
-        "alike": "passed",
-        "apart": "failed",
-        "shape": "failed",
-    }
-    assert judged(part, path).state == "failed"
-
-
-def test_a_twin_is_found_in_the_sources(tmp_path: Path, part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a.cuh").write_text("#ifdef PLUGRAD_EMULATED\n#else\n#endif\n")
-    (tmp_path / "b.cu").write_text("// PLUGRAD_EMULATED is not asked for here\n")
-    (tmp_path / "c.cu").write_text("# if !defined(PLUGRAD_EMULATED) && 1\n#endif\n")
-    monkeypatch.setattr(part("twins"), "SOURCES", tmp_path)
-    assert part("twins").guarded() == ["c.cu", "a.cuh"]
-
-
-def library(part: Part, name: str, add: Callable[[Any, Any], Any]) -> Any:
-    """NumPy in the place of a library, with an addition of its own."""
-    return part("peers").Library(name, add, np.asarray, np.asarray, lambda: None)
-
-
-def test_a_wrong_result_is_not_timed(part: Part) -> None:
-    case = part("cases").Case("add", (4, 4), lambda n: (), lambda add, x, y: add(x, y), np.add)
-    arrays = (np.arange(12, dtype=np.float32).reshape(3, 4), np.ones(4, np.float32))
-    prepared = part("speed").prepared
-    assert prepared(case, library(part, "ours", np.add), arrays, np.add(*arrays)) is not None
-    for wrong in (np.subtract, lambda x, y: np.add(x, y)[:2]):
-        with pytest.raises(AssertionError):
-            prepared(case, library(part, "ours", wrong), arrays, np.add(*arrays))
-
-
-def test_ratios_say_how_many_times_faster_we_are(part: Part) -> None:
-    order: list[str] = []
-    works = {name: ((lambda name=name: order.append(name)), lambda: None) for name in ("plugrad", "torch", "cupy")}
-    times = {"plugrad": 2.0, "torch": 5.0, "cupy": 1.0}
-
-    def clock(work: Callable[[], Any], wait: Callable[[], Any], calls: int) -> float:
-        work()
-        return times[order[-1]]
-
-    seconds, ratios = part("peers").in_turn(works, part("peers").Effort(0.0, 3, 2), clock)
-    assert (seconds, ratios) == (times, {"torch": 2.5, "cupy": 0.5})
-    assert order[-9:] == ["plugrad", "torch", "cupy", "torch", "cupy", "plugrad", "cupy", "plugrad", "torch"]
-    record = {"name": "add", "seconds": seconds, "ratios": ratios, "rate": 3e9, "unit": "B"}
-    assert part("report").figure(record) == "| add | 2 s | 2.50 | 0.50 | 3 GB/s |"
+def test_a_sanitizer_without_calls_has_checked_nothing(tmp_path: Path) -> None:
+    tool = sanitizer(tmp_path, "========= ERROR SUMMARY: 0 errors")
+    run(FAILURE, command(tmp_path / "out", "--sections", "memcheck", "--sanitizer", tool, "--only", "no such call"))
+    sections, _ = saved(tmp_path / "out")
+    assert sections["memcheck"]["why"] == "nothing was checked"

@@ -10,9 +10,11 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
+from .packages import COMPILED, projects
 from .records import DEVICE, Section, driver_in_use, section
 
 NEEDED = {
@@ -34,7 +36,8 @@ WELCOME = {
 }
 """Distributions without which a part is left out."""
 PROGRAMS = (("nvcc", "--version"), ("g++", "--version"), ("compute-sanitizer", "--version"))
-OWN = ("plugrad", "plugrad_nn", "plugrad_optim", "plugrad_cpu", "plugrad_cuda")
+PATIENCE = 8.0
+"""Seconds that a program has to tell its version."""
 
 
 def version(name: str) -> str | None:
@@ -59,6 +62,17 @@ def packages(running: Section) -> None:
                 running.case(f"package {name}", outcome, f"{name} is not installed: {consequence}")
 
 
+def answer(command: Sequence[str]) -> str:
+    """What a program prints, or why it does not."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return f"no version: it gave no answer in {PATIENCE:.0f} s"
+    except OSError as error:
+        return f"no version: it cannot be run: {error.strerror}"
+    return (done.stdout or done.stderr).strip()
+
+
 def programs(running: Section, sanitizer: str) -> None:
     """Versions of the command-line tools."""
     for name, option in PROGRAMS:
@@ -66,8 +80,7 @@ def programs(running: Section, sanitizer: str) -> None:
         if not path:
             running.fact(name, "not found")
             continue
-        done = subprocess.run([path, option], capture_output=True, text=True, check=False)
-        lines = [line for line in (done.stdout or done.stderr).splitlines() if line.strip()]
+        lines = [line for line in answer([path, option]).splitlines() if line.strip()]
         said = next((line for line in lines if "release" in line or "ersion" in line), lines[0] if lines else "?")
         running.fact(name, said.strip())
 
@@ -79,10 +92,8 @@ def smi(running: Section) -> None:
         running.note("nvidia-smi is not on the PATH")
         return
     fields = "name,driver_version,memory.total,clocks.max.sm,power.limit"
-    done = subprocess.run(
-        [path, f"--query-gpu={fields}", "--format=csv,noheader"], capture_output=True, text=True, check=False
-    )
-    running.fact("nvidia-smi", (done.stdout or done.stderr).strip().replace("\n", "; "))
+    said = answer([path, f"--query-gpu={fields}", "--format=csv,noheader"])
+    running.fact("nvidia-smi", said.replace("\n", "; "))
 
 
 def device(running: Section) -> str:
@@ -113,11 +124,15 @@ def usable(running: Section) -> str:
     return str(pg.plugins.available_backends()["cuda"])
 
 
-def sources() -> str:
-    """Our own packages come from the source tree or from what was built of it."""
-    for name in OWN:
-        spec = importlib.util.find_spec(name)
-        if spec is None and name != "plugrad_cpu":
+def sources(running: Section) -> str:
+    """Our own packages, all of them, come from the source tree or from what was built of it."""
+    for folder, project in projects().items():
+        name = str(project["name"])
+        if importlib.util.find_spec(name.replace("-", "_")) is not None:
+            running.fact(name, project["version"])
+        elif folder.name == COMPILED:
+            running.fact(name, "not compiled for this interpreter")
+        else:
             raise AssertionError(f"{name} cannot be imported")
     return ""
 
@@ -131,7 +146,7 @@ def main() -> None:
         programs(running, running.rest[0] if running.rest else "")
         smi(running)
         running.emulate()
-        running.check("our packages", sources)
+        running.check("our packages", lambda: sources(running))
         running.check("device", lambda: device(running))
         running.check("a sum on the device", lambda: usable(running))
 

@@ -2,7 +2,7 @@
 
 Kinds: ``fact`` (name, text), ``case`` (name, outcome, detail), ``figure`` (name, seconds and ratios), ``note`` (text),
 ``absent`` (text: the section cannot run here, which is no failure), ``cut`` (text: time was up before all was done),
-``complete`` (the last line of a section that got to its end).
+``complete`` (the last line of a section that got to its end). A line that is no record is read as ``torn`` (text).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -64,9 +65,12 @@ class Section:
         return self.shard is None or number % self.shards == self.shard
 
     def write(self, kind: str, **content: Any) -> None:
-        """One record."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"kind": kind, **content}) + "\n")
+        """One record, in one call of the system, so that those of several processes do not mix."""
+        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(file, (json.dumps({"kind": kind, **content}) + "\n").encode())
+        finally:
+            os.close(file)
 
     def fact(self, name: str, text: object) -> None:
         """Something that was found out."""
@@ -153,13 +157,15 @@ def shared(module: str, body: Callable[[Section], None]) -> None:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The records in a file; a line that was cut off while it was written is left out."""
+    """The records in a file; a line that is none, cut off while it was written, becomes a record ``torn``."""
     if not path.exists():
         return []
     found = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            found.append(json.loads(line))
+            record = json.loads(line)
         except ValueError:
-            continue
+            record = None
+        whole = isinstance(record, dict) and "kind" in record
+        found.append(record if whole else {"kind": "torn", "text": line[:300]})
     return found

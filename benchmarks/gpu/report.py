@@ -6,7 +6,9 @@ Standard library only.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,8 @@ class Outcome:
             self.state, self.why = CUT, why
         elif status or not whole:
             self.state, self.why = FAILED, f"its process ended with status {status} before its end"
+        elif self.of("torn"):
+            self.state, self.why = FAILED, "a record was torn while it was written"
         elif cut:
             self.state, self.why = CUT, "; ".join(record["text"] for record in cut)
         elif absent:
@@ -69,12 +73,12 @@ class Report:
         """Write both files; each appears whole or stays as it was. ``hidden``: paths of the machine, and what is
         written in their place.
         """
+        hide = hiding(hidden)
+        whole = json.dumps(in_strings(hide, asdict(self)), indent=1) + "\n"
         stem.parent.mkdir(parents=True, exist_ok=True)
-        for suffix, text in ((".json", json.dumps(asdict(self), indent=1) + "\n"), (".md", self.markdown())):
+        for suffix, text in ((".json", whole), (".md", hide(self.markdown()))):
             target = stem.with_name(stem.name + suffix)
             part = target.with_name(target.name + ".part")
-            for path, instead in hidden.items():
-                text = text.replace(path, instead)
             part.write_text(text, encoding="utf-8")
             part.replace(target)
 
@@ -90,6 +94,26 @@ class Report:
         lines += ["", *[f"- {text}" for outcome in self.outcomes for text in remarks(outcome)]]
         lines += [f"- {note}" for note in self.notes]
         return "\n".join(lines).rstrip() + "\n"
+
+
+def hiding(hidden: dict[str, str]) -> Callable[[str], str]:
+    """Replaces paths in a text, longer ones first, where they stand whole. The root folder is never replaced."""
+    paths = sorted((path for path in hidden if len(Path(path).parts) > 1), key=len, reverse=True)
+    if not paths:
+        return str
+    ending = r"(?![\w-]|\.\w)"
+    ways = [re.escape(path) + ("" if path.endswith("/") else ending) for path in paths]
+    pattern = re.compile(rf"(?:(?<![\w.~-])|(?<=-[IL]))({'|'.join(ways)})")
+    return lambda text: pattern.sub(lambda found: hidden[found[1]], text)
+
+
+def in_strings(change: Callable[[str], str], value: Any) -> Any:
+    """The same structure with every string in it changed."""
+    if isinstance(value, dict):
+        return {key: in_strings(change, item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [in_strings(change, item) for item in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def row(*cells: str) -> str:
@@ -133,4 +157,5 @@ def remarks(outcome: Outcome) -> list[str]:
     reasons = Counter(case["detail"] for case in cases if case["outcome"] == "skipped")
     lines += [f"{outcome.name}: {count} skipped: {reason}" for reason, count in reasons.items()]
     lines += [f"{outcome.name}: {note['text']}" for note in outcome.of("note")]
+    lines += [f"{outcome.name}: a record was torn: {record['text']}" for record in outcome.of("torn")]
     return [" ".join(line.split()) for line in lines]

@@ -1,7 +1,7 @@
 """Makes the emulated driver importable as ``emu``, and offers the device to tests: the emulated one, or a real GPU.
 
 The emulated driver is loaded when the first test asks for the device, and then only where there is no real one or
-PLUGRAD_CUDA_EMULATE=1 asks for it.
+PLUGRAD_CUDA_EMULATE=1 asks for it; with PLUGRAD_CUDA_EMULATE=0, never.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes.util
-import functools
+import ctypes
 import os
 import subprocess
 import sys
@@ -22,18 +21,27 @@ Size = int | tuple[int, ...]
 N = np.int32(64)
 
 
-@functools.cache
 def _has_driver() -> bool:
-    return ctypes.util.find_library("cuda") is not None
+    try:
+        ctypes.CDLL(loader.SONAME)
+    except OSError:
+        return False
+    return True
 
 
 def hindrance() -> str:
-    """Why the emulated driver should not be loaded into this process; empty if it may be."""
-    if loader.loaded() or os.environ.get("PLUGRAD_CUDA_EMULATE") == "1":
+    """Why the emulated driver should not be loaded into this process; empty if it may be.
+
+    PLUGRAD_CUDA_EMULATE=1 asks for it and 0 forbids it; otherwise it is for machines without a driver.
+    """
+    wanted = os.environ.get("PLUGRAD_CUDA_EMULATE")
+    if wanted == "0":
+        return "no CUDA device may be emulated: PLUGRAD_CUDA_EMULATE=0"
+    if loader.loaded() or wanted == "1" or not _has_driver():
         return ""
-    if _has_driver():
-        return "this machine has a CUDA driver; PLUGRAD_CUDA_EMULATE=1 tests the emulated one in its place"
-    return ""
+    return (
+        "no CUDA device is emulated where there is a driver; PLUGRAD_CUDA_EMULATE=1 tests the emulated one in its place"
+    )
 
 
 class Lab:
