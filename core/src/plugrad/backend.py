@@ -17,10 +17,15 @@ K3  Attributes are keyword-only, hashable and canonical: ``axis`` a sorted tuple
     Python slice, an end below 0 then has to be None.
 K4  A kernel never writes an operand. The result is fresh memory, also of ``cast`` to the same dtype and of ``copy``;
     only movement ops may alias operand 0. Its shape and dtype are exactly what the op's shape rule said: a reduction
-    keeps the operand's dtype, bool included; where a public function widens, the core casts before.
+    (not ``argmax`` and ``argmin``, which give int64) keeps the operand's dtype, bool included; where a public function
+    widens, the core casts before. Integers that overflow wrap; integer division by zero, shifts beyond the width and
+    casts of floats out of an integer's range are left open. Floats may differ from the reference by the units in the
+    last place that ``plugrad.testing`` allows: 4 where one operation rounds, 64 for functions, and 64 of the largest
+    element for sums.
 K5  ``NotImplemented`` means "not this call", and is returned before any effect.
-K6  ``into``: all operands are passed; ``out`` has the result's shape and dtype, and is either disjoint from all
-    operands or *is* one of them (``out is values[k]``): any operand for elementwise ops, operand 0 for update ops.
+K6  ``into``: all operands are passed; ``out`` has the result's shape and dtype, may be non-contiguous, and is either
+    disjoint from all operands or *is* one of them or several at once (``out is values[k]``): any operands for
+    elementwise ops, operand 0 for update ops. It returns None, or NotImplemented with ``out`` untouched.
 K7  Work shows in call order per device; memory of a dropped value is not reused before queued work on it is done.
 K8  Positions along an axis of size n run from -n to n - 1; a negative one counts from the end, which is the kernel's
     business. Another one must not corrupt: raise ``IndexError`` before writing, or on an async device drop the access

@@ -6,17 +6,19 @@ and what came. The lists of the parts are joined here, in the order in which a n
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 from ...errors import FallbackWarning
-from . import derivatives, failures, fallback, host, inplace, kernels, threads, values
-from .subject import Subject
+from . import derivatives, failures, fallback, host, inplace, kernels, memory, positions, threads, values
+from .subject import Subject, setting
 
 Check = Callable[[str], None]
 """A function of a device name such as ``"cpu"`` or ``"cuda:0"``."""
 
-_PARTS = (host, values, kernels, inplace, derivatives, fallback, failures, threads)
+_PARTS = (host, values, memory, kernels, positions, inplace, derivatives, fallback, failures, threads)
 
 
 def backend_checks() -> list[tuple[str, Check]]:
@@ -27,7 +29,22 @@ def backend_checks() -> list[tuple[str, Check]]:
     'host.from_host_copies'
     >>> dict(checks)["values.add"]("numpy")
     """
-    return [pair for part in _PARTS for pair in part.checks()]
+    return [(name, partial(_settled, check)) for part in _PARTS for name, check in part.checks()]
+
+
+def _settled(check: Check, device: str) -> None:
+    """A check under the default settings, whatever the environment says."""
+    with setting("PLUGRAD_FALLBACK", None), setting("PLUGRAD_VIEW_WRITE", None):
+        check(device)
+
+
+def _suggestion(only: str) -> str:
+    """The names close to a mistaken one, and the prefixes of all."""
+    names = [name for name, _ in backend_checks()]
+    prefixes = list(dict.fromkeys(name.partition(".")[0] + "." for name in names))
+    words = [*prefixes, *names, *dict.fromkeys(name.rpartition(".")[2] for name in names)]
+    near = difflib.get_close_matches(only, words, cutoff=0.6)
+    return (f"did you mean {' or '.join(near)}? " if near else "") + f"names begin with {', '.join(prefixes)}"
 
 
 def check_backend(device: str, only: str = "") -> None:
@@ -40,8 +57,7 @@ def check_backend(device: str, only: str = "") -> None:
     """
     chosen = [(name, check) for name, check in backend_checks() if only in name]
     if not chosen:
-        names = ", ".join(name for name, _ in backend_checks())
-        raise ValueError(f"check_backend: no check's name contains {only!r}; the checks are {names}")
+        raise ValueError(f"check_backend: no check's name contains {only!r}; {_suggestion(only)}")
     Subject(device)
     failed: list[str] = []
     left = 0

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from ...plugins.loader import registry
 from ...state import within
 from ...table import add_kernel
 from ...tensor import Tensor
-from .subject import Subject, compare
+from .subject import Subject, compare, setting
 
 USER = "user_program.py"
 """The file of the user's code in messages."""
@@ -58,19 +57,9 @@ def user_call(op: Op, x: Tensor) -> Any:
     return names["call"](op, x)
 
 
-@contextmanager
-def mode(value: str | None) -> Iterator[None]:
+def mode(value: str | None) -> AbstractContextManager[None]:
     """Within the block, PLUGRAD_FALLBACK has this value."""
-    before = os.environ.get("PLUGRAD_FALLBACK")
-    os.environ.pop("PLUGRAD_FALLBACK", None)
-    if value is not None:
-        os.environ["PLUGRAD_FALLBACK"] = value
-    try:
-        yield
-    finally:
-        os.environ.pop("PLUGRAD_FALLBACK", None)
-        if before is not None:
-            os.environ["PLUGRAD_FALLBACK"] = before
+    return setting("PLUGRAD_FALLBACK", value)
 
 
 def _operand(subject: Subject) -> Tensor:

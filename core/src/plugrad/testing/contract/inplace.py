@@ -5,17 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from ...backend import BACKENDS
 from ...dtypes import CODE
 from ...op import OPS, Op
 from ...ops.movement import copy, reshape
 from ...transforms import grad
-from .layouts import CONTIGUOUS, LAYOUTS, laid_out
-from .samples import has_samples, samples
-from .subject import Subject, compare, promised, reference
+from .layouts import CONTIGUOUS, LAYOUTS, SLICED, TRANSPOSED, Layout, laid_out, operands
+from .samples import Sample, has_samples, samples
+from .subject import Subject, called, compare, promised, reference
 from .values import describe
 
 UPDATES = ("slice_update", "scatter_add")
@@ -77,63 +78,89 @@ def into_values(device: str) -> None:
                     _written(subject, op, code, sample, layout)
 
 
-def _written(subject: Subject, op: Op, code: int, sample: Any, layout: Any) -> None:
+def _written(subject: Subject, op: Op, code: int, sample: Sample, layout: Layout) -> None:
     """One call of an `into` form for every place that ``out`` may be."""
-    places = [None, *(range(len(sample.operands)) if op.elementwise else (0,) if op.name in UPDATES else ())]
-    for place in places:
-        arrays, tensors = laid_out(subject, layout, sample.operands)
-        values = [t.val for t in tensors]
-        spec = promised(op, arrays, sample.attrs)[0]
-        if place is None:
-            out = subject.backend.empty(spec.shape, spec.dtype, subject.ordinal)
-            before = None if out is NotImplemented else subject.host(out)
-        else:
-            if (arrays[place].shape, arrays[place].dtype) != tuple(spec):
-                continue
-            values[place] = out = subject.put(arrays[place]).val  # the core writes to whole values only
-            before = arrays[place]
-        if before is None:
-            continue
-        where = "memory of its own" if place is None else f"operand {place}"
-        what = f"into: {describe(op, subject.device, code, sample, f'{layout.name}, out is {where}')}"
-        took = subject.backend.into[op.name](out, *values, **sample.attrs) is not NotImplemented
-        if took:
-            compare(what, subject.host(out), reference(op, code, arrays, sample.attrs)[0], sample.accuracy)
-        elif place is not None:
-            compare(f"{what}: it declined, but out changed", subject.host(out), before)
-        for i, (value, array) in enumerate(zip(values, arrays, strict=True)):
-            if i != place:
-                compare(f"{what}: operand {i} was written", subject.host(value), array)
+    for out_layout in (CONTIGUOUS, TRANSPOSED, SLICED) if sample.layouts and layout is CONTIGUOUS else (CONTIGUOUS,):
+        _write(subject, op, code, sample, layout, None, out_layout)
+        for place in range(len(sample.operands)) if op.elementwise else (0,) if op.name in UPDATES else ():
+            _write(subject, op, code, sample, layout, place, out_layout)
+
+
+def _write(
+    subject: Subject, op: Op, code: int, sample: Sample, layout: Layout, place: int | None, out_layout: Layout
+) -> None:
+    arrays, tensors = laid_out(subject, layout, sample.operands)
+    values = [t.val for t in tensors]
+    spec = promised(op, arrays, sample.attrs)[0]
+    same: list[int] = []
+    if place is not None:
+        if (arrays[place].shape, arrays[place].dtype) != tuple(spec):
+            return
+        same = [k for k, a in enumerate(sample.operands) if a is sample.operands[place]]
+    if place is None and out_layout is CONTIGUOUS:
+        value = subject.backend.empty(spec.shape, spec.dtype, subject.ordinal)
+        if value is NotImplemented:
+            return
+        before, target = subject.host(value), None
+    else:
+        before = arrays[place] if place is not None else np.ones(spec.shape, spec.dtype)
+        target = operands(subject, out_layout, (before,))[0]
+        value = target.tensor.val
+    for k in same:
+        values[k] = value
+    where = "memory of its own" if place is None else " and ".join(f"operand {k}" for k in same)
+    how = "" if out_layout is CONTIGUOUS else f" and {out_layout.name}"
+    what = f"into: {describe(op, subject.device, code, sample, f'{layout.name}, out is {where}{how}')}"
+    with called(what):
+        answer = subject.backend.into[op.name](value, *values, **sample.attrs)
+    assert answer is None or answer is NotImplemented, f"{what}: expected None, came a {type(answer).__name__}"
+    if answer is None:
+        compare(what, subject.host(value), reference(op, code, arrays, sample.attrs)[0], sample.accuracy)
+    elif place is not None:
+        compare(f"{what}: it declined, but out changed", subject.host(value), before)
+    for i, (operand, array) in enumerate(zip(values, arrays, strict=True)):
+        if i not in same:
+            compare(f"{what}: operand {i} was written", subject.host(operand), array)
+    if target is not None and target.root is not None and target.at:
+        around, wanted = subject.host(target.root.val), np.array(target.whole)
+        around[target.at] = wanted[target.at]
+        compare(f"{what}: the memory around out was written", around, wanted)
 
 
 @contextmanager
 def _watched(subject: Subject) -> Iterator[list[str]]:
-    """Within the block, a list of the ops whose `into` form was taken."""
-    used: list[str] = []
-    forms = subject.backend.into
+    """Within the block, a list of the ops whose `into` form was asked."""
+    asked: list[str] = []
+    backend = subject.backend
 
     def watch(name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
         def call(out: Any, *values: Any, **attrs: Any) -> Any:
-            found = fn(out, *values, **attrs)
-            if found is not NotImplemented:
-                used.append(name)
-            return found
+            asked.append(name)
+            return fn(out, *values, **attrs)
 
         return call
 
-    instance: Any = subject.backend  # its class is left alone
-    instance.into = {name: watch(name, fn) for name, fn in forms.items()}
+    class Watched:
+        """The backend, but for its `into`: the backend itself is left alone."""
+
+        into: ClassVar[dict[str, Any]] = {name: watch(name, fn) for name, fn in backend.into.items()}
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(backend, name)
+
+    stand_in: Any = Watched()
+    BACKENDS[subject.index] = stand_in
     try:
-        yield used
+        yield asked
     finally:
-        del instance.into
+        BACKENDS[subject.index] = backend
 
 
 def into_is_used(device: str) -> None:
-    """Where the handle is the only one, the write goes to its own memory: by the form in `into`, if there is one."""
+    """Where the handle is the only one, the form in `into` is asked to write to its own memory, if there is one."""
     subject = Subject(device)
     a = _numbers(subject, 4, 5)
-    with _watched(subject) as used:
+    with _watched(subject) as asked:
         x = subject.put(a)
         x[1:3] = 7
         y = subject.put(a)
@@ -145,9 +172,7 @@ def into_is_used(device: str) -> None:
     for name in ("slice_update", "add"):
         if name in subject.backend.into and CODE[a.dtype] in OPS[name].codes:
             what = f"into: {name} of {subject.backend.name}, {a.dtype} (4, 5)"
-            assert name in used, (
-                f"{what}: not used, though the handle is the only one; it declined, or someone holds the value"
-            )
+            assert name in asked, f"{what}: not asked, though the handle is the only one; someone holds the value"
 
 
 def views_and_copies_stay(device: str) -> None:

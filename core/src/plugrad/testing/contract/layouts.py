@@ -14,55 +14,76 @@ from ...ops.movement import broadcast_to, flip, permute_dims
 from ...tensor import Tensor
 from .subject import Subject, called
 
-Pair = tuple[np.ndarray, Tensor]
+Index = tuple[slice, ...]
+
+
+class Operand(NamedTuple):
+    """An array and a tensor of the same elements. ``root``: the tensor that this one may be a view of, with all its
+    elements, and where in them those of the view are.
+    """
+
+    array: np.ndarray
+    tensor: Tensor
+    root: Tensor | None = None
+    whole: np.ndarray | None = None
+    at: Index = ()
 
 
 class Layout(NamedTuple):
-    """``make(subject, array, position)`` gives an array and a tensor of the same elements; the array may be another one
-    (a broadcast one repeats its first row). ``position`` is that of the operand in the call.
+    """``make(subject, array, position)`` gives an operand; its array may be another one (a broadcast one repeats its
+    first row). ``position`` is that of the operand in the call.
     """
 
     name: str
-    make: Callable[[Subject, np.ndarray, int], Pair]
+    make: Callable[[Subject, np.ndarray, int], Operand]
 
 
-def _contiguous(subject: Subject, a: np.ndarray, position: int) -> Pair:
-    return a, subject.put(a)
+def _contiguous(subject: Subject, a: np.ndarray, position: int) -> Operand:
+    return Operand(a, subject.put(a))
 
 
-def _transposed(subject: Subject, a: np.ndarray, position: int) -> Pair:
-    return a, permute_dims(subject.put(np.array(a.T, order="C")), tuple(range(a.ndim))[::-1])
+def _transposed(subject: Subject, a: np.ndarray, position: int) -> Operand:
+    whole = np.array(a.T, order="C")
+    root = subject.put(whole)
+    return Operand(a, permute_dims(root, tuple(range(a.ndim))[::-1]), root, whole)
 
 
-def _first_transposed(subject: Subject, a: np.ndarray, position: int) -> Pair:
+def _first_transposed(subject: Subject, a: np.ndarray, position: int) -> Operand:
     return (_contiguous if position else _transposed)(subject, a, position)
 
 
-def _sliced(subject: Subject, a: np.ndarray, position: int) -> Pair:
+def _sliced(subject: Subject, a: np.ndarray, position: int) -> Operand:
     """Every other element of a larger array, from the second on; a 0-d one out of a row."""
     if a.ndim == 0:
-        return a, subject.put(np.stack([np.ones_like(a), a]))[1]
+        whole = np.stack([np.ones_like(a), a])
+        root = subject.put(whole)
+        return Operand(a, root[1], root, whole)
     larger: Any = np.ones([2 * d + 1 for d in a.shape], a.dtype)
     at = (slice(1, None, 2),) * a.ndim
     larger[at] = a
-    return a, subject.put(larger)[at]
+    root = subject.put(larger)
+    return Operand(a, root[at], root, larger, at)
 
 
-def _negative(subject: Subject, a: np.ndarray, position: int) -> Pair:
-    return a, flip(subject.put(np.array(np.flip(a), order="C")))
+def _negative(subject: Subject, a: np.ndarray, position: int) -> Operand:
+    whole = np.array(np.flip(a), order="C")
+    root = subject.put(whole)
+    return Operand(a, flip(root), root, whole)
 
 
-def _broadcast(subject: Subject, a: np.ndarray, position: int) -> Pair:
+def _broadcast(subject: Subject, a: np.ndarray, position: int) -> Operand:
     if a.ndim == 0 or a.shape[0] == 0:
-        return a, subject.put(a)
-    return np.array(np.broadcast_to(a[:1], a.shape)), broadcast_to(subject.put(a[:1]), a.shape)
+        return Operand(a, subject.put(a))
+    root = subject.put(a[:1])
+    return Operand(np.array(np.broadcast_to(a[:1], a.shape)), broadcast_to(root, a.shape), root, a[:1])
 
 
 CONTIGUOUS = Layout("contiguous", _contiguous)
+TRANSPOSED = Layout("transposed", _transposed)
 SLICED = Layout("sliced", _sliced)
 LAYOUTS: tuple[Layout, ...] = (
     CONTIGUOUS,
-    Layout("transposed", _transposed),
+    TRANSPOSED,
     Layout("first operand transposed", _first_transposed),
     SLICED,
     Layout("negative step", _negative),
@@ -70,13 +91,25 @@ LAYOUTS: tuple[Layout, ...] = (
 )
 
 
-def laid_out(subject: Subject, layout: Layout, arrays: tuple[np.ndarray, ...]) -> tuple[list[np.ndarray], list[Tensor]]:
-    """The operands of a call in a layout: arrays and tensors of the same elements."""
-    pairs = []
+def operands(subject: Subject, layout: Layout, arrays: tuple[np.ndarray, ...]) -> list[Operand]:
+    """The operands of a call in a layout. One array given twice is one tensor given twice."""
+    made: list[Operand] = []
     for position, a in enumerate(arrays):
+        earlier = next((k for k in range(position) if arrays[k] is a), None)
+        if earlier is not None:
+            made.append(made[earlier])
+            continue
         with called(f"a {layout.name} operand, made by movement ops, {a.dtype} {a.shape} on {subject.device}"):
-            array, tensor = layout.make(subject, a, position)
-            shape, dtype = subject.backend.spec(tensor.val)
-            assert (shape, dtype) == (array.shape, array.dtype), f"the backend's own ops made a {dtype} {shape} of it"
-            pairs.append((array, tensor))
-    return [a for a, _ in pairs], [t for _, t in pairs]
+            operand = layout.make(subject, a, position)
+            shape, dtype = subject.backend.spec(operand.tensor.val)
+            assert (shape, dtype) == (operand.array.shape, operand.array.dtype), (
+                f"the backend's own ops made a {dtype} {shape} of it"
+            )
+            made.append(operand)
+    return made
+
+
+def laid_out(subject: Subject, layout: Layout, arrays: tuple[np.ndarray, ...]) -> tuple[list[np.ndarray], list[Tensor]]:
+    """The arrays and the tensors of ``operands``."""
+    made = operands(subject, layout, arrays)
+    return [operand.array for operand in made], [operand.tensor for operand in made]

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...dtypes import DTYPES, U4
+from .edges import edges
+from .numbers import BINARY, UNARY, Shape, numbers
 from .subject import kind_of
-
-Shape = tuple[int, ...]
 
 
 class Sample(NamedTuple):
@@ -26,45 +26,9 @@ class Sample(NamedTuple):
     layouts: bool = False
 
 
-# name: (lowest, highest operand, accuracy)
-UNARY: dict[str, tuple[float, float, str]] = {
-    **dict.fromkeys(("neg", "abs", "sign", "floor", "invert", "conj", "real", "imag", "copy"), (-3, 3, "exact")),
-    **dict.fromkeys(("exp", "expm1", "sin", "cos", "tanh", "erf"), (-3, 3, "function")),
-    "log": (0.2, 5, "function"),
-    "log1p": (-0.5, 4, "function"),
-    "sqrt": (0, 5, "rounded"),
-}
-# name: (lowest, highest first operand, lowest, highest second operand, accuracy)
-BINARY: dict[str, tuple[float, float, float, float, str]] = {
-    **dict.fromkeys(("add", "sub", "mul"), (-5, 5, -5, 5, "rounded")),
-    **dict.fromkeys(("maximum", "minimum", "equal", "less", "less_equal"), (-2, 2, -2, 2, "exact")),
-    **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), (-9, 9, -9, 9, "exact")),
-    **dict.fromkeys(("shift_left", "shift_right"), (-9, 9, 0, 4, "exact")),
-    "div": (-5, 5, 0.5, 4, "rounded"),
-    "remainder": (-9, 9, 1, 4, "rounded"),
-    "floor_divide": (-9, 9, 1, 4, "exact"),
-    "pow": (0.3, 3, -2, 2, "function"),
-}
-SPECIAL = (0.0, -0.0, 1.0, -1.0, float("inf"), -float("inf"), float("nan"))
-SPECIAL_UNARY = ("neg", "abs", "sign", "exp", "log", "sqrt", "copy", "tanh")
-SPECIAL_BINARY = ("add", "mul", "maximum", "minimum", "equal", "less", "less_equal")
-SPECIAL_REDUCTIONS = ("sum", "max", "min", "argmax", "argmin")
+SPECIAL_REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
 PAIRS: tuple[tuple[Shape, Shape], ...] = (((3, 4), (3, 4)), ((3, 1), (4,)), ((), ()), ((0, 4), (4,)), ((2, 3), ()))
 SINGLES: tuple[Shape, ...] = ((3, 4), (), (0, 4))
-
-
-def numbers(shape: Shape, dtype: np.dtype, low: float, high: float, seed: int = 0) -> np.ndarray:
-    """Random elements between two bounds, none below 0 for unsigned and bool dtypes."""
-    rng, kind = np.random.default_rng(seed), kind_of(dtype)
-    if kind == "b":
-        return rng.random(shape) < 0.5
-    if kind in "iu":
-        first = max(int(np.ceil(low)), 0) if kind == "u" else int(np.ceil(low))
-        return rng.integers(first, int(high) + 1, shape).astype(dtype)
-    values: Any = rng.uniform(low, high, shape)
-    if kind == "c":
-        values = values + 1j * rng.uniform(low, high, shape)
-    return np.asarray(values).astype(dtype)
 
 
 def samples(name: str, code: int) -> Iterator[Sample]:
@@ -76,6 +40,8 @@ def samples(name: str, code: int) -> Iterator[Sample]:
         yield from _binary(name, dtype)
     else:
         yield from _OTHERS[name](name, dtype)
+    for operands, attrs, accuracy in edges(name, dtype):
+        yield Sample(operands, attrs, accuracy)
 
 
 def has_samples(name: str) -> bool:
@@ -89,8 +55,6 @@ def _unary(name: str, dtype: np.dtype) -> Iterator[Sample]:
         accuracy = "rounded"  # the absolute value of a complex number
     for shape in SINGLES:
         yield Sample((numbers(shape, dtype, low, high),), {}, accuracy, shape != (0, 4))
-    if name in SPECIAL_UNARY and kind_of(dtype) == "f":
-        yield Sample((np.array(SPECIAL).astype(dtype),), {}, accuracy)
 
 
 def _binary(name: str, dtype: np.dtype) -> Iterator[Sample]:
@@ -100,9 +64,6 @@ def _binary(name: str, dtype: np.dtype) -> Iterator[Sample]:
     for one, two in PAIRS:
         operands = numbers(one, dtype, low, high), numbers(two, dtype, low2, high2, 1)
         yield Sample(operands, {}, accuracy, one == (3, 4) or two == (4,))
-    if name in SPECIAL_BINARY and kind_of(dtype) == "f":
-        special = np.array(SPECIAL).astype(dtype)
-        yield Sample((special[:, None], special), {}, accuracy)
 
 
 def _where(name: str, dtype: np.dtype) -> Iterator[Sample]:
@@ -143,7 +104,7 @@ def _special_reduction(name: str, dtype: np.dtype, axes: Any) -> Iterator[Sample
         nan = float("nan")
         rows = np.array([[1.0, nan, 3.0, -1.0], [2.0, 5.0, nan, -1.0], [2.0, float("inf"), 0.0, -1.0]]).astype(dtype)
         for axis in axes:
-            yield Sample((rows,), {"axis": axis, "keepdims": False}, "sum" if name == "sum" else "exact")
+            yield Sample((rows,), {"axis": axis, "keepdims": False}, "sum" if name in ("sum", "prod") else "exact")
 
 
 def _arg(name: str, dtype: np.dtype) -> Iterator[Sample]:

@@ -5,6 +5,7 @@ The only file of the contract that knows how the core keeps its tables.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,8 +22,15 @@ from ...plugins import backend_index
 from ...table import state_of
 from ...tensor import Tensor
 
-TOLERANCE = {"exact": 0.0, "rounded": 4.0, "function": 64.0, "sum": 64.0, "derivative": 512.0}
-"""Units in the last place that a result may be away from the reference's, by how it is computed."""
+TOLERANCE = {"exact": 0.0, "signed": 0.0, "rounded": 4.0, "function": 64.0, "sum": 64.0, "derivative": 512.0}
+"""Units in the last place that a result may be away from the reference's, by how it is computed.
+
+They are units of the element itself; for sums, and what is made of them, of the largest element, or of 1. ``signed`` is
+exact and looks at the sign of zero too.
+"""
+
+TINY = 4
+"""Smallest normal numbers that a rounded result may be away: subnormals may be flushed to zero."""
 
 
 class Subject:
@@ -138,6 +146,20 @@ def reference(op: Op, code: int, operands: Any, attrs: dict[str, Any]) -> tuple[
 
 
 @contextmanager
+def setting(name: str, value: str | None) -> Iterator[None]:
+    """Within the block, an environment variable has this value, or none."""
+    before = os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
+
+
+@contextmanager
 def called(what: str) -> Iterator[None]:
     """An exception of a call that must succeed becomes an AssertionError that says which call it was."""
     try:
@@ -158,17 +180,25 @@ def unit(dtype: np.dtype) -> float:
     return float(ml_dtypes.finfo(dtype).eps) if kind_of(dtype) in "fs" else 0.0
 
 
+def smallest(dtype: np.dtype) -> float:
+    """The smallest normal number."""
+    if kind_of(dtype) == "c":
+        return float(np.finfo(dtype).smallest_normal)
+    return float(ml_dtypes.finfo(dtype).smallest_normal) if kind_of(dtype) in "fs" else 0.0
+
+
 def compare(what: str, got: np.ndarray, wanted: np.ndarray, accuracy: str = "exact") -> None:
     """AssertionError unless shape, dtype and elements agree; ``accuracy`` is a key of TOLERANCE."""
     if got.shape != wanted.shape or got.dtype != wanted.dtype:
         raise AssertionError(f"{what}: expected {wanted.dtype} {wanted.shape}, came {got.dtype} {got.shape}")
-    bound = TOLERANCE[accuracy] * unit(wanted.dtype)
+    bound, least = TOLERANCE[accuracy] * unit(wanted.dtype), TINY * smallest(wanted.dtype)
     if kind_of(wanted.dtype) in "fs":
-        got, wanted = got.astype(np.float64), wanted.astype(np.float64)
-    if close(got, wanted, bound, sums=accuracy in ("sum", "derivative")):
+        with np.errstate(invalid="ignore"):  # bfloat16 NaN
+            got, wanted = got.astype(np.float64), wanted.astype(np.float64)
+    away = differing(got, wanted, bound, least, sums=accuracy in ("sum", "derivative"), signed=accuracy == "signed")
+    if not np.any(away):
         return
-    away = ~np.isclose(got, wanted, rtol=bound, atol=bound, equal_nan=True)
-    at = tuple(int(i) for i in np.argwhere(away if np.any(away) else got != wanted)[0])
+    at = tuple(int(i) for i in np.argwhere(away)[0])
     raise AssertionError(
         f"{what}: expected {wanted[at]!s} at {at}, came {got[at]!s}"
         f" ({np.count_nonzero(away)} of {away.size} elements; allowed are {TOLERANCE[accuracy]:g} units in the last "
@@ -176,14 +206,22 @@ def compare(what: str, got: np.ndarray, wanted: np.ndarray, accuracy: str = "exa
     )
 
 
-def close(got: np.ndarray, wanted: np.ndarray, bound: float, sums: bool) -> bool:
-    """Whether elements agree: exactly without a bound; relative to the largest element where they are sums."""
+def differing(
+    got: np.ndarray, wanted: np.ndarray, bound: float, least: float, sums: bool, signed: bool = False
+) -> np.ndarray:
+    """Which elements do not agree: exactly without a bound, else relative to the element, or where they are sums, to
+    the largest one.
+    """
     if bound == 0.0:
-        return bool(np.array_equal(got, wanted, equal_nan=wanted.dtype.kind in "fc"))
+        both_nan = (got != got) & (wanted != wanted)
+        away = (got != wanted) & ~both_nan
+        if signed and wanted.dtype.kind == "f":
+            away |= (np.signbit(got) != np.signbit(wanted)) & (wanted == 0)
+        return np.asarray(away)
     finite = np.abs(wanted[np.isfinite(wanted)]) if sums else np.zeros(0)
-    scale = max(1.0, float(finite.max())) if finite.size else 1.0
+    floor = bound * max(1.0, float(finite.max()) if finite.size else 1.0) if sums else least
     with np.errstate(invalid="ignore"):
-        return bool(np.allclose(got, wanted, rtol=bound, atol=bound * scale, equal_nan=True))
+        return np.asarray(~np.isclose(got, wanted, rtol=bound, atol=floor, equal_nan=True))
 
 
 def short(array: np.ndarray) -> str:

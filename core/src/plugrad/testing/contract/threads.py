@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import builtins
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ...dtypes import CODE, DTYPES
+from ...op import Op
 from ...ops import elementwise as ew
 from ...ops.reduction import max, sum
 from ...transforms import grad
-from .subject import Subject, compare
+from .samples import Sample, has_samples, samples
+from .subject import Subject, compare, reference
+from .values import describe
 
 THREADS = 4
 ROUNDS = 12
+PATIENCE = 120.0
+"""Seconds until threads that do not end count as hanging."""
 SIZE = 20_000
+MANY = 20_000
+TURNS = 3
+POSITIONS = ("gather", "take_along", "scatter_add")
 
 
 def checks() -> list[tuple[str, Callable[[str], None]]]:
     """Values and gradients."""
-    return [("threads.values", values), ("threads.gradients", gradients), ("threads.writes", writes)]
+    return [
+        ("threads.values", values),
+        ("threads.kernels", kernels),
+        ("threads.gradients", gradients),
+        ("threads.writes", writes),
+    ]
 
 
 def together(work: Callable[[int], None]) -> None:
@@ -29,17 +45,22 @@ def together(work: Callable[[int], None]) -> None:
     gate = threading.Barrier(THREADS)
 
     def run(k: int) -> None:
-        gate.wait()
         try:
+            gate.wait(PATIENCE)
             work(k)
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=run, args=(k,), name=f"contract {k}") for k in range(THREADS)]
+    threads = [threading.Thread(target=run, args=(k,), name=f"contract {k}", daemon=True) for k in range(THREADS)]
     for thread in threads:
         thread.start()
+    end = time.monotonic() + PATIENCE
     for thread in threads:
-        thread.join()
+        thread.join(builtins.max(0.0, end - time.monotonic()))
+    hanging = [thread.name for thread in threads if thread.is_alive()]
+    assert not hanging, (
+        f"threads: after {PATIENCE:g} s {', '.join(hanging)} have not ended; kernels wait for each other"
+    )
     if errors:
         raise errors[0]
 
@@ -77,6 +98,43 @@ def values(device: str) -> None:
 
 def _sums(a: np.ndarray) -> Any:
     return a.reshape(2, -1).sum(1) if a.size % 2 == 0 else a.sum()
+
+
+def kernels(device: str) -> None:
+    """Every kernel on operands of many elements, others in each thread."""
+    subject = Subject(device)
+    for op, code in subject.native():
+        if not has_samples(op.name) or op.alias:
+            continue
+        large = [sample for sample in samples(op.name, code) if _elements(sample) >= MANY]
+        for sample in large[:1] if code == subject.codes(op)[-1] or code == CODE[subject.usual] else ():
+            if CODE[sample.attrs.get("dtype", DTYPES[code])] in subject.stored:
+                _in_threads(subject, op, code, sample)
+
+
+def _elements(sample: Sample) -> int:
+    """The number of elements of the first operand, or of the result of a creation op."""
+    if sample.operands:
+        return builtins.max(a.size for a in sample.operands)
+    return int(np.prod(sample.attrs.get("shape", sample.attrs.get("size", 0))))
+
+
+def _in_threads(subject: Subject, op: Op, code: int, sample: Sample) -> None:
+    """One call in all threads at once, each with the operands' elements moved on by another number."""
+    moves = not (op.name in POSITIONS or op.name.startswith("shift"))
+    given = [
+        [np.roll(a, 7 * k) if moves or i == 0 else a for i, a in enumerate(sample.operands)] for k in range(THREADS)
+    ]
+    attrs = sample.attrs if sample.operands else {**sample.attrs, "device": subject.place}
+    wanted = [reference(op, code, arrays, sample.attrs)[0] for arrays in given]
+
+    def work(k: int) -> None:
+        tensors = [subject.put(a) for a in given[k]]
+        for _ in range(TURNS):
+            what = describe(op, subject.device, code, sample, f"in thread {k}")
+            compare(what, subject.host(op(*tensors, **attrs).val), wanted[k], sample.accuracy)
+
+    together(work)
 
 
 def gradients(device: str) -> None:

@@ -54,6 +54,8 @@ def op_values(name: str, device: str) -> None:
                 for layout in layouts if sample.layouts else (CONTIGUOUS,):
                     arrays, tensors = laid_out(subject, layout, sample.operands)
                     what = describe(op, device, code, sample, f"{layout.name}, {state}")
+                    if state == "composed" and sample.accuracy in ("rounded", "function"):
+                        sample = sample._replace(accuracy="sum")  # exp(x) - 1 is less exact than expm1
                     one_call(subject, op, code, arrays, tensors, sample, what)
 
 
@@ -123,6 +125,5 @@ def random_numbers(device: str) -> None:
         ("split", lambda k: random.split(k, 3)),
     ):
         compare(f"random.{name} on {device}", draw(ours).numpy(), draw(theirs).numpy())
-    compare(
-        f"random.normal on {device}", random.normal(ours, (9,)).numpy(), random.normal(theirs, (9,)).numpy(), "function"
-    )
+    found, wanted = [random.normal(k, (9,)).numpy() for k in (ours, theirs)]
+    compare(f"random.normal on {device}", found, wanted, "sum")
