@@ -1,52 +1,21 @@
-"""Calls of every op of the core: operands and attributes for a dtype, and how exact the results must be.
-
-An op of the core without samples here is a fault of this file, which a check reports.
-"""
+"""Calls of the ops that compute elementwise, reduce, move, index, multiply matrices and create."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ...dtypes import DTYPES, U4
-from .edges import edges
-from .numbers import BINARY, UNARY, Shape, numbers
-from .subject import kind_of
-
-
-class Sample(NamedTuple):
-    """One call. ``layouts``: the operands may be laid out in every way; else they are contiguous."""
-
-    operands: tuple[np.ndarray, ...]
-    attrs: dict[str, Any]
-    accuracy: str
-    layouts: bool = False
-
+from ....dtypes import DTYPES, U4
+from ..numbers import BINARY, UNARY, Shape, numbers
+from ..subject import kind_of
+from .sample import Sample, Sampler
 
 SPECIAL_REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
 PAIRS: tuple[tuple[Shape, Shape], ...] = (((3, 4), (3, 4)), ((3, 1), (4,)), ((), ()), ((0, 4), (4,)), ((2, 3), ()))
 SINGLES: tuple[Shape, ...] = ((3, 4), (), (0, 4))
-
-
-def samples(name: str, code: int) -> Iterator[Sample]:
-    """Calls of the op on operands whose key has this dtype."""
-    dtype = DTYPES[code]
-    if name in UNARY:
-        yield from _unary(name, dtype)
-    elif name in BINARY:
-        yield from _binary(name, dtype)
-    else:
-        yield from _OTHERS[name](name, dtype)
-    for operands, attrs, accuracy in edges(name, dtype):
-        yield Sample(operands, attrs, accuracy)
-
-
-def has_samples(name: str) -> bool:
-    """Whether there are calls for the op."""
-    return name in UNARY or name in BINARY or name in _OTHERS
 
 
 def _unary(name: str, dtype: np.dtype) -> Iterator[Sample]:
@@ -233,7 +202,9 @@ def _random_bits(name: str, dtype: np.dtype) -> Iterator[Sample]:
         yield Sample((keys,), {"shape": shape}, "exact", shape == (6,))
 
 
-_OTHERS = {
+SAMPLES: dict[str, Sampler] = {
+    **dict.fromkeys(UNARY, _unary),
+    **dict.fromkeys(BINARY, _binary),
     "where": _where,
     "cast": _cast,
     "cumsum": _cumsum,
