@@ -8,7 +8,7 @@ import plugrad as pg
 
 def test_all_lists_every_public_name():
     public = {n for n, v in vars(pg).items() if not n.startswith("_") and not inspect.ismodule(v)}
-    modules = {"errors", "plugins", "random", "tree"}
+    modules = {"errors", "fft", "linalg", "plugins", "random", "tree"}
     assert public | modules <= set(pg.__all__) | {"annotations"}
     assert all(hasattr(pg, n) for n in pg.__all__)
 

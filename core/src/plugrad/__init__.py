@@ -5,7 +5,7 @@ Devices are strings: ``"numpy"``, ``"cpu"``.
 """
 
 # The array functions are those that the families name in their __all__.
-from . import dtypes, errors, plugins, tree
+from . import dtypes, errors, fft, linalg, plugins, random, tree
 from .backend import Backend, Kernel, Spec, __version__
 from .checkpointing import checkpoint
 from .compiled import compile
@@ -15,7 +15,7 @@ from .dtypes import as_dtype, promotion
 from .fallback import fallback_report, reset_fallback_report
 from .module import Module
 from .op import OPS, Op
-from .ops import contraction, creation, elementwise, indexing, movement, random, reduction
+from .ops import contraction, creation, elementwise, indexing, movement, reduction
 from .ops.contraction import *
 from .ops.creation import *
 from .ops.elementwise import *
@@ -33,6 +33,7 @@ bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64 = dtypes.DTYPES[:
 float16, bfloat16, float32, float64, complex64, complex128 = dtypes.DTYPES[9:15]
 
 __all__ = ["OPS", "Backend", "Kernel", "Op", "Spec", "create", "errors", "hookimpl", "observe", "plugins"]
+__all__ += ["fft", "linalg"]
 __all__ += ["Buffer", "Module", "Parameter", "Tensor", "__version__", "manual_seed", "random", "tree"]
 __all__ += ["custom_jvp", "custom_vjp", "grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp", "value_and_grad", "vjp"]
 __all__ += ["checkpoint", "compile", "fallback_report", "no_grad", "reset_fallback_report", "stage", "vmap"]

@@ -21,7 +21,7 @@ from .reference.backend import NumpyBackend
 from .state import ACTIVE, UNCHANGED, State, state, within
 from .table import add_backend as add_backend
 from .table import add_kernel as add_kernel
-from .table import decline
+from .table import check_stored, decline
 from .tape import live
 from .tensor import FOREIGN, LENT, Attrs, Node, Tensor, Tensors, leaked, tupled
 
@@ -226,6 +226,8 @@ def _run(op: Op, xs: Tensors, attrs: Attrs, spec: Any, be: int, dt: int, dev: st
     if r is NotImplemented:
         if op.decompose is not None:
             return NotImplemented
+        for s in tupled(spec):
+            check_stored(op.name, CODE[s.dtype], BACKENDS[be])
         how, r = "fallback", through_host(op, values, attrs, spec, be, dt, dev)
     for observer in here.observers if here is not None else ():
         observer(op.name, BACKENDS[be].name, how)

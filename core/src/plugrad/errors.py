@@ -7,6 +7,8 @@ A message starts with the op's name, shows the shapes and dtypes that disagree, 
 import difflib
 from collections.abc import Iterable
 
+import numpy as np
+
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` with the closest known name, or an empty string.
@@ -28,6 +30,12 @@ class ShapeError(PlugradError, ValueError):
 
 class DTypeError(PlugradError, TypeError):
     """The op is not defined for this dtype, or no promotion exists between two dtypes."""
+
+
+class LinAlgError(PlugradError, np.linalg.LinAlgError):
+    """A matrix is singular or not positive definite, an iteration did not converge, or a decomposition has no
+    derivative.
+    """
 
 
 class DeviceError(PlugradError, RuntimeError):

@@ -1,5 +1,10 @@
 """The array functions, by family. Importing this package installs Tensor's operators and methods."""
 
-from . import contraction, creation, elementwise, indexing, movement, operators, random, reduction
+from . import contraction, creation, elementwise, fft, indexing, linalg, movement, operators, random, reduction
 
-__all__ = ["contraction", "creation", "elementwise", "indexing", "movement", "operators", "random", "reduction"]
+# fmt: off
+__all__ = [
+    "contraction", "creation", "elementwise", "fft", "indexing", "linalg", "movement", "operators", "random",
+    "reduction"
+]
+# fmt: on

@@ -12,9 +12,9 @@ from ..errors import ShapeError
 from ..op import Op, broadcast_shapes, conjugate, pad_rank, unbroadcast
 from ..tensor import Tensor
 from .common import normal_axes, tensors
-from .movement import matrix_transpose, permute_dims, reshape, squeeze
+from .movement import expand_dims, matrix_transpose, moveaxis, permute_dims, reshape, squeeze
 
-__all__ = ["matmul", "outer", "tensordot"]
+__all__ = ["matmul", "outer", "tensordot", "vecdot"]
 
 
 def _mismatch(a: Any, b: Any) -> ShapeError:
@@ -85,3 +85,18 @@ def outer(a: Tensor, b: Tensor) -> Tensor:
     if a.ndim != 1 or b.ndim != 1:
         raise ShapeError(f"outer: needs two 1-d tensors, got shapes {a.shape} and {b.shape}; reshape them first")
     return reshape(a, (-1, 1)) * reshape(b, (1, -1))
+
+
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
+    """Sum over an axis of the products of the conjugates of ``x1`` with ``x2``; the other axes broadcast.
+
+    >>> vecdot(asarray([1.0, 2j]), asarray([3.0, 1j])).item()
+    (5+0j)
+    """
+    a, b = tensors(x1, x2)
+    axes = [normal_axes("vecdot", x.ndim, axis)[0] for x in (a, b)]
+    if (axis >= 0 and a.ndim != b.ndim) or a.shape[axes[0]] != b.shape[axes[1]]:
+        rule = "its sizes must be one, and it must count from the end for different numbers of axes"
+        raise ShapeError(f"vecdot: axis {axis} of shapes {a.shape} and {b.shape}; {rule}")
+    left, right = [moveaxis(x, i, -1) for x, i in zip((a, b), axes, strict=True)]
+    return squeeze(matmul(expand_dims(conjugate(left), -2), expand_dims(right, -1)), (-2, -1))

@@ -28,6 +28,13 @@ from .common import cast, normal_shape
 from .creation import arange, asarray, chosen_dtype
 from .movement import concat, expand_dims, reshape
 
+# fmt: off
+__all__ = [
+    "Generator", "bernoulli", "bits", "fold_in", "generator", "key", "normal", "permutation", "randint", "split",
+    "uniform"
+]
+# fmt: on
+
 Shape = int | Sequence[int]
 
 

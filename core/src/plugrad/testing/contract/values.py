@@ -14,7 +14,7 @@ from ...ops import random
 from ...tensor import Tensor
 from .layouts import CONTIGUOUS, LAYOUTS, SLICED, laid_out
 from .samples import Sample, has_samples, samples
-from .subject import Subject, called, compare, reference
+from .subject import Subject, called, compare, promised, reference
 
 PHILOX = {(0, 0): (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)}
 """The published answer of Philox4x32-10 for a key and counter of zeros."""
@@ -50,13 +50,19 @@ def op_values(name: str, device: str) -> None:
         state = subject.state(op, code)
         layouts = LAYOUTS if state == "native" else (CONTIGUOUS, SLICED) if state == "composed" else (CONTIGUOUS,)
         for sample in samples(name, code):
-            if CODE[sample.attrs.get("dtype", DTYPES[code])] in subject.stored:
+            if _stored(subject, op, sample):
                 for layout in layouts if sample.layouts else (CONTIGUOUS,):
                     arrays, tensors = laid_out(subject, layout, sample.operands)
                     what = describe(op, device, code, sample, f"{layout.name}, {state}")
                     if state == "composed" and sample.accuracy in ("rounded", "function"):
                         sample = sample._replace(accuracy="sum")  # exp(x) - 1 is less exact than expm1
                     one_call(subject, op, code, arrays, tensors, sample, what)
+
+
+def _stored(subject: Subject, op: Op, sample: Sample) -> bool:
+    """Whether the backend can hold the results."""
+    attrs = sample.attrs if sample.operands else {**sample.attrs, "device": subject.place}
+    return all(CODE[spec.dtype] in subject.stored for spec in promised(op, sample.operands, attrs))
 
 
 def one_call(

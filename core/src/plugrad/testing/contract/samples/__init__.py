@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 from ....dtypes import DTYPES
 from ..edges import edges
-from . import basic
+from . import basic, fft, linalg
 from .sample import Sample as Sample
 from .sample import Sampler
 
-_SAMPLERS: dict[str, Sampler] = {name: f for family in (basic,) for name, f in family.SAMPLES.items()}
+_SAMPLERS: dict[str, Sampler] = {name: f for family in (basic, linalg, fft) for name, f in family.SAMPLES.items()}
 
 
 def samples(name: str, code: int) -> Iterator[Sample]:
