@@ -189,6 +189,10 @@ SAMPLES = {
     "gather": [((A, ROW), {"axis": 0}), ((A, np.array(1)), {"axis": 0})],
     "scatter_add": [((x, ROW * 0, np.ones((3, 3), x.dtype)), {"axis": 0}) for x in (A, H)],
     "take_along": [((A, N), {"axis": 0})],
+    **{
+        f"scatter{name}": [((x, ROW[:2], np.ones(2, x.dtype)), {"axis": (0, 1)}) for x in (A, H)]
+        for name in ("", "_mul", "_min", "_max")
+    },
     "slice_update": [((A, A), {"size": (2, 3), **START})],
     "matmul": [((x, x.T), {}) for x in (A, H)],
     "full": [((), {"shape": (2,), "dtype": DOUBLE, "value": 1, "device": "0"})],

@@ -208,8 +208,8 @@ def test_setitem_errors_come_before_the_write():
         x[2] = 1.0
     with pytest.raises(DTypeError, match="astype"):
         pg.asarray([1, 2])[0:1] = pg.asarray([0.5])
-    with pytest.raises(IndexError, match="where"):
-        x[pg.asarray([0, 1])] = 1.0
+    with pytest.raises(IndexError, match="out of range for axis 0"):
+        x[[0, 2]] = 1.0
     assert x.tolist() == [[0.0] * 3] * 2
 
 
@@ -245,7 +245,7 @@ def test_mask_and_array_reads_follow_numpy():
         np.testing.assert_array_equal(x[index].numpy(), a[index])
 
 
-@pytest.mark.parametrize("index", [5, (0, 0, 0, 0), 1.5, "a", (..., ...), True, np.ones(4, bool)])
+@pytest.mark.parametrize("index", [5, (0, 0, 0, 0), 1.5, "a", (..., ...), np.ones(4, bool)])
 def test_bad_indices(index):
     with pytest.raises(IndexError, match="getitem"):
         pg.zeros((2, 3))[index]

@@ -12,9 +12,9 @@ K1  Operands share the key operand's dtype, except where the op says otherwise (
 K2  Any layout that this backend's own kernels can produce is accepted.
 K3  Attributes are keyword-only, hashable and canonical: ``axis`` a sorted tuple of non-negative ints, or one such int
     where an op has a single axis (``argmax``, ``cumsum``, ``concat``, ``gather``, ``scatter_add``, ``take_along``);
-    ``dtype`` an ``np.dtype``. Creation ops also get ``device=``, the ordinal ("0"). A slice is ``start, size, step``
-    for each axis: element k of the result is element ``start + k * step`` of the operand. A step may be negative; in a
-    Python slice, an end below 0 then has to be None.
+    ``dtype`` an ``np.dtype``. Positions over several axes count through them in C order. Creation ops also get
+    ``device=``, the ordinal ("0"). A slice is ``start, size, step`` for each axis: element k of the result is element
+    ``start + k * step`` of the operand. A step may be negative; in a Python slice, an end below 0 then has to be None.
 K4  A kernel never writes an operand. The result is fresh memory, also of ``cast`` to the same dtype and of ``copy``;
     only movement ops may alias operand 0. Its shape and dtype are exactly what the op's shape rule said: a reduction
     (not ``argmax`` and ``argmin``, which give int64) keeps the operand's dtype, bool included; where a public function
@@ -28,8 +28,9 @@ K6  ``into``: all operands are passed; ``out`` has the result's shape and dtype,
     elementwise ops, operand 0 for update ops. It returns None, or NotImplemented with ``out`` untouched.
 K7  Work shows in call order per device; memory of a dropped value is not reused before queued work on it is done.
 K8  Positions along an axis of size n run from -n to n - 1; a negative one counts from the end, which is the kernel's
-    business. Another one must not corrupt: raise ``IndexError`` before writing, or on an async device drop the access
-    and report late. A library that would be silent about it looks at the positions first, and may wait for them.
+    business. Of values that ``scatter`` writes to one place, the last in the order of their positions stays. Another
+    position must not corrupt: raise ``IndexError`` before writing, or on an async device drop the access and report
+    late. A library that would be silent about it looks at the positions first, and may wait for them.
 """
 
 from __future__ import annotations

@@ -310,9 +310,9 @@ def _reuse(op: Op, x: Tensor, rest: Tensors, attrs: Attrs) -> bool:
     if ACTIVE[0] and (here.stage is not None or here.capture is not None or here.log is not None or here.observers):
         return False
     rec = 0
-    for t in (x, *rest):
-        if t.tr is not None or t.be != x.be or t.dev != x.dev or t.dt != x.dt:
-            return False
+    for k, t in enumerate((x, *rest)):
+        if t.tr is not None or t.be != x.be or t.dev != x.dev or (t.dt != x.dt and (not op.linear or k in op.linear)):
+            return False  # an operand in which a linear op is not linear has positions
         rec |= live(t, here) if t.mask and x.recorded else 0
     kept = rec and (op.saves is None or 0 in op.saves or op.save_output)
     fits = not kept and op.spec(x, *rest, **attrs).shape == x.shape

@@ -22,7 +22,7 @@ from .state import ACTIVE, sequence, state
 
 if TYPE_CHECKING:
     from . import tape
-    from .ops import creation
+    from .ops import assignment, creation
     from .ops import elementwise as ew
     from .ops import movement as mv
     from .ops import reduction as rd
@@ -113,6 +113,8 @@ class Tensor:
 
         @property
         def T(self) -> Tensor: ...
+        @property
+        def at(self) -> assignment.At: ...
 
         mT = T
         backward = tape.backward

@@ -1,10 +1,31 @@
 """The array functions, by family. Importing this package installs Tensor's operators and methods."""
 
-from . import contraction, creation, elementwise, fft, indexing, linalg, movement, operators, random, reduction
+from . import (
+    assignment,
+    contraction,
+    creation,
+    elementwise,
+    fft,
+    indexing,
+    linalg,
+    movement,
+    operators,
+    random,
+    reduction,
+)
 
 # fmt: off
 __all__ = [
-    "contraction", "creation", "elementwise", "fft", "indexing", "linalg", "movement", "operators", "random",
-    "reduction"
+    "assignment",
+    "contraction",
+    "creation",
+    "elementwise",
+    "fft",
+    "indexing",
+    "linalg",
+    "movement",
+    "operators",
+    "random",
+    "reduction",
 ]
 # fmt: on

@@ -1,27 +1,23 @@
-"""Reading and writing by index: basic indexing as slices, integer and boolean arrays as gathers, ``x[i] = v`` as an
-update of a region.
-"""
+"""Reading and adding at positions along an axis, and the update of a region. ``x[index]`` is in ``assignment``."""
 
 from __future__ import annotations
 
 import math
-import operator
-import sys
 from typing import Any
 
 import numpy as np
 
 from ..backend import Spec
-from ..dispatch import bind, lifted, overwrite, writable
-from ..dtypes import KIND, bool_, int64
+from ..dispatch import bind, overwrite
+from ..dtypes import KIND, int64
 from ..errors import DTypeError, ShapeError
 from ..op import Op, broadcast_shapes
-from ..ownership import check_view_write, sole
-from ..tensor import Tensor, install
+from ..ownership import sole
+from ..tensor import Tensor
 from .common import AxisOp, cast, repeated, single_axis
 from .creation import arange
 from .elementwise import where
-from .movement import RESHAPE, SLICE, broadcast_to, copy, moveaxis, reshape
+from .movement import SLICE, broadcast_to, copy, moveaxis, reshape
 
 __all__ = ["one_hot", "take", "take_along_axis", "tril", "triu"]
 
@@ -50,7 +46,7 @@ def _merged(x: Tensor, i: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     front = moveaxis(x, axis + 1, 1)
     size, n, *rest = front.shape
     first = reshape(arange(size, device=i.device) * n, (size, *(1,) * (i.ndim - 1)))
-    return reshape(front, (size * n, *rest)), _from_front("gather", i, n, size * n) + first
+    return reshape(front, (size * n, *rest)), from_front("gather", i, n, size * n) + first
 
 
 class _ScatterAdd(Op):
@@ -180,119 +176,7 @@ def _below(name: str, x: Tensor, k: int) -> Tensor:
     return reshape(rows, (-1, 1)) + k >= columns
 
 
-# -- x[...]
-
-
-def _is_mask(i: Any) -> bool:
-    array = np.asarray(i) if isinstance(i, list) else i
-    return isinstance(array, (Tensor, np.ndarray)) and array.dtype == bool_
-
-
-_PLAIN = frozenset({int, slice})
-
-
-def _part(i: Any) -> tuple[int, Any]:
-    """How many axes a part of an index takes, and the part: masks as arrays, 0-d integer tensors as integers where
-    their value is known.
-    """
-    if isinstance(i, (bool, np.bool_)):
-        raise IndexError("getitem: a Python bool is not an index; use expand_dims, or a mask of the tensor's shape")
-    if _is_mask(i):
-        mask = i.numpy() if isinstance(i, Tensor) else np.asarray(i)
-        return mask.ndim, mask
-    number = isinstance(i, Tensor) and not i.shape and KIND[i.dt] in "iu" and i.known
-    return int(i is not None and i is not Ellipsis), int(i) if number else i
-
-
-def _spelled_out(x: Tensor, index: Any) -> list[Any]:
-    """The parts of an index, with a slice for each axis that it leaves out."""
-    parts, used = [], 0
-    for i in index if isinstance(index, tuple) else (index,):
-        n, part = (1, i) if type(i) in _PLAIN else _part(i)
-        parts.append(part)
-        used += n
-    if used > x.ndim:
-        raise IndexError(f"getitem: {used} indices for shape {x.shape}, which has {x.ndim} axes")
-    at, *more = [k for k, i in enumerate(parts) if i is Ellipsis] or [len(parts)]
-    if more:
-        raise IndexError("getitem: an index may hold only one '...'")
-    return [*parts[:at], *[slice(None)] * (x.ndim - used), *parts[at + 1 :]]
-
-
-def _region(x: Tensor, index: Any) -> tuple[dict[str, Any], tuple[int, ...], list[tuple[int, Any]]]:
-    """An index of ``x`` in canonical form: the slice per axis, as attributes; the shape of the result once integers are
-    dropped and new axes put in; and the integer arrays, each with its axis of that shape.
-    """
-    runs: list[tuple[int, int, int]] = []
-    shape, arrays = [], []
-    for i in _spelled_out(x, index):
-        axis = len(runs)
-        if i is None:
-            shape.append(1)
-        elif isinstance(i, (Tensor, np.ndarray, list)):
-            found = _mask_positions(i, axis, x) if _is_mask(i) else (i,)
-            for k, positions in enumerate(found, axis):
-                arrays.append((len(shape), positions))
-                shape.append(x.shape[k])
-                runs.append((0, x.shape[k], 1))
-        else:
-            runs.append(_run(i, axis, x))
-            if isinstance(i, slice):
-                shape.append(runs[-1][1])
-    start, size, step = zip(*runs) if runs else ((), (), ())
-    return {"start": start, "size": size, "step": step}, tuple(shape), arrays
-
-
-def _mask_positions(mask: Any, axis: int, x: Tensor) -> tuple[np.ndarray, ...]:
-    if not mask.shape or mask.shape != x.shape[axis : axis + mask.ndim]:
-        raise IndexError(f"getitem: a mask of shape {mask.shape} does not fit {x.shape} from axis {axis} on")
-    return np.nonzero(mask)
-
-
-def _run(i: Any, axis: int, x: Tensor) -> tuple[int, int, int]:
-    """Start, size and step of a slice or an integer along an axis."""
-    d = x.shape[axis]
-    if isinstance(i, slice):
-        run = range(*i.indices(d))
-        return run.start if run else 0, len(run), run.step
-    if not hasattr(i, "__index__"):
-        raise IndexError(f"getitem: {i!r} is no index; use integers, slices, None, '...' or integer and bool arrays")
-    at = operator.index(i)
-    if not -d <= at < d:
-        raise IndexError(f"getitem: index {at} is out of range for axis {axis} of shape {x.shape}; use {-d} to {d - 1}")
-    return at % d, 1, 1
-
-
-def getitem(x: Tensor, index: Any) -> Tensor:
-    """``x[index]`` with NumPy's meaning: integers, slices, ``...`` and ``None`` give views; integer and bool arrays
-    gather.
-    """
-    attrs, shape, arrays = _region(x, index)
-    whole = attrs["size"] == x.shape and attrs["step"].count(1) == x.ndim
-    out = x if whole else bind(SLICE, (x,), attrs)
-    if out.shape != shape or out is x:
-        out = bind(RESHAPE, (out,), {"shape": shape})
-    return _gather_arrays(out, arrays) if arrays else out
-
-
-def _gather_arrays(x: Tensor, arrays: list[tuple[int, Any]]) -> Tensor:
-    """Integer arrays broadcast together; their axes become one block, in place if they were adjacent, else in front."""
-    axes = [a for a, _ in arrays]
-    found = [_positions("getitem: indices", i, x.device) for _, i in arrays]
-    if len(found) == 1:
-        return bind(GATHER, (x, found[0]), {"axis": axes[0]})
-    shape = broadcast_shapes("getitem", *[i.shape for i in found])
-    front = moveaxis(x, tuple(axes), tuple(range(len(axes))))
-    flat, n = Tensor._convert(0, device=x.device), math.prod([x.shape[a] for a in axes])
-    for i, a in zip(found, axes, strict=True):
-        flat = flat * x.shape[a] + _from_front("getitem", i, x.shape[a], n)
-    out = bind(GATHER, (reshape(front, (n, *front.shape[len(axes) :])), broadcast_to(flat, shape)), {"axis": 0})
-    adjacent = axes[-1] - axes[0] == len(axes) - 1
-    block = tuple(range(len(shape)))
-    return moveaxis(out, block, tuple([axes[0] + k for k in block])) if adjacent and axes[0] else out
-
-
-def _from_front(name: str, i: Tensor, n: int, past: int) -> Tensor:
+def from_front(name: str, i: Tensor, n: int, past: int) -> Tensor:
     """Positions along an axis of size ``n``, none negative, to be combined with others: one out of range raises here,
     or becomes ``past``, which the kernel refuses, where there is no value to look at.
     """
@@ -302,26 +186,3 @@ def _from_front(name: str, i: Tensor, n: int, past: int) -> Tensor:
     if i.size and ((host := i.numpy()).min() < -n or host.max() >= n):
         raise IndexError(f"{name}: positions {host.min()} to {host.max()} are out of range for an axis of size {n}")
     return front
-
-
-def setitem(x: Tensor, index: Any, value: Any) -> None:
-    """``x[index] = value``: the handle is rebound; the buffer is reused when nobody else can see it."""
-    references = sys.getrefcount(x)  # first: an argument on the stack is a reference too
-    check_view_write(x, references, assignment=True)
-    value = writable("setitem", lifted("setitem", value, x), x)
-    if _is_mask(index) and np.shape(index) == x.shape and value.ndim == 0:
-        return x.rebind(where(index, value, x))
-    attrs, shape, arrays = _region(x, index)
-    if arrays:
-        raise IndexError("setitem: cannot assign to integer arrays; use where() with a mask, or take() and concat()")
-    if broadcast_shapes("setitem", value.shape, shape) != shape:
-        raise ShapeError(f"setitem: a value of shape {value.shape} does not broadcast to the region's shape {shape}")
-    overwrite(SLICE_UPDATE, x, (reshape(broadcast_to(value, shape), attrs["size"]),), attrs)
-
-
-def _iterate(x: Tensor) -> Any:
-    """Rows of a tensor, as views."""
-    return (x[i] for i in range(len(x)))
-
-
-install(__getitem__=getitem, __setitem__=setitem, __iter__=_iterate)

@@ -2,18 +2,62 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .movement import slices
-from .reduction import wide
+from .reduction import silent, wide
 
 
 def _scatter_add(x: Any, i: Any, v: Any, *, axis: int) -> Any:
     out = x.astype(wide(x))
     np.add.at(out, (slice(None),) * axis + (i,), v)
     return out.astype(x.dtype, copy=False)
+
+
+def _at(out: Any, i: Any, v: Any, axis: Any) -> tuple[Any, Any, Any]:
+    """A view of ``out`` with the axes in front, the index of the positions in it, and the values for it. Positions are
+    in one row, of which NumPy takes one after the other.
+    """
+    n, first, rows = math.prod([out.shape[a] for a in axis]), axis[0], i.ravel()
+    if rows.size and (rows.min() < -n or rows.max() >= n):
+        raise IndexError(f"scatter: positions {rows.min()} to {rows.max()} are out of range for {n} places")
+    front = np.moveaxis(out, axis, range(len(axis)))
+    values = np.moveaxis(v.reshape((*v.shape[:first], rows.size, *v.shape[first + i.ndim :])), first, 0)
+    index = np.unravel_index(np.where(rows < 0, rows + n, rows), front.shape[: len(axis)]) if rows.size else ([],)
+    return front, index, values
+
+
+def _scatter_into(out: Any, x: Any, i: Any, v: Any, *, axis: Any) -> Any:
+    if type(out) is not np.ndarray or not out.flags.writeable:
+        return NotImplemented
+    front, index, values = _at(out, i, v, axis)
+    if out is not x:
+        out[...] = x
+    if i.size:
+        front[index] = values
+    return None
+
+
+def _scatter(x: Any, i: Any, v: Any, *, axis: Any) -> Any:
+    out = np.array(x, copy=True, order="C")
+    _scatter_into(out, out, i, v, axis=axis)
+    return out
+
+
+def _accumulated(ufunc: np.ufunc) -> Callable[..., Any]:
+    @silent
+    def kernel(x: Any, i: Any, v: Any, *, axis: Any) -> Any:
+        out = np.array(x, wide(x), copy=True, order="C")
+        front, index, values = _at(out, i, v, axis)
+        if i.size:
+            ufunc.at(front, index, values)
+        return out.astype(x.dtype, copy=False)
+
+    return kernel
 
 
 def _slice_update_into(out: Any, x: Any, v: Any, *, start: Any, size: Any, step: Any) -> Any:
@@ -33,5 +77,7 @@ def _slice_update(x: Any, v: Any, **region: Any) -> Any:
 
 
 KERNELS: dict[str, Any] = {"gather": np.take, "take_along": np.take_along_axis}
-KERNELS |= {"scatter_add": _scatter_add, "slice_update": _slice_update}
-INTO: dict[str, Any] = {"slice_update": _slice_update_into}
+KERNELS |= {"scatter_add": _scatter_add, "slice_update": _slice_update, "scatter": _scatter}
+_UFUNCS = {"mul": np.multiply, "min": np.minimum, "max": np.maximum}
+KERNELS |= {f"scatter_{name}": _accumulated(ufunc) for name, ufunc in _UFUNCS.items()}
+INTO: dict[str, Any] = {"slice_update": _slice_update_into, "scatter": _scatter_into}

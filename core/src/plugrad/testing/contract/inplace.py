@@ -19,7 +19,7 @@ from .samples import Sample, has_samples, samples
 from .subject import Subject, called, compare, promised, reference
 from .values import describe
 
-UPDATES = ("slice_update", "scatter_add")
+UPDATES = ("slice_update", "scatter_add", "scatter")
 
 
 def checks() -> list[tuple[str, Callable[[str], None]]]:

@@ -16,6 +16,7 @@ from ...dtypes import CODE, DTYPES, KIND, scalar_fits
 from ...op import OPS, Op
 from .layouts import CONTIGUOUS, LAYOUTS, SLICED, Layout, Operand, operands
 from .numbers import given
+from .positions import OPS_AT_POSITIONS
 from .samples import Sample, has_samples, samples
 from .subject import Subject, called, compare, promised, reference
 from .values import describe
@@ -150,7 +151,7 @@ def share(subject: Subject, a: Any, b: Any) -> bool:
 
 def _others(subject: Subject, call: Call) -> list[Any]:
     """Operands of the same shapes with other elements; positions and amounts of shifts stay."""
-    kept = call.op.name in ("gather", "take_along", "scatter_add") or call.op.name.startswith("shift")
+    kept = call.op.name in OPS_AT_POSITIONS or call.op.name.startswith("shift")
     changed = [a if kept and i == 1 else _turned(a) for i, a in enumerate(call.arrays)]
     return [subject.put(a).val for a in changed]
 

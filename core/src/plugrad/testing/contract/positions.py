@@ -12,14 +12,16 @@ from ...errors import DeviceError
 from ...op import OPS, Op
 from .subject import Subject, called, compare, reference
 
-OPS_AT_POSITIONS = ("gather", "scatter_add", "take_along")
+OPS_AT_POSITIONS = ("gather", "scatter_add", "take_along", "scatter", "scatter_mul", "scatter_min", "scatter_max")
+OVER_SEVERAL = OPS_AT_POSITIONS[3:]
+"""Their axis is a tuple."""
 FAR = 10**6
 LONG, LATE = 64, 50
 """A list of positions whose bad one comes late."""
 
 
 def checks() -> list[tuple[str, Callable[[str], None]]]:
-    """Kernels, and the form of scatter_add that writes."""
+    """Kernels, and the forms of scatter_add and scatter that write."""
     return [("kernels.bad_index", bad_index), ("inplace.bad_index", bad_index_into)]
 
 
@@ -34,7 +36,11 @@ def bad_index(device: str) -> None:
             if subject.kernels(op, code) and subject.stores("i8"):
                 for axis in (0, 1):
                     for operands, words in _calls(op, code, axis):
-                        _refused(subject, op, code, axis, operands, words)
+                        _refused(subject, op, code, _attr(op, axis), operands, words)
+
+
+def _attr(op: Op, axis: int) -> Any:
+    return (axis,) if op.name in OVER_SEVERAL else axis
 
 
 def _calls(op: Op, code: int, axis: int) -> list[tuple[list[np.ndarray], str]]:
@@ -64,7 +70,7 @@ def _operands(op: Op, axis: int, x: np.ndarray, at: np.ndarray) -> list[np.ndarr
     return [x, at, np.ones(added, x.dtype)]
 
 
-def _refused(subject: Subject, op: Op, code: int, axis: int, operands: list[np.ndarray], words: str) -> None:
+def _refused(subject: Subject, op: Op, code: int, axis: Any, operands: list[np.ndarray], words: str) -> None:
     tensors = [subject.put(a) for a in operands]
     what = f"{op.name}: {words}, axis {axis}, of {operands[0].dtype} on {subject.device}"
     late = raised(subject, what, lambda: op(*tensors, axis=axis).val)
@@ -94,17 +100,21 @@ def raised(subject: Subject, what: str, call: Callable[[], Any]) -> bool:
 
 
 def bad_index_into(device: str) -> None:
-    """K8 of the form of scatter_add in `into`: nothing is written to ``out``, be it operand 0 or memory of its own."""
-    subject, op = Subject(device), OPS["scatter_add"]
-    form = subject.backend.into.get(op.name)
-    for code in subject.codes(op) if form is not None and subject.stores("i8") else ():
-        for axis in (0, 1):
-            for operands, words in _calls(op, code, axis):
-                for own in (True, False):
-                    _unwritten(subject, form, axis, operands, f"into: {op.name}: {words}, axis {axis}", own)
+    """K8 of the forms of scatter_add and scatter in `into`: nothing is written to ``out``, be it operand 0 or memory of
+    its own.
+    """
+    subject = Subject(device)
+    for op in (OPS["scatter_add"], OPS["scatter"]):
+        form = subject.backend.into.get(op.name)
+        for code in subject.codes(op) if form is not None and subject.stores("i8") else ():
+            for axis in (0, 1):
+                for operands, words in _calls(op, code, axis):
+                    what = f"into: {op.name}: {words}, axis {axis}"
+                    for own in (True, False):
+                        _unwritten(subject, form, _attr(op, axis), operands, what, own)
 
 
-def _unwritten(subject: Subject, form: Any, axis: int, operands: list[np.ndarray], what: str, own: bool) -> None:
+def _unwritten(subject: Subject, form: Any, axis: Any, operands: list[np.ndarray], what: str, own: bool) -> None:
     values = [subject.put(a).val for a in operands]
     out = subject.backend.empty(operands[0].shape, operands[0].dtype, subject.ordinal) if own else values[0]
     if out is NotImplemented:

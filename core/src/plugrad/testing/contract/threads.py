@@ -26,7 +26,7 @@ PATIENCE = 120.0
 SIZE = 20_000
 MANY = 20_000
 TURNS = 3
-POSITIONS = ("gather", "take_along", "scatter_add")
+POSITIONS = ("gather", "take_along", "scatter_add", "scatter", "scatter_mul", "scatter_min", "scatter_max")
 
 
 def checks() -> list[tuple[str, Callable[[str], None]]]:

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 from ....dtypes import DTYPES
 from ..edges import edges
-from . import basic, fft, linalg
+from . import basic, fft, indexing, linalg
 from .sample import Sample as Sample
 from .sample import Sampler
 
-_SAMPLERS: dict[str, Sampler] = {name: f for family in (basic, linalg, fft) for name, f in family.SAMPLES.items()}
+_FAMILIES = (basic, fft, indexing, linalg)
+_SAMPLERS: dict[str, Sampler] = {name: f for family in _FAMILIES for name, f in family.SAMPLES.items()}
 
 
 def samples(name: str, code: int) -> Iterator[Sample]:
