@@ -41,7 +41,25 @@ SAMPLES = {
     "tan": (pg.tan, np.tan, [A]),
     "tanh": (pg.tanh, np.tanh, [A]),
     "erf": (pg.erf, erf, [A]),
+    "sinh": (pg.sinh, np.sinh, [A]),
+    "cosh": (pg.cosh, np.cosh, [A]),
+    "asinh": (pg.asinh, np.arcsinh, [A]),
+    "acosh": (pg.acosh, np.arccosh, [P + 1]),
+    "atanh": (pg.atanh, np.arctanh, [A / 4]),
+    "asin": (pg.asin, np.arcsin, [A / 4]),
+    "acos": (pg.acos, np.arccos, [A / 4]),
+    "atan": (pg.atan, np.arctan, [A]),
+    "log2": (pg.log2, np.log2, [P]),
+    "log10": (pg.log10, np.log10, [P]),
+    "atan2": (pg.atan2, np.arctan2, [A, ROW]),
+    "hypot": (pg.hypot, np.hypot, [A, COL]),
+    "logaddexp": (pg.logaddexp, np.logaddexp, [A, ROW]),
+    "copysign": (lambda x: pg.copysign(x, pg.asarray(B)), lambda x: np.copysign(x, B), [A]),
+    "nextafter": (lambda x: pg.nextafter(x, pg.asarray(B)), lambda x: np.nextafter(x, B), [A]),
     "floor": (pg.floor, np.floor, [A]),
+    "ceil": (pg.ceil, np.ceil, [A]),
+    "trunc": (pg.trunc, np.trunc, [A]),
+    "round": (pg.round, np.rint, [A]),
     "add": (pg.add, np.add, [A, ROW]),
     "subtract": (pg.subtract, np.subtract, [COL, ROW]),
     "multiply": (pg.multiply, np.multiply, [A, COL]),
@@ -71,6 +89,13 @@ SAMPLES = {
     "var": (lambda x: pg.var(x, axis=1, correction=1), lambda x: np.var(x, 1, ddof=1), [A]),
     "std": (lambda x: pg.std(x, axis=0), lambda x: np.std(x, 0), [A]),
     "cumulative_sum": (lambda x: pg.cumulative_sum(x, axis=1), lambda x: np.cumsum(x, 1), [A]),
+    "cumulative_prod": (lambda x: pg.cumulative_prod(x, axis=1), lambda x: np.cumprod(x, 1), [A]),
+    "sort": (lambda x: pg.sort(x, axis=0), lambda x: np.sort(x, 0), [A]),
+    "vecdot": (lambda x, y: pg.vecdot(x, y, axis=-1), np.vecdot, [A, ROW]),
+    "roll": (lambda x: pg.roll(x, 2, axis=1), lambda x: np.roll(x, 2, 1), [A]),
+    "tile": (lambda x: pg.tile(x, (2, 1)), lambda x: np.tile(x, (2, 1)), [A]),
+    "repeat": (lambda x: pg.repeat(x, [1, 0, 2, 3], axis=1), lambda x: np.repeat(x, [1, 0, 2, 3], 1), [A]),
+    "diff": (lambda x: pg.diff(x, n=2), lambda x: np.diff(x, n=2), [A]),
     "reshape": (lambda x: pg.reshape(x, (2, -1)), lambda x: np.reshape(x, (2, -1)), [A]),
     "permute_dims": (
         lambda x: pg.permute_dims(x, (2, 0, 1)),
@@ -124,7 +149,7 @@ SAMPLES = {
     "transposes": (lambda x: x.T @ x + x.mT @ x, lambda x: 2 * x.T @ x, [A]),
     "astype": (lambda x: x.astype("float64") * 2, lambda x: x * 2, [A]),
 }
-KINKED = {"sign", "floor", "floor_divide"}
+KINKED = {"sign", "floor", "ceil", "trunc", "round", "floor_divide"}
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -9,7 +9,7 @@ float16 with bfloat16 gives float32. ``promotion("strict")`` keeps to the standa
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -125,3 +125,124 @@ def scalar_fits(scalar: Any, code: int) -> bool:
 def real_code(code: int) -> int:
     """The code of the real part: complex64 gives float32."""
     return {C8: F4, C16: F8}.get(code, code)
+
+
+# -- questions about dtypes
+
+
+class FloatInfo(NamedTuple):
+    """The limits of a floating dtype, as Python numbers."""
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+    dtype: np.dtype
+
+
+class IntInfo(NamedTuple):
+    """The limits of an integer dtype."""
+
+    bits: int
+    max: int
+    min: int
+    dtype: np.dtype
+
+
+def _of(x: Any) -> np.dtype:
+    """The dtype of an array, or the dtype itself."""
+    return as_dtype(getattr(x, "dtype", x) if not isinstance(x, type) else x)
+
+
+def finfo(type: Any, /) -> FloatInfo:
+    """Limits of a floating dtype, or of that of an array; of the real part for complex ones.
+
+    >>> finfo("float16").max, finfo("complex64").dtype.name
+    (65504.0, 'float32')
+    """
+    dtype = DTYPES[real_code(CODE[_of(type)])]
+    if KIND[CODE[dtype]] not in "fs":
+        raise DTypeError(f"finfo: {dtype} is not a floating dtype; use iinfo() for integers")
+    info = ml_dtypes.finfo(dtype)
+    eps, most, least, normal = map(float, (info.eps, info.max, info.min, info.smallest_normal))
+    return FloatInfo(info.bits, eps, most, least, normal, dtype)
+
+
+def iinfo(type: Any, /) -> IntInfo:
+    """Limits of an integer dtype, or of that of an array.
+
+    >>> iinfo("uint8").max
+    255
+    """
+    dtype = _of(type)
+    if KIND[CODE[dtype]] not in "iu":
+        raise DTypeError(f"iinfo: {dtype} is not an integer dtype; use finfo() for floating ones")
+    info = np.iinfo(dtype)
+    return IntInfo(info.bits, int(info.max), int(info.min), dtype)
+
+
+_KINDS = {
+    "bool": "b",
+    "signed integer": "i",
+    "unsigned integer": "u",
+    "integral": "iu",
+    "real floating": "fs",
+    "complex floating": "c",
+    "numeric": "iufcs",
+}
+
+
+def isdtype(dtype: Any, kind: Any) -> bool:
+    """Whether ``dtype`` is of a kind: another dtype, one of the Array API's names, or any of a tuple of these.
+
+    The names are "bool", "signed integer", "unsigned integer", "integral", "real floating" (float16, bfloat16 and the
+    float8 included), "complex floating" and "numeric".
+
+    >>> isdtype(as_dtype("bfloat16"), ("integral", "real floating"))
+    True
+    """
+    if isinstance(kind, tuple):
+        return any([isdtype(dtype, one) for one in kind])
+    if not isinstance(kind, str):
+        return as_dtype(dtype) == as_dtype(kind)
+    if kind not in _KINDS:
+        raise ValueError(f"isdtype: {kind!r} is not a kind; use a dtype or one of {', '.join(_KINDS)}")
+    return KIND[CODE[as_dtype(dtype)]] in _KINDS[kind]
+
+
+def _weak(x: Any) -> bool:
+    """Whether an operand is a Python number, not one of NumPy's."""
+    return isinstance(x, (bool, int, float, complex)) and not hasattr(x, "dtype")
+
+
+def _default(scalar: Any) -> int:
+    return next(code for kind, code in PYTHON.items() if isinstance(scalar, kind))
+
+
+def result_type(*arrays_and_dtypes: Any) -> np.dtype:
+    """The dtype that operands of these dtypes promote to: arrays, dtypes and Python scalars, which are weak.
+
+    >>> result_type(as_dtype("float32"), as_dtype("int16"), 2.5).name
+    'float32'
+    """
+    if not arrays_and_dtypes:
+        raise ValueError("result_type: needs at least one array or dtype")
+    scalars = [x for x in arrays_and_dtypes if _weak(x)]
+    given = [x for x in arrays_and_dtypes if not _weak(x)]
+    codes = [CODE[_of(x)] for x in given] or [_default(scalars[0])]
+    code = functools.reduce(functools.partial(promote, "result_type"), codes)
+    for scalar in scalars:
+        if not scalar_fits(scalar, code):
+            code = promote("result_type", code, _default(scalar))
+    return DTYPES[code]
+
+
+def can_cast(from_: Any, to: Any, /) -> bool:
+    """Whether promotion leads from a dtype, or that of an array, to another: their common dtype is ``to``.
+
+    >>> can_cast("int16", "int32"), can_cast("float64", "float32")
+    (True, False)
+    """
+    a, b = CODE[_of(from_)], CODE[as_dtype(to)]
+    return PROMOTE[a][b] == b and not (state().strict and _extended(a, b))

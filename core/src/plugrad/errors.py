@@ -28,6 +28,10 @@ class ShapeError(PlugradError, ValueError):
     """Shapes, axes or indices do not fit the op."""
 
 
+class AxisError(ShapeError, IndexError):
+    """An axis is out of range; as NumPy's, an IndexError too."""
+
+
 class DTypeError(PlugradError, TypeError):
     """The op is not defined for this dtype, or no promotion exists between two dtypes."""
 

@@ -1,9 +1,11 @@
 """The array functions, by family. Importing this package installs Tensor's operators and methods."""
 
 from . import (
+    arrange,
     assignment,
     contraction,
     creation,
+    elementary,
     elementwise,
     fft,
     indexing,
@@ -12,13 +14,16 @@ from . import (
     operators,
     random,
     reduction,
+    sorting,
 )
 
 # fmt: off
 __all__ = [
+    "arrange",
     "assignment",
     "contraction",
     "creation",
+    "elementary",
     "elementwise",
     "fft",
     "indexing",
@@ -27,5 +32,6 @@ __all__ = [
     "operators",
     "random",
     "reduction",
+    "sorting",
 ]
 # fmt: on

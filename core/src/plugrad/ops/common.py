@@ -11,7 +11,7 @@ from typing import Any
 from ..backend import BACKENDS
 from ..dispatch import bind
 from ..dtypes import CODE, KIND, as_dtype
-from ..errors import ShapeError
+from ..errors import AxisError, ShapeError
 from ..op import OPS, Op, elementwise
 from ..state import state
 from ..table import check_stored
@@ -67,12 +67,13 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     return bind(CAST, (x,), {"dtype": dtype})
 
 
-def astype(x: Tensor, dtype: Any, *, copy: bool = True) -> Tensor:
-    """``x`` cast to ``dtype``. Complex to real keeps the real part; float to integer truncates.
+def astype(x: Tensor, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Tensor:
+    """``x`` cast to ``dtype``, on its device or another. Complex to real keeps the real part; float to integer
+    truncates.
 
     A tensor that has the dtype gives a new handle on its value (values are immutable), or itself with ``copy=False``.
     """
-    out = cast(x, dtype)
+    out = cast(x if device is None else x.to(device), dtype)
     return alias(x) if out is x and copy else out
 
 
@@ -109,7 +110,7 @@ def _normal_axes(name: str, ndim: int, given: tuple[Any, ...], in_order: bool) -
     axes = list(map(operator.index, given))
     for a in axes:
         if not -ndim <= a < ndim:
-            raise ShapeError(f"{name}: axis {a} is out of range for {ndim} dimensions; use {-ndim} to {ndim - 1}")
+            raise AxisError(f"{name}: axis {a} is out of range for {ndim} dimensions; use {-ndim} to {ndim - 1}")
     found = [a % ndim for a in axes]
     if len(set(found)) != len(found):
         raise ShapeError(f"{name}: axis {given!r} names the same axis twice")

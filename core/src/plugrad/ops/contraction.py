@@ -11,8 +11,8 @@ from ..dispatch import bind
 from ..errors import ShapeError
 from ..op import Op, broadcast_shapes, conjugate, pad_rank, unbroadcast
 from ..tensor import Tensor
-from .common import normal_axes, tensors
-from .movement import expand_dims, matrix_transpose, moveaxis, permute_dims, reshape, squeeze
+from .common import normal_axes, single_axis, tensors
+from .movement import matrix_transpose, moveaxis, permute_dims, reshape, squeeze
 
 __all__ = ["matmul", "outer", "tensordot", "vecdot"]
 
@@ -88,15 +88,16 @@ def outer(a: Tensor, b: Tensor) -> Tensor:
 
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
-    """Sum over an axis of the products of the conjugates of ``x1`` with ``x2``; the other axes broadcast.
+    """Dot products over one axis, counted in each operand, which must have one size; the others broadcast. The first
+    operand is conjugated.
 
-    >>> vecdot(asarray([1.0, 2j]), asarray([3.0, 1j])).item()
-    (5+0j)
+    >>> vecdot(asarray([[1.0, 2.0], [3.0, 4.0]]), asarray([1.0, 10.0])).tolist()
+    [21.0, 43.0]
     """
-    a, b = tensors(x1, x2)
-    axes = [normal_axes("vecdot", x.ndim, axis)[0] for x in (a, b)]
-    if (axis >= 0 and a.ndim != b.ndim) or a.shape[axes[0]] != b.shape[axes[1]]:
-        rule = "its sizes must be one, and it must count from the end for different numbers of axes"
-        raise ShapeError(f"vecdot: axis {axis} of shapes {a.shape} and {b.shape}; {rule}")
-    left, right = [moveaxis(x, i, -1) for x, i in zip((a, b), axes, strict=True)]
-    return squeeze(matmul(expand_dims(conjugate(left), -2), expand_dims(right, -1)), (-2, -1))
+    rows, columns = [moveaxis(x, single_axis("vecdot", x.ndim, axis), -1) for x in tensors(x1, x2)]
+    if rows.shape[-1] != columns.shape[-1]:
+        what = f"shapes {rows.shape} and {columns.shape}, the axis last"
+        raise ShapeError(f"vecdot: {what}, differ in its size; it is not broadcast")
+    broadcast_shapes("vecdot", rows.shape[:-1], columns.shape[:-1])
+    row, column = reshape(conjugate(rows), (*rows.shape[:-1], 1, rows.shape[-1])), reshape(columns, (*columns.shape, 1))
+    return squeeze(matmul(row, column), (-2, -1))

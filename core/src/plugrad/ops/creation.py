@@ -206,17 +206,18 @@ def _filled(shape: tuple[int, ...], value: Any, dtype: np.dtype, where: Place) -
     return bind(FULL, (), {"shape": shape, "dtype": dtype, "value": value, "device": where})
 
 
-def full(shape: int | Sequence[int], value: Any, *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """A tensor filled with one value.
+def full(shape: int | Sequence[int], fill_value: Any, *, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor filled with one value, a number or a 0-d tensor.
 
     >>> full((2,), 7).tolist()
     [7, 7]
     """
     new = normal_shape("full", shape)
-    if isinstance(value, Tensor):
-        return copy(broadcast_to(asarray(value, dtype=dtype, device=device), new))
-    chosen = as_dtype(_from_python(value).dtype if dtype is None else dtype)
-    return _filled(new, value.item() if isinstance(value, np.generic) else value, chosen, place(device))
+    if isinstance(fill_value, Tensor):
+        return copy(broadcast_to(asarray(fill_value, dtype=dtype, device=device), new))
+    chosen = as_dtype(_from_python(fill_value).dtype if dtype is None else dtype)
+    number = fill_value.item() if isinstance(fill_value, np.generic) else fill_value
+    return _filled(new, number, chosen, place(device))
 
 
 def zeros(shape: int | Sequence[int], *, dtype: Any = None, device: str | None = None) -> Tensor:
@@ -249,9 +250,9 @@ def ones_like(x: Tensor, shape: Shape = None, *, dtype: Any = None, device: str 
     return _like(x, shape, 1, dtype, device)
 
 
-def full_like(x: Tensor, value: Any, *, dtype: Any = None, device: str | None = None) -> Tensor:
+def full_like(x: Tensor, /, fill_value: Any, *, dtype: Any = None, device: str | None = None) -> Tensor:
     """One value with the shape, dtype and device of ``x``."""
-    return full(x.shape, value, dtype=chosen_dtype(dtype, x.dtype), device=x.device if device is None else device)
+    return full(x.shape, fill_value, dtype=chosen_dtype(dtype, x.dtype), device=x.device if device is None else device)
 
 
 def empty_like(x: Tensor, *, dtype: Any = None, device: str | None = None) -> Tensor:
@@ -282,11 +283,12 @@ def arange(
 
 
 def linspace(
-    start: float, stop: float, num: int, *, dtype: Any = None, device: str | None = None, endpoint: bool = True
+    start: complex, stop: complex, /, num: int, *, dtype: Any = None, device: str | None = None, endpoint: bool = True
 ) -> Tensor:
-    """``num`` evenly spaced values from ``start`` to ``stop``, float32 by default."""
+    """``num`` evenly spaced values from ``start`` to ``stop``, float32 by default, or complex64 for complex ends."""
     values = np.linspace(start, stop, num, endpoint=endpoint)
-    return asarray(values, dtype=chosen_dtype(dtype), device=device, copy=True)
+    usual = complex64 if values.dtype.kind == "c" else float32
+    return asarray(values, dtype=chosen_dtype(dtype, usual), device=device, copy=True)
 
 
 def eye(rows: int, columns: int | None = None, *, k: int = 0, dtype: Any = None, device: str | None = None) -> Tensor:

@@ -35,63 +35,75 @@ def _named(function: Any, name: str, doc: str) -> Any:
     return function
 
 
-def _unary(name: str, doc: str, *partials: Any, op: str = "", **rules: Any) -> Callable[[Any], Tensor]:
+def unary(name: str, doc: str, *partials: Any, op: str = "", **rules: Any) -> Callable[[Any], Tensor]:
     """Declare an op of one operand, inexact by default, called ``op`` if not ``name``, and make its public function."""
     rule = elementwise(op or name, partials=partials or None, **{"dtypes": "inexact", **rules})
 
-    def function(x: Any) -> Tensor:
+    def function(x: Any, /) -> Tensor:
         return bind1(rule, x)
 
     return _named(function, name, doc)
 
 
-def _binary(name: str, doc: str, dtypes: str, *partials: Any, op: str = "", **rules: Any) -> Callable[..., Tensor]:
+def binary(name: str, doc: str, dtypes: str, *partials: Any, op: str = "", **rules: Any) -> Callable[..., Tensor]:
     """The same with two operands."""
     rule = elementwise(op or name, dtypes=dtypes, partials=partials or None, **rules)
 
-    def function(x: Any, y: Any) -> Tensor:
+    def function(x: Any, y: Any, /) -> Tensor:
         return bind2(rule, x, y)
 
     return _named(function, name, doc)
 
 
-def _floating(x: Any) -> Any:
+def floating(x: Any) -> Any:
     """Integers and booleans as the default floating dtype, where an op is defined for floating dtypes only."""
     return x.astype(DTYPES[F4]) if isinstance(x, Tensor) and KIND[x.dt] in "biu" else x
 
 
 # -- one operand
 
-FLOOR = elementwise("floor", dtypes="float", partials=(None,), saves=(), save_output=False)
+
+def rounding(name: str, doc: str, **rules: Any) -> Callable[[Any], Tensor]:
+    """Declare an op that makes floats whole numbers, of derivative 0; its function returns integers as they are."""
+    rule = elementwise(name, partials=(None,), saves=(), save_output=False, **{"dtypes": "float", **rules})
+
+    def function(x: Any, /) -> Tensor:
+        return alias(x) if isinstance(x, Tensor) and KIND[x.dt] in "iu" else bind1(rule, x)
+
+    return _named(function, name, f"{doc}; integers are returned as they are")
 
 
-def floor(x: Any) -> Tensor:
-    """Elementwise floor; integers are returned as they are."""
-    return +x if isinstance(x, Tensor) and KIND[x.dt] in "iu" else bind1(FLOOR, x)
+floor = rounding("floor", "greatest whole number that is not above ``x``")
 
 
 def _tanh(x: Tensor) -> Tensor:
-    """tanh from one exponential of -2|x|, which cannot overflow."""
-    e = expm1(abs(x) * -2)
-    return where(x < 0, e, -e) / (e + 2)
+    """tanh from one exponential of -2|x| (of the side of a complex x where it is at most 1), which cannot overflow."""
+    left = real(x) < 0
+    e = expm1(where(left, x, -x) * 2)
+    return where(left, e, -e) / (e + 2)
+
+
+def _tan(x: Tensor) -> Tensor:
+    """Sine by cosine; of complex numbers by tanh, where these two overflow."""
+    return tanh(x * 1j) * -1j if KIND[x.dt] == "c" else sin(x) / cos(x)
 
 
 _LOG1P = "``log(1 + x)``, accurate near 0"
 _ERF = "error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x"
 _ERF_SLOPE = 2 / math.sqrt(math.pi)
 
-negative = _unary("negative", "``-x``", dtypes="numeric", op="neg", linear=(0,), vjp=lambda g, y, xs, need: (-g,))
-sign = _unary("sign", "-1, 0 or 1; its derivative is 0", None, dtypes="real", saves=(), save_output=False)
-exp = _unary("exp", "exponential, of floating or complex dtypes", lambda y, x: y, saves=())
-expm1 = _unary("expm1", "``exp(x) - 1``, accurate near 0", lambda y, x: y + 1, saves=(), decompose=lambda x: exp(x) - 1)
-log = _unary("log", "natural logarithm", lambda y, x: 1 / x, save_output=False)
-log1p = _unary("log1p", _LOG1P, lambda y, x: 1 / (x + 1), save_output=False, decompose=lambda x: log(x + 1))
-sqrt = _unary("sqrt", "square root", lambda y, x: 0.5 / y, saves=())
-sin = _unary("sin", "sine, of radians", lambda y, x: x.cos(), save_output=False)
-cos = _unary("cos", "cosine, of radians", lambda y, x: -x.sin(), save_output=False)
-tanh = _unary("tanh", "hyperbolic tangent", lambda y, x: 1 - y * y, dtypes="float", saves=(), decompose=_tanh)
-erf = _unary("erf", _ERF, lambda y, x: exp(-(x * x)) * _ERF_SLOPE, dtypes="float", save_output=False)
-bitwise_invert = _unary("bitwise_invert", "complement of bits, or of bools", dtypes="bool int", op="invert")
+negative = unary("negative", "``-x``", dtypes="numeric", op="neg", linear=(0,), vjp=lambda g, y, xs, need: (-g,))
+exp = unary("exp", "exponential, of floating or complex dtypes", lambda y, x: y, saves=())
+expm1 = unary("expm1", "``exp(x) - 1``, accurate near 0", lambda y, x: y + 1, saves=(), decompose=lambda x: exp(x) - 1)
+log = unary("log", "natural logarithm", lambda y, x: 1 / x, save_output=False)
+log1p = unary("log1p", _LOG1P, lambda y, x: 1 / (x + 1), save_output=False, decompose=lambda x: log(x + 1))
+sqrt = unary("sqrt", "square root", lambda y, x: 0.5 / y, saves=())
+sin = unary("sin", "sine, of radians", lambda y, x: x.cos(), save_output=False)
+cos = unary("cos", "cosine, of radians", lambda y, x: -x.sin(), save_output=False)
+tan = unary("tan", "tangent, of radians", lambda y, x: 1 + y * y, saves=(), decompose=_tan)
+tanh = unary("tanh", "hyperbolic tangent", lambda y, x: 1 - y * y, saves=(), decompose=_tanh)
+erf = unary("erf", _ERF, lambda y, x: exp(-(x * x)) * _ERF_SLOPE, dtypes="float", save_output=False)
+bitwise_invert = unary("bitwise_invert", "complement of bits, or of bools", dtypes="bool int", op="invert")
 
 
 class _Real(Op):
@@ -107,33 +119,42 @@ def _abs_vjp(g: Tensor, y: Tensor, xs: tuple[Tensor, ...], need: tuple[bool, ...
     return (g * x / where(y == 0, 1, y) if KIND[x.dt] == "c" else g * sign(x),)
 
 
+SIGN = elementwise("sign", dtypes="real", partials=(None,), saves=(), save_output=False)
 ABS = _Real("abs", elementwise=True, dtypes="numeric", vjp=_abs_vjp)
 REAL = _Real("real", elementwise=True, dtypes="complex", linear=(0,), vjp=identity_vjp)
 IMAG = _Real("imag", elementwise=True, dtypes="complex", linear=(0,), vjp=lambda g, y, xs, need: (g * 1j,))
 CONJ = elementwise("conj", dtypes="complex", linear=(0,), vjp=lambda g, y, xs, need: (conj(g),))
 
 
-def abs(x: Any) -> Tensor:
+def abs(x: Any, /) -> Tensor:
     """Elementwise absolute value; real for complex operands. The derivative at 0 is 0."""
     return bind(ABS, (x,), {})
 
 
-def real(x: Tensor) -> Tensor:
+def sign(x: Any, /) -> Tensor:
+    """Elementwise -1, 0 or 1, of derivative 0; of complex numbers ``x / abs(x)``, and 0 at 0."""
+    if not isinstance(x, Tensor) or KIND[x.dt] != "c":
+        return bind1(SIGN, x)
+    size = abs(x)
+    return where(size == 0, 0, x / where(size == 0, 1, size))
+
+
+def real(x: Tensor, /) -> Tensor:
     """Real part; of a real tensor, its value as a new handle."""
     return bind(REAL, (x,), {}) if KIND[x.dt] == "c" else alias(x)
 
 
-def imag(x: Tensor) -> Tensor:
+def imag(x: Tensor, /) -> Tensor:
     """Imaginary part of a complex tensor."""
     return bind(IMAG, (x,), {})
 
 
-def conj(x: Tensor) -> Tensor:
+def conj(x: Tensor, /) -> Tensor:
     """Complex conjugate; of a real tensor, its value as a new handle."""
     return bind1(CONJ, x) if KIND[x.dt] == "c" else alias(x)
 
 
-def positive(x: Tensor) -> Tensor:
+def positive(x: Any, /) -> Tensor:
     """``x`` itself, as a new handle."""
     return alias(x) if isinstance(x, Tensor) else Tensor._convert(x)
 
@@ -168,72 +189,67 @@ DIV = elementwise("div", dtypes="inexact", partials=(lambda q, x, y: 1 / y, lamb
 POW = elementwise("pow", dtypes="numeric", partials=(_pow_base, _pow_exponent))
 
 
-def divide(x: Any, y: Any) -> Tensor:
+def divide(x: Any, y: Any, /) -> Tensor:
     """Elementwise true division; integers are divided as float32.
 
     >>> divide(asarray([1, 3]), 2).tolist()
     [0.5, 1.5]
     """
-    return bind2(DIV, _floating(x), _floating(y))
+    return bind2(DIV, floating(x), floating(y))
 
 
-def pow(x: Any, y: Any) -> Tensor:
+def pow(x: Any, y: Any, /) -> Tensor:
     """Elementwise ``x ** y``. The derivative in y is taken as 0 where x is 0. Small integer powers are products."""
     if type(y) is int and isinstance(x, Tensor) and y in (1, 2, 3):
         return x * x if y == 2 else x * x * x if y == 3 else +x
     if type(y) in (int, float) and y == 0.5:
-        return sqrt(_floating(x))
+        return sqrt(floating(x))
     return bind2(POW, x, y)
 
 
-add = _binary("add", "``x + y``", "arithmetic", linear=(0, 1), vjp=lambda g, y, xs, need: (g, g))
-subtract = _binary(
+add = binary("add", "``x + y``", "arithmetic", linear=(0, 1), vjp=lambda g, y, xs, need: (g, g))
+subtract = binary(
     "subtract", "``x - y``", "numeric", op="sub", linear=(0, 1), vjp=_sub_vjp, decompose=lambda x, y: x + -y
 )
-multiply = _binary("multiply", "``x * y``", "arithmetic", op="mul", multilinear=(0, 1), vjp=_mul_vjp)
-maximum = _binary("maximum", "maximum; NaN wins. Equal operands share the gradient", "ordered", vjp=_extremum_vjp)
-minimum = _binary("minimum", "minimum; NaN wins. Equal operands share the gradient", "ordered", vjp=_extremum_vjp)
-remainder = _binary("remainder", "remainder with the sign of ``y``, ``%``", "real", ONE, lambda z, x, y: -floor(x / y))
-floor_divide = _binary("floor_divide", "``floor(x / y)``", "real", None, None, saves=(), save_output=False)
-bitwise_and = _binary("bitwise_and", "and of bits, or of bools", "bool int")
-bitwise_or = _binary("bitwise_or", "or of bits, or of bools", "bool int")
-bitwise_xor = _binary("bitwise_xor", "exclusive or of bits, or of bools", "bool int")
-bitwise_left_shift = _binary("bitwise_left_shift", "``x << y`` of integers", "int", op="shift_left")
-bitwise_right_shift = _binary("bitwise_right_shift", "``x >> y`` of integers", "int", op="shift_right")
-equal = _binary("equal", "``x == y``, as bool", "arithmetic", boolean=True)
-less = _binary("less", "``x < y``, as bool", "ordered", boolean=True)
-less_equal = _binary("less_equal", "``x <= y``, as bool", "ordered", boolean=True)
+multiply = binary("multiply", "``x * y``", "arithmetic", op="mul", multilinear=(0, 1), vjp=_mul_vjp)
+maximum = binary("maximum", "maximum; NaN wins. Equal operands share the gradient", "ordered", vjp=_extremum_vjp)
+minimum = binary("minimum", "minimum; NaN wins. Equal operands share the gradient", "ordered", vjp=_extremum_vjp)
+remainder = binary("remainder", "remainder with the sign of ``y``, ``%``", "real", ONE, lambda z, x, y: -floor(x / y))
+floor_divide = binary("floor_divide", "``floor(x / y)``", "real", None, None, saves=(), save_output=False)
+bitwise_and = binary("bitwise_and", "and of bits, or of bools", "bool int")
+bitwise_or = binary("bitwise_or", "or of bits, or of bools", "bool int")
+bitwise_xor = binary("bitwise_xor", "exclusive or of bits, or of bools", "bool int")
+bitwise_left_shift = binary("bitwise_left_shift", "``x << y`` of integers", "int", op="shift_left")
+bitwise_right_shift = binary("bitwise_right_shift", "``x >> y`` of integers", "int", op="shift_right")
+equal = binary("equal", "``x == y``, as bool", "arithmetic", boolean=True)
+less = binary("less", "``x < y``, as bool", "ordered", boolean=True)
+less_equal = binary("less_equal", "``x <= y``, as bool", "ordered", boolean=True)
 
 
 # -- composed
 
 
-def square(x: Any) -> Tensor:
+def square(x: Any, /) -> Tensor:
     """Elementwise ``x * x``."""
     return multiply(x, x)
 
 
-def reciprocal(x: Any) -> Tensor:
+def reciprocal(x: Any, /) -> Tensor:
     """Elementwise ``1 / x``."""
     return divide(1, x)
 
 
-def tan(x: Any) -> Tensor:
-    """Elementwise tangent, of radians."""
-    return sin(x) / cos(x)
-
-
-def not_equal(x: Any, y: Any) -> Tensor:
+def not_equal(x: Any, y: Any, /) -> Tensor:
     """Elementwise ``x != y``, as bool."""
     return bitwise_invert(equal(x, y))
 
 
-def greater(x: Any, y: Any) -> Tensor:
+def greater(x: Any, y: Any, /) -> Tensor:
     """Elementwise ``x > y``, as bool."""
     return less(y, x)
 
 
-def greater_equal(x: Any, y: Any) -> Tensor:
+def greater_equal(x: Any, y: Any, /) -> Tensor:
     """Elementwise ``x >= y``, as bool."""
     return less_equal(y, x)
 
@@ -245,32 +261,32 @@ def _bools(name: str, *xs: Any) -> tuple[Any, ...]:
     return xs
 
 
-def logical_and(x: Any, y: Any) -> Tensor:
+def logical_and(x: Any, y: Any, /) -> Tensor:
     """Elementwise and of bools."""
     return bitwise_and(*_bools("logical_and", x, y))
 
 
-def logical_or(x: Any, y: Any) -> Tensor:
+def logical_or(x: Any, y: Any, /) -> Tensor:
     """Elementwise or of bools."""
     return bitwise_or(*_bools("logical_or", x, y))
 
 
-def logical_xor(x: Any, y: Any) -> Tensor:
+def logical_xor(x: Any, y: Any, /) -> Tensor:
     """Elementwise exclusive or of bools."""
     return bitwise_xor(*_bools("logical_xor", x, y))
 
 
-def logical_not(x: Any) -> Tensor:
+def logical_not(x: Any, /) -> Tensor:
     """Elementwise not of bools."""
     return bitwise_invert(*_bools("logical_not", x))
 
 
-def isnan(x: Tensor) -> Tensor:
+def isnan(x: Any, /) -> Tensor:
     """Elementwise: is it NaN?"""
     return not_equal(x, x)
 
 
-def isfinite(x: Tensor) -> Tensor:
+def isfinite(x: Any, /) -> Tensor:
     """Elementwise: is it neither infinite nor NaN?"""
     return equal(x - x, 0)
 
@@ -282,7 +298,7 @@ def _where_vjp(g: Tensor, y: Tensor, xs: Any, need: Any) -> Any:
 WHERE = elementwise("where", key=1, dtypes="any", together=(1, 2), linear=(1, 2), saves=(0,), vjp=_where_vjp)
 
 
-def where(condition: Any, x: Any, y: Any) -> Tensor:
+def where(condition: Any, x: Any, y: Any, /) -> Tensor:
     """``x`` where the bool condition holds, else ``y``; all three broadcast.
 
     >>> where(asarray([True, False]), 1.0, asarray([5.0, 6.0])).tolist()
@@ -297,7 +313,11 @@ def where(condition: Any, x: Any, y: Any) -> Tensor:
     return bind(WHERE, (condition, x, y), {})
 
 
-def clip(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """``x`` limited to [min, max]; either may be None."""
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:
+    """``x`` limited to [min, max], scalars or tensors that broadcast with it; either may be None. NaN wins.
+
+    >>> clip(asarray([1, 5, 9]), 2, asarray([8, 4, 7])).tolist()
+    [2, 4, 7]
+    """
     out = positive(x) if min is None else maximum(x, min)
     return out if max is None else minimum(out, max)

@@ -132,10 +132,10 @@ def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
     return alias(x) if x.shape == new else bind(BROADCAST_TO, (x,), {"shape": new})
 
 
-def broadcast_arrays(*xs: Tensor) -> list[Tensor]:
+def broadcast_arrays(*xs: Tensor) -> tuple[Tensor, ...]:
     """All tensors broadcast to their common shape."""
     shape = broadcast_shapes("broadcast_arrays", *[x.shape for x in xs])
-    return [broadcast_to(x, shape) for x in xs]
+    return tuple([broadcast_to(x, shape) for x in xs])
 
 
 def matrix_transpose(x: Tensor) -> Tensor:
@@ -157,10 +157,11 @@ def moveaxis(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[
     return alias(x) if axes == tuple(range(x.ndim)) else bind(PERMUTE, (x,), {"axes": axes})
 
 
-def expand_dims(x: Tensor, axis: int = 0) -> Tensor:
-    """A new axis of size 1 at ``axis``."""
-    (a,) = normal_axes("expand_dims", x.ndim + 1, axis)
-    return reshape(x, (*x.shape[:a], 1, *x.shape[a:]))
+def expand_dims(x: Tensor, axis: int | tuple[int, ...] = 0) -> Tensor:
+    """New axes of size 1, which are these axes of the result."""
+    rank = x.ndim + (len(axis) if isinstance(axis, tuple) else 1)
+    axes, sizes = normal_axes("expand_dims", rank, axis), iter(x.shape)
+    return reshape(x, tuple([1 if a in axes else next(sizes) for a in range(rank)]))
 
 
 def squeeze(x: Tensor, axis: int | tuple[int, ...]) -> Tensor:

@@ -15,7 +15,21 @@ from ..tensor import Tensor, install
 from . import elementwise as ew
 from .common import Axis, AxisOp, cast, normal_axes, reduced_shape, single_axis
 
-__all__ = ["all", "any", "argmax", "argmin", "cumulative_sum", "max", "mean", "min", "prod", "std", "sum", "var"]
+__all__ = [
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "cumulative_prod",
+    "cumulative_sum",
+    "max",
+    "mean",
+    "min",
+    "prod",
+    "std",
+    "sum",
+    "var",
+]
 
 
 class _Reduction(AxisOp):
@@ -72,11 +86,26 @@ def _cumsum_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: int) -> Any:
     return (CUMSUM(g.flip(axis=axis), axis=axis).flip(axis=axis),)
 
 
+class _Cumprod(AxisOp):
+    def decompose(self, x: Tensor, *, axis: int) -> Tensor:
+        """By doubling: each pass multiplies by what stands twice as far in front."""
+        out, before, step = cast(x, float32) if x.dt in (BF2, F2) else x, (slice(None),) * axis, 1
+        while step < x.shape[axis]:
+            rest = out[(*before, slice(step, None))] * out[(*before, slice(None, -step))]
+            out, step = OPS["concat"](out[(*before, slice(step))], rest, axis=axis), step * 2
+        return cast(out, x.dtype)
+
+    def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: int) -> Any:
+        """That of the doubling: no division, so zeros do not disturb."""
+        return self.vjp_by_decompose(g, xs, need, {"axis": axis})
+
+
 SUM = _Reduction("sum", dtypes="arithmetic", linear=(0,), vjp=_sum_vjp)
 PROD = _Reduction("prod", dtypes="arithmetic", vjp=_prod_vjp)
 MAX, MIN = [_Reduction(name, dtypes="ordered", vjp=_extremum_vjp) for name in ("max", "min")]
 ARGMAX, ARGMIN = [_Reduction(name, dtypes="ordered", saves=(), save_output=False) for name in ("argmax", "argmin")]
 CUMSUM = AxisOp("cumsum", dtypes="arithmetic", linear=(0,), vjp=_cumsum_vjp)
+CUMPROD = _Cumprod("cumprod", dtypes="arithmetic", save_output=False)
 
 _SUMMED_IN = {"b": int64, "i": int64, "u": uint64}
 
@@ -191,13 +220,37 @@ def argmin(x: Tensor, axis: int | None = None, *, keepdims: bool = False) -> Ten
     return _arg(ARGMIN, x, axis, keepdims)
 
 
-def cumulative_sum(x: Tensor, axis: int | None = None, *, dtype: Any = None) -> Tensor:
-    """Running sum along an axis, which may be left out for 1-d tensors.
+def _cumulative(name: str, op: Op, x: Tensor, axis: int | None, dtype: Any, include_initial: bool) -> Tensor:
+    a = single_axis(name, x.ndim, axis)
+    out: Tensor = bind(op, (_summable(x, dtype),), {"axis": a})
+    if not include_initial:
+        return out
+    identity = out.zeros_like if op is CUMSUM else out.ones_like
+    return OPS["concat"](identity((*x.shape[:a], 1, *x.shape[a + 1 :])), out, axis=a)
+
+
+def cumulative_sum(
+    x: Tensor, /, axis: int | None = None, *, dtype: Any = None, include_initial: bool = False
+) -> Tensor:
+    """Running sum along an axis, which may be left out for 1-d tensors; ``include_initial`` puts a 0 in front.
 
     >>> cumulative_sum(asarray([1.0, 2.0, 3.0])).tolist()
     [1.0, 3.0, 6.0]
     """
-    return bind(CUMSUM, (_summable(x, dtype),), {"axis": single_axis("cumulative_sum", x.ndim, axis)})
+    return _cumulative("cumulative_sum", CUMSUM, x, axis, dtype, include_initial)
+
+
+def cumulative_prod(
+    x: Tensor, /, axis: int | None = None, *, dtype: Any = None, include_initial: bool = False
+) -> Tensor:
+    """Running product along an axis, which may be left out for 1-d tensors; ``include_initial`` puts a 1 in front.
+
+    The derivative divides by nothing, so that it is right where elements are 0.
+
+    >>> cumulative_prod(asarray([2.0, 3.0, 4.0]), include_initial=True).tolist()
+    [1.0, 2.0, 6.0, 24.0]
+    """
+    return _cumulative("cumulative_prod", CUMPROD, x, axis, dtype, include_initial)
 
 
 install(sum, prod, max, min, mean, var, std, any, all, argmax, argmin, cumulative_sum)

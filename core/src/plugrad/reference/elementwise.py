@@ -29,23 +29,52 @@ def _where(c: Any, x: Any, y: Any) -> Any:
 
 
 @silent
+def _floor_divide(x: Any, y: Any) -> Any:
+    """NumPy's; with an infinite operand the quotient, as the Array API says."""
+    out = np.floor_divide(x, y)
+    return out if x.dtype.kind in "iu" else np.where(np.isinf(x) | np.isinf(y), np.divide(x, y), out)
+
+
+@silent
+def _expm1(x: Any) -> Any:
+    """NumPy's; of complex numbers that are not finite from exp, which knows the special cases."""
+    out = np.expm1(x)
+    return np.where(np.isfinite(x), out, np.exp(x) - 1) if x.dtype.kind == "c" else out
+
+
+@silent
+def _tanh(x: Any) -> Any:
+    """NumPy's; of complex numbers with an infinite real part, +-1 with a zero of the other part's sign."""
+    out = np.tanh(x)
+    if x.dtype.kind != "c":
+        return out
+    limit = np.copysign(1, x.real) + 0j
+    far = np.isinf(x.real) & np.isfinite(x.imag)
+    return np.where(far, np.where(x.imag < 0, limit.conj(), limit), out)
+
+
+@silent
 def _cast(x: Any, *, dtype: Any) -> Any:
     return (np.real(x) if x.dtype.kind == "c" and dtype.kind != "c" else x).astype(dtype)
 
 
 # named as in NumPy; the plain ones never warn
-_NAMES = "abs sign exp expm1 log log1p sqrt sin cos tanh add pow maximum minimum remainder floor_divide less less_equal"
-_PLAIN = "floor invert conj equal bitwise_and bitwise_or bitwise_xor"
+_NAMES = "abs sign exp log log1p log2 log10 sqrt sin cos tan sinh cosh add pow hypot logaddexp nextafter"
+_ORDER = "maximum minimum remainder less less_equal"
+_PLAIN = "floor ceil trunc signbit copysign invert conj equal bitwise_and bitwise_or bitwise_xor"
+_INVERSE = {"asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2}
+_INVERSE |= {"asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh}
 _RENAMED = {"neg": np.negative, "sub": np.subtract, "mul": np.multiply, "div": np.divide}
 
 KERNELS: dict[str, Any] = {
-    **{name: silent(getattr(np, name)) for name in _NAMES.split()},
-    **{name: silent(ufunc) for name, ufunc in _RENAMED.items()},
+    **{name: silent(getattr(np, name)) for name in f"{_NAMES} {_ORDER}".split()},
+    **{name: silent(ufunc) for name, ufunc in {**_RENAMED, **_INVERSE}.items()},
     **{name: getattr(np, name) for name in _PLAIN.split()},
     "real": lambda x: np.real(x).copy(),
     "imag": lambda x: np.imag(x).copy(),
     "copy": lambda x: np.array(x, copy=True, order="C"),
 }
+KERNELS |= {"round": np.rint, "expm1": _expm1, "tanh": _tanh, "floor_divide": _floor_divide}
 KERNELS |= {"shift_left": np.left_shift, "shift_right": np.right_shift, "erf": _erf, "cast": _cast, "where": _where}
 
 

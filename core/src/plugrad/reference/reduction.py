@@ -40,7 +40,7 @@ def _matmul(a: Any, b: Any) -> Any:
 
 KERNELS: dict[str, Any] = {
     "matmul": _matmul,
-    **{f.__name__: _accumulated(f) for f in (np.sum, np.prod, np.cumsum)},
+    **{f.__name__: _accumulated(f) for f in (np.sum, np.prod, np.cumsum, np.cumprod)},
     **{f.__name__: _selected(f) for f in (np.max, np.min)},
     **{f.__name__: _selected(f, np.int64) for f in (np.argmax, np.argmin)},
 }

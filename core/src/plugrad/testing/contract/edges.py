@@ -23,8 +23,9 @@ LARGE: Shape = (70, 331)
 DEEP: Shape = (2, 1, 3, 1, 2)
 NAN, INF = float("nan"), float("inf")
 CLOSE_TO_0 = (1e-3, 1e-7, -1e-7, 1e-30, -1e-30)
-SIGNED = ("neg", "abs", "copy", "mul")
-FUNCTIONS = ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tanh", "erf")
+SIGNED = ("neg", "abs", "copy", "mul", "ceil", "trunc", "round", "copysign")
+_FUNCTIONS = "exp expm1 log log1p log2 log10 sqrt sin cos tan sinh cosh tanh asin acos atan asinh acosh atanh erf"
+FUNCTIONS = tuple(_FUNCTIONS.split())
 
 
 def edges(name: str, dtype: np.dtype) -> Iterator[Edge]:
@@ -50,12 +51,14 @@ def _unary(name: str, dtype: np.dtype) -> Iterator[Edge]:
         yield (special(dtype),), {}, "signed" if name in SIGNED else accuracy
         if name in FUNCTIONS:
             yield (given(CLOSE_TO_0, dtype),), {}, accuracy
-        if name in ("exp", "expm1", "tanh"):
+        if name in ("exp", "expm1", "sinh", "cosh", "tanh"):
             yield (given((-80.0, -20.0, -9.5, 9.5, 20.0), dtype),), {}, accuracy
         if name in ("sin", "cos"):
             yield (given((20.0, -333.0, 1001.0, 5000.0), dtype),), {}, accuracy
-        if name == "floor":
-            yield (given((1e10, -1e10, 1e4 + 0.5, -0.5), dtype),), {}, accuracy
+        if name in ("asinh", "acosh", "atan"):
+            yield (given((20.0, 333.0, 9999.0, 10001.0, 1e30, -1e30), dtype),), {}, accuracy
+        if name in ("floor", "ceil", "trunc", "round"):
+            yield (given((1e10, -1e10, 1e4 + 0.5, -0.5), dtype),), {}, "signed" if name in SIGNED else accuracy
 
 
 def _binary(name: str, dtype: np.dtype) -> Iterator[Edge]:
@@ -74,7 +77,7 @@ def _binary(name: str, dtype: np.dtype) -> Iterator[Edge]:
     if kind in "iu":
         yield from _integers(name, dtype)
     if kind == "f":
-        yield from _floats(name, dtype, "signed" if name == "mul" else accuracy)
+        yield from _floats(name, dtype, "signed" if name in SIGNED else accuracy)
 
 
 def _integers(name: str, dtype: np.dtype) -> Iterator[Edge]:
@@ -173,8 +176,31 @@ def _arg(name: str, dtype: np.dtype) -> Iterator[Edge]:
 
 
 def _cumsum(name: str, dtype: np.dtype) -> Iterator[Edge]:
+    low, high = (0.9, 1.1) if name == "cumprod" else (0, 1.5)
     for shape, axis in ((LARGE, 0), (LARGE, 1), ((2, 3, 1, 4), 1), ((1, 2, 3, 1, 2), 2)):
-        yield (numbers(shape, dtype, 0, 1.5),), {"axis": axis}, "sum"
+        yield (numbers(shape, dtype, low, high),), {"axis": axis}, "sum"
+    if name == "cumprod" and kind_of(dtype) == "f":
+        yield (given((2.0, 0.0, 3.0, INF, NAN, 1.0), dtype),), {"axis": 0}, "sum"
+
+
+def _argsort(name: str, dtype: np.dtype) -> Iterator[Edge]:
+    for descending in (False, True):
+        for shape, axis in ((LARGE, 0), (LARGE, 1), ((2, 3, 1, 4), 3), ((1, 2, 3, 1, 2), 2)):
+            yield (numbers(shape, dtype, -3, 3),), {"axis": axis, "descending": descending}, "exact"
+        if kind_of(dtype) == "f":
+            yield (np.tile(special(dtype), 2),), {"axis": 0, "descending": descending}, "exact"
+        if kind_of(dtype) in "iu":
+            yield (extremes(dtype),), {"axis": 0, "descending": descending}, "exact"
+
+
+def _searchsorted(name: str, dtype: np.dtype) -> Iterator[Edge]:
+    for side in ("left", "right"):
+        yield (np.sort(numbers((70,), dtype, -9, 9)), numbers(LARGE, dtype, -10, 10, 1)), {"side": side}, "exact"
+        if kind_of(dtype) == "f":
+            few = given((-INF, -1.0, -0.0, 0.0, 1.0, 1.0, INF, NAN), dtype)
+            yield (few, special(dtype)), {"side": side}, "exact"
+        if kind_of(dtype) in "iu":
+            yield (extremes(dtype), extremes(dtype)), {"side": side}, "exact"
 
 
 def _movement(name: str, dtype: np.dtype) -> Iterator[Edge]:
@@ -300,7 +326,9 @@ def _random_bits(name: str, dtype: np.dtype) -> Iterator[Edge]:
 _OTHERS = {
     "where": _where,
     "cast": _cast,
-    "cumsum": _cumsum,
+    **dict.fromkeys(("cumsum", "cumprod"), _cumsum),
+    "argsort": _argsort,
+    "searchsorted": _searchsorted,
     **dict.fromkeys(("reshape", "permute", "broadcast_to", "slice"), _movement),
     "slice_update": _slice_update,
     "pad": _pad,

@@ -13,8 +13,13 @@ SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, -2.5, float("inf"), -float("inf"), float("
 # name: (lowest, highest operand, accuracy)
 UNARY: dict[str, tuple[float, float, str]] = {
     **dict.fromkeys(("neg", "abs", "sign", "floor", "invert", "conj", "real", "imag", "copy"), (-3, 3, "exact")),
+    **dict.fromkeys(("ceil", "trunc", "round", "signbit"), (-3, 3, "exact")),
     **dict.fromkeys(("exp", "expm1", "sin", "cos", "tanh", "erf"), (-3, 3, "function")),
-    "log": (0.2, 5, "function"),
+    **dict.fromkeys(("sinh", "cosh", "asinh", "atan"), (-3, 3, "function")),
+    **dict.fromkeys(("asin", "acos", "atanh"), (-0.9, 0.9, "function")),
+    **dict.fromkeys(("log", "log2", "log10"), (0.2, 5, "function")),
+    "tan": (-1.2, 1.2, "function"),
+    "acosh": (1.2, 5, "function"),
     "log1p": (-0.5, 4, "function"),
     "sqrt": (0, 5, "rounded"),
 }
@@ -24,6 +29,8 @@ BINARY: dict[str, tuple[float, float, float, float, str]] = {
     **dict.fromkeys(("maximum", "minimum", "equal", "less", "less_equal"), (-2, 2, -2, 2, "exact")),
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), (-9, 9, -9, 9, "exact")),
     **dict.fromkeys(("shift_left", "shift_right"), (-9, 9, 0, 4, "exact")),
+    **dict.fromkeys(("copysign", "nextafter"), (-2, 2, -2, 2, "exact")),
+    **dict.fromkeys(("atan2", "hypot", "logaddexp"), (-3, 3, -3, 3, "function")),
     "div": (-5, 5, 0.5, 4, "rounded"),
     "remainder": (-9, 9, 1, 4, "rounded"),
     "floor_divide": (-9, 9, 1, 4, "exact"),

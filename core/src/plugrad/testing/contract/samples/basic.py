@@ -86,8 +86,9 @@ def _arg(name: str, dtype: np.dtype) -> Iterator[Sample]:
 
 
 def _cumsum(name: str, dtype: np.dtype) -> Iterator[Sample]:
+    bounds = (0.7, 1.3) if name == "cumprod" else (-5, 5)
     for axis in (0, 1, 2):
-        yield Sample((numbers((2, 3, 4), dtype, -5, 5),), {"axis": axis}, "sum", axis == 1)
+        yield Sample((numbers((2, 3, 4), dtype, *bounds),), {"axis": axis}, "sum", axis == 1)
     yield Sample((numbers((0, 3), dtype, -5, 5),), {"axis": 0}, "sum")
 
 
@@ -207,7 +208,7 @@ SAMPLES: dict[str, Sampler] = {
     **dict.fromkeys(BINARY, _binary),
     "where": _where,
     "cast": _cast,
-    "cumsum": _cumsum,
+    **dict.fromkeys(("cumsum", "cumprod"), _cumsum),
     "reshape": _reshape,
     "permute": _permute,
     "broadcast_to": _broadcast_to,
