@@ -146,10 +146,8 @@ def test_a_view_made_from_nothing_is_empty_and_none_can_be_changed(backend: Any)
         backend.from_host(np.zeros(2), "cpu").shape = (1, 2)
 
 
-def test_dlpack_goes_both_ways(backend: Any) -> None:
+def test_dlpack_gives_the_memory_of_a_value(backend: Any) -> None:
     value = backend.from_host(np.arange(6.0), "cpu")
     back = np.from_dlpack(backend.dlpack(value))
     np.testing.assert_array_equal(back, np.arange(6.0))
-    taken = backend.from_dlpack(np.arange(3.0), "cpu")
-    np.testing.assert_array_equal(np.asarray(taken), np.arange(3.0))
-    assert backend.from_dlpack(np.zeros(3, np.complex64), "cpu") is NotImplemented
+    assert back.ctypes.data == value.address and not back.flags.writeable

@@ -16,6 +16,7 @@ from .dispatch import observe
 from .dtypes import as_dtype, can_cast, finfo, iinfo, isdtype, promotion, result_type
 from .fallback import fallback_report, reset_fallback_report
 from .module import Module
+from .namespace import __array_api_version__, __array_namespace_info__
 from .op import OPS, Op
 from .ops import arrange, contraction, creation, elementary, elementwise, indexing, movement, reduction, sorting
 from .ops.arrange import *
@@ -41,6 +42,7 @@ e, inf, nan, pi, newaxis = math.e, math.inf, math.nan, math.pi, None
 
 __all__ = ["OPS", "Backend", "Kernel", "Op", "Spec", "create", "errors", "hookimpl", "observe", "plugins"]
 __all__ += ["fft", "linalg"]
+__all__ += ["__array_api_version__", "__array_namespace_info__"]
 __all__ += ["Buffer", "Module", "Parameter", "Tensor", "__version__", "manual_seed", "random", "tree"]
 __all__ += ["custom_jvp", "custom_vjp", "grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp", "value_and_grad", "vjp"]
 __all__ += ["checkpoint", "compile", "fallback_report", "no_grad", "reset_fallback_report", "stage", "vmap"]

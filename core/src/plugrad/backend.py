@@ -132,6 +132,9 @@ class Backend:
     numbered: bool = False
     """Device names carry an ordinal ("cuda:0"); without it the backend is one device ("cpu")."""
 
+    dimensions: int = 64
+    """The most axes that a value may have."""
+
     into: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     """Op name to ``fn(out, *values, **attrs) -> None | NotImplemented``; on NotImplemented ``out`` is untouched."""
 
@@ -156,6 +159,19 @@ class Backend:
         """A value on the array's own memory, without a copy, or NotImplemented.
 
         The core never writes a borrowed value.
+        """
+        return NotImplemented
+
+    def dlpack(self, value: Value) -> Any:
+        """An object on the value's own memory for other libraries: a NumPy array, an object with ``__dlpack__`` and
+        ``__dlpack_device__``, or one with ``__cuda_array_interface__`` and ``__dlpack_device__``; NotImplemented where
+        there is none. By default the value itself if it is one.
+        """
+        return value if hasattr(value, "__dlpack_device__") else NotImplemented
+
+    def from_dlpack(self, obj: Any, device: str) -> Value:
+        """A value on the memory of another library's object, without a copy, or NotImplemented. The core never writes
+        it. Asked only for memory that is not the host's; ``borrow`` takes that.
         """
         return NotImplemented
 

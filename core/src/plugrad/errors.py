@@ -50,6 +50,10 @@ class BackendUnavailableError(DeviceError):
     """The backend is unknown, not installed, or installed but not usable here; the message carries the reason."""
 
 
+class ExchangeError(PlugradError, BufferError, ValueError):
+    """An array cannot go to another library, or come from one, in the way that was asked for."""
+
+
 class FallbackError(PlugradError, RuntimeError):
     """A backend lacks a kernel, the op has no decomposition, and the way through the host is closed
     (``PLUGRAD_FALLBACK=error``).

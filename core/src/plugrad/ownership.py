@@ -19,7 +19,7 @@ from .backend import BACKENDS
 from .dtypes import DTYPES, parse
 from .errors import ViewWriteError
 from .op import OPS
-from .tensor import FOREIGN, LENT, Tensor
+from .tensor import FOREIGN, Shared, Tensor
 
 
 def _count_value(t: Tensor) -> int:
@@ -81,7 +81,7 @@ def check_view_write(t: Tensor, references: int, assignment: bool) -> None:
     ``x[0][1] = v`` raises: nobody could ever see it. A write into a named view of a tensor that is still alive warns
     once a line (``PLUGRAD_VIEW_WRITE=warn|error|ignore``). ``x[0] += v`` is fine: Python assigns the result back.
     """
-    if t.base is None or t.base is FOREIGN or t.base is LENT or t.tr is not None:
+    if t.base is None or t.base is FOREIGN or type(t.base) is Shared or t.tr is not None:
         return
     if references <= TEMPORARY and assignment:
         raise ViewWriteError("setitem: nobody could see this write to a temporary; use x[0, 1] = v, not x[0][1] = v")

@@ -7,6 +7,7 @@ a handle rebinds it to a new value, so views and recorded values never change un
 from __future__ import annotations
 
 import math
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from operator import attrgetter
@@ -17,24 +18,39 @@ import numpy as np
 from . import tree
 from .backend import BACKENDS, device_name
 from .dtypes import DTYPES, KIND
-from .errors import DTypeError, LeakedTracerError, RecordingError, StateError
+from .errors import DeviceError, DTypeError, LeakedTracerError, RecordingError, StateError
+from .host import on_host
 from .state import ACTIVE, sequence, state
 
 if TYPE_CHECKING:
     from . import tape
-    from .ops import assignment, creation
+    from .ops import assignment, creation, dlpack
     from .ops import elementwise as ew
     from .ops import movement as mv
     from .ops import reduction as rd
 
+
+class Shared:
+    """As the ``base`` of a handle: its value shares memory with the root value, but is no view that one would write
+    through.
+    """
+
+    __slots__ = ("root",)
+
+    def __init__(self, root: Any) -> None:
+        self.root = root
+
+
 FOREIGN = object()
 """Marks memory that is not plugrad's: never written, copied before it is recorded."""
-LENT = object()
+LENT = Shared(None)
 """As FOREIGN, but the user said ``copy=False``: it may be recorded as it is."""
+API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
+"""The versions of the Array API whose names the namespace has."""
 
 # What a write replaces. val: the backend's value, or a lower level's handle under an interpreter tr. be, dt, dev:
-# backend index, dtype code, ordinal. base: the root value of a view, or FOREIGN. aux: the tangent under forward mode.
-# node, ix, mask: the place on the tape: node, output index, graph ids.
+# backend index, dtype code, ordinal. base: the root value of a view, FOREIGN, or Shared. aux: the tangent under forward
+# mode. node, ix, mask: the place on the tape: node, output index, graph ids.
 _CONTENT = ("val", "be", "dt", "shape", "dev", "base", "tr", "aux", "node", "ix", "mask")
 _content = attrgetter(*_CONTENT)
 
@@ -102,9 +118,10 @@ class Tensor:
         __add__ = __radd__ = __iadd__ = __sub__ = __rsub__ = __isub__ = _binary
         __mul__ = __rmul__ = __imul__ = __truediv__ = __rtruediv__ = __itruediv__ = _binary
         __mod__ = __rmod__ = __imod__ = __floordiv__ = __rfloordiv__ = __ifloordiv__ = _binary
-        __pow__ = __rpow__ = __ipow__ = __matmul__ = __rmatmul__ = __lt__ = __le__ = __gt__ = __ge__ = _binary
-        __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _binary
-        __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _binary
+        __pow__ = __rpow__ = __ipow__ = __lt__ = __le__ = __gt__ = __ge__ = _binary
+        __matmul__ = __rmatmul__ = __imatmul__ = _binary
+        __and__ = __rand__ = __iand__ = __or__ = __ror__ = __ior__ = __xor__ = __rxor__ = __ixor__ = _binary
+        __lshift__ = __rlshift__ = __ilshift__ = __rshift__ = __rrshift__ = __irshift__ = _binary
         __eq__ = __ne__ = _equal  # type: ignore[assignment]
 
         def __getitem__(self, index: Any) -> Tensor: ...
@@ -120,6 +137,7 @@ class Tensor:
         backward = tape.backward
         astype, clip, conj, real, imag = ew.astype, ew.clip, ew.conj, ew.real, ew.imag
         to, zeros_like, ones_like = creation.to, creation.zeros_like, creation.ones_like
+        to_device, __dlpack__, __dlpack_device__ = creation.to_device, dlpack.to_dlpack, dlpack.dlpack_device
         sum, prod, max, min, mean, var, std = rd.sum, rd.prod, rd.max, rd.min, rd.mean, rd.var, rd.std
         any, all, argmax, argmin, cumulative_sum = rd.any, rd.all, rd.argmax, rd.argmin, rd.cumulative_sum
         reshape, permute_dims, broadcast_to, moveaxis = mv.reshape, mv.permute_dims, mv.broadcast_to, mv.moveaxis
@@ -222,9 +240,15 @@ class Tensor:
         level = state().stage  # makes handles that are older than it inputs of its graph
         return self.tr is None and (level is None or self.born >= level.uid)
 
+    @property
+    def root(self) -> Any:
+        """The value that owns the memory of a view, or None."""
+        base = self.base.root if type(self.base) is Shared else self.base
+        return None if base is FOREIGN else base
+
     def _on_host(self, what: str) -> np.ndarray:
         t = self.concrete(what)
-        return BACKENDS[t.be].to_host(t.val)
+        return on_host(BACKENDS[t.be], t.val, t.root)
 
     def item(self) -> Any:
         """The single element as a Python scalar."""
@@ -240,9 +264,23 @@ class Tensor:
         return self._on_host("tolist").tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if copy is False:
-            raise ValueError("asarray: an array of a tensor's memory may need a copy; leave out copy=False")
-        return np.array(self.numpy(), dtype=dtype)
+        """The value for NumPy: read-only and on the same memory where that is possible and ``copy`` is not True.
+
+        Nothing moves unasked: a tensor in a device's memory raises DeviceError.
+        """
+        place = getattr(BACKENDS[self.be].dlpack(self.concrete("array").val), "__dlpack_device__", None)
+        if place is not None and place()[0] != 1:  # memory that the host cannot read
+            raise DeviceError(f"array: this {self.describe()} is not in the host's memory; call .numpy() to copy it")
+        array = self.numpy()
+        if copy is False and dtype is not None and np.dtype(dtype) != array.dtype:
+            raise ValueError(f"array: {array.dtype} to {np.dtype(dtype)} needs a copy, and copy=False was asked")
+        return np.array(array, dtype=dtype, copy=copy)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        """The module ``plugrad``, for every device."""
+        if api_version is not None and api_version not in API_VERSIONS:
+            raise ValueError(f"array_namespace: version {api_version!r} is unknown; use one of {API_VERSIONS}")
+        return sys.modules[__package__]
 
     def __bool__(self) -> bool:
         if self.size != 1:

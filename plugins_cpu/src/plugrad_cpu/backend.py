@@ -80,6 +80,7 @@ class CpuBackend(Backend):
 
     name = "cpu"
     dtypes = STORED
+    dimensions = 16
     kernels: Mapping[str, Callable[..., Any] | Kernel | Any] = _kernels()
     into: ClassVar[Mapping[str, Callable[..., Any]]] = _into()
 
@@ -105,13 +106,5 @@ class CpuBackend(Backend):
         return NotImplemented if value is None else value
 
     def dlpack(self, value: View) -> np.ndarray:
-        """The array of ``to_host``, which speaks DLPack 1.0."""
-        return self.to_host(value)
-
-    def from_dlpack(self, obj: Any, device: str) -> Any:
-        """A value on the memory of any CPU array that speaks DLPack."""
-        try:
-            array = np.from_dlpack(obj)
-        except (BufferError, RuntimeError, TypeError):
-            return NotImplemented
-        return self.borrow(array, device)
+        """A read-only array on the value's memory, which refers to the value."""
+        return np.asarray(value)

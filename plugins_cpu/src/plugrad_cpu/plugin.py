@@ -19,3 +19,10 @@ def plugrad_backends(registrar: Any) -> None:
         api=API,
         priority=50,
     )
+
+
+@hookimpl
+def plugrad_components(registrar: Any) -> None:
+    """Register what exchanges the dtypes that NumPy does not."""
+    registrar.component("dlpack", "export", target="plugrad_cpu.dlpack:export")
+    registrar.component("dlpack", "take", target="plugrad_cpu.dlpack:take")

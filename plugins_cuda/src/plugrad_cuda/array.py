@@ -44,6 +44,18 @@ class DeviceArray:
         """Elements between the start of the allocation and element 0."""
         return (self.pointer - int(self.buffer.handle)) // self.layout.dtype.itemsize if self.buffer is not None else 0
 
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """DLPack's kind of device for CUDA, and which of them."""
+        return 2, self.runtime.ordinal
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """The memory, version 3 of the interface: read-only, and to be used after what is queued on the stream."""
+        size, stream = self.dtype.itemsize, int(self.runtime.stream.handle)
+        strides = None if self.layout.dense else tuple(step * size for step in self.strides)
+        described = {"shape": self.shape, "typestr": self.dtype.str, "data": (self.pointer, True), "strides": strides}
+        return {"version": 3, "stream": stream, **described}
+
     def view(self, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> DeviceArray:
         """Other elements of the same memory; ``offset`` counts elements from this view's first."""
         dtype = self.layout.dtype

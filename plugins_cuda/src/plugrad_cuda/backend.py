@@ -91,6 +91,13 @@ class CudaBackend(Backend):
         """Shape and dtype."""
         return Spec(value.shape, value.dtype)
 
+    def from_dlpack(self, obj: Any, device: str) -> Any:
+        """A value on the memory of an object of the same device that has ``__cuda_array_interface__``."""
+        interface = getattr(obj, "__cuda_array_interface__", None)
+        if interface is None or int(obj.__dlpack_device__()[1]) != int(device):
+            return NotImplemented
+        return runtime.of(device).lent(obj, interface)
+
     def empty(self, shape: tuple[int, ...], dtype: np.dtype, device: str) -> DeviceArray:
         """Uninitialised memory."""
         return runtime.of(device).empty(dense(dtype, shape), "empty")

@@ -22,12 +22,20 @@ from plugrad.errors import DeviceError, DTypeError
 from . import toolchain
 from .array import DeviceArray
 from .errors import HINTS, OUT_OF_MEMORY, STICKY, LateIndexError, OutOfMemoryError, first_line, number_of
-from .layout import Layout, dense
+from .layout import Layout, dense, dense_strides, layout_of
 from .text import STORED, Entry, program
 
 _STORED = [DTYPES[SHORT.index(name)] for name in STORED]
 _REPORT_WORDS = 4
 _HELD_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Lent:
+    """Another library's memory, in the place of an allocation: where it begins, and who owns it."""
+
+    handle: int
+    lender: Any
 
 
 @dataclass
@@ -121,6 +129,21 @@ class Runtime:
             return DeviceArray(self, None, 0, layout)
         buffer = self._allocate(layout.nbytes, op)
         return DeviceArray(self, buffer, int(buffer.handle), layout)
+
+    def lent(self, lender: Any, interface: dict[str, Any]) -> Any:
+        """A value on memory that ``lender`` owns and describes, kept alive with it; NotImplemented where the elements
+        are not of a dtype that is stored, or lie between its multiples. Waits for the lender's stream.
+        """
+        dtype, shape = np.dtype(interface["typestr"]), tuple(interface["shape"])
+        steps = interface.get("strides")
+        if dtype not in _STORED or any(step % dtype.itemsize for step in steps or ()):
+            return NotImplemented
+        if (stream := interface.get("stream")) is not None:
+            self.enter("from_dlpack")
+            self._check("from_dlpack", self._driver.cuStreamSynchronize(stream))
+        strides = dense_strides(shape) if steps is None else tuple(step // dtype.itemsize for step in steps)
+        pointer = int(interface["data"][0] or 0)
+        return DeviceArray(self, Lent(pointer, lender), pointer, layout_of(dtype, shape, strides))
 
     def upload(self, array: np.ndarray) -> DeviceArray:
         """A dense copy of the array, which may change as soon as this returns: a copy of it is held until the queued

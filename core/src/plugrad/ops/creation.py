@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +11,8 @@ import numpy as np
 
 from ..backend import BACKENDS, Place, Spec, device_name, parse_device
 from ..dispatch import bind
-from ..dtypes import CODE, KIND, as_dtype, complex64, float32, float64, int64
-from ..errors import DeviceError, ShapeError
+from ..dtypes import CODE, DTYPES, KIND, as_dtype, complex64, float32, float64, int64, parse
+from ..errors import DeviceError, ExchangeError, ShapeError
 from ..op import Op
 from ..plugins import backend_index, default_backend
 from ..reference.random import KERNELS
@@ -19,12 +20,13 @@ from ..state import state, within
 from ..table import check_stored
 from ..tensor import FOREIGN, LENT, Tensor, install
 from .common import cast, normal_shape
+from .dlpack import HOST, HOST_KINDS, host_array, place_of
 from .movement import broadcast_to, copy, reshape, stack
 
 # fmt: off
 __all__ = [
-    "arange", "asarray", "device", "empty", "empty_like", "eye", "full", "full_like", "get_default_device",
-    "linspace", "ones", "ones_like", "set_default_device", "tensor", "zeros", "zeros_like"
+    "arange", "asarray", "device", "empty", "empty_like", "eye", "from_dlpack", "full", "full_like",
+    "get_default_device", "linspace", "ones", "ones_like", "set_default_device", "tensor", "zeros", "zeros_like"
 ]
 # fmt: on
 
@@ -115,11 +117,19 @@ def to(x: Tensor, device: str) -> Tensor:
     return x if (x.be, x.dev) == where else bind(TO_DEVICE, (x,), {"device": where})
 
 
-# -- from Python and NumPy
+def to_device(x: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
+    """``to`` under its name in the Array API. There is one queue for each device, so ``stream`` must be None."""
+    if stream is not None:
+        raise DeviceError(f"to_device: a device has one queue of its own, got stream={stream!r}; leave it out")
+    return to(x, device)
 
 
-def asarray(obj: Any, *, dtype: Any = None, device: str | None = None, copy: bool | None = None) -> Tensor:
-    """A tensor of ``obj``: a tensor, array, scalar or nested list.
+# -- from Python, NumPy and other libraries
+
+
+def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: bool | None = None) -> Tensor:
+    """A tensor of ``obj``: a tensor, array, scalar or nested list; another library's array, by DLPack or else by
+    ``__array__``.
 
     NumPy arrays and scalars keep their dtype; Python floats become float32, ints int64, complex numbers complex64. In a
     list NumPy's float64 and complex128 scalars count as Python numbers, being subclasses of theirs; with arrays or
@@ -134,19 +144,34 @@ def asarray(obj: Any, *, dtype: Any = None, device: str | None = None, copy: boo
         return _again(obj, dtype, device, copy)
     if _holds_tensors(obj):
         return _nested(obj, dtype, device)
+    if hasattr(obj, "__dlpack_device__") and not isinstance(obj, np.ndarray):
+        try:
+            return _again(_from_library(obj, device, copy), dtype, None, None if copy else copy)
+        except (BufferError, RuntimeError, TypeError):
+            if not hasattr(obj, "__array__"):
+                raise
     be, dev = place(device)
     array = obj if isinstance(obj, np.ndarray) else _from_python(obj, dtype)
     wanted = as_dtype(array.dtype if dtype is None else dtype)
     new, backend = array.astype(wanted, copy=False), BACKENDS[be]
     check_stored("asarray", CODE[wanted], backend)
     own = new is not array or (array is not obj and array.base is None and not hasattr(obj, "__array__"))
-    value = NotImplemented if copy else backend.borrow(new, dev)
-    if copy is False and (new is not array or value is NotImplemented):
+    if copy is False and new is not array:
         raise ValueError(f"asarray: {array.dtype} to {wanted} on {backend.name} needs a copy, and copy=False was asked")
-    if value is NotImplemented:
-        return _from_host(new, (be, dev))
-    base = None if own else FOREIGN if copy is None else LENT
-    return Tensor(value, be, CODE[wanted], array.shape, dev, base)
+    return _on(new, (be, dev), copy, own)
+
+
+def _on(array: np.ndarray, where: Place, copy: bool | None, own: bool = False) -> Tensor:
+    """An array on a device: borrowed, unless it is our ``own``, or copied."""
+    be, dev = where
+    check_stored("asarray", CODE[array.dtype], BACKENDS[be])
+    value = NotImplemented if copy else BACKENDS[be].borrow(array, dev)
+    if value is not NotImplemented:
+        base = None if own else FOREIGN if copy is None else LENT
+        return Tensor(value, be, CODE[array.dtype], array.shape, dev, base)
+    if copy is False:
+        raise ExchangeError(f"asarray: {BACKENDS[be].name} needs a copy of this memory, and copy=False was asked")
+    return _from_host(array, where)
 
 
 def _again(x: Tensor, dtype: Any, device: str | None, copy: bool | None) -> Tensor:
@@ -154,6 +179,63 @@ def _again(x: Tensor, dtype: Any, device: str | None, copy: bool | None) -> Tens
     if out is not x and copy is False:
         raise ValueError("asarray: another dtype or device needs a copy, and copy=False was asked")
     return out.copy() if copy and out is x else out
+
+
+def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
+    """A tensor of any object with ``__dlpack__``, of another library or a tensor, as a constant.
+
+    Without ``device`` it is on the device whose memory ``x`` is in; for the host's memory that is the default device if
+    it uses it, else the reference. The memory is borrowed where the backend can: it is never written, the first write
+    copies. ``copy=True`` copies; ``copy=False`` raises ExchangeError (a BufferError and a ValueError) where a copy is
+    needed. Recorded tensors, and whatever the producer refuses, raise BufferError.
+
+    >>> a = np.arange(3.0)
+    >>> x = from_dlpack(a, device="numpy")
+    >>> np.shares_memory(x.numpy(), a), x.dtype.name
+    (True, 'float64')
+    """
+    if isinstance(x, Tensor) and x.mask & state().mask:
+        raise ExchangeError(f"from_dlpack: this {x.describe()} is recorded; call .detach() first")
+    if isinstance(x, Tensor) and (device is None or (x.be, x.dev) == place(device)):
+        return x.detach().copy() if copy else x.detach()
+    memory = place_of(x)
+    if device is None and memory[0] in HOST_KINDS:
+        default = place(None)
+        device = device_name(default if _memory(default) == HOST else (0, "0"))
+    return _from_library(x, device, copy)
+
+
+def _from_library(x: Any, device: str | None, copy: bool | None) -> Tensor:
+    """From DLPack; without a device, memory of the host goes to the default device, as NumPy's arrays do."""
+    memory = place_of(x)
+    if memory[0] in HOST_KINDS:
+        return _on(host_array(x, memory, copy), place(device), copy, own=bool(copy))
+    where = _near(memory) if device is None else place(device)
+    value = NotImplemented if copy else BACKENDS[where[0]].from_dlpack(x, where[1])
+    if value is NotImplemented:
+        if copy is False:
+            raise ExchangeError(f"from_dlpack: memory of {memory} to {device_name(where)} needs a copy: copy=False")
+        return _from_host(host_array(x, memory, None), where, "from_dlpack")
+    shape, dtype = BACKENDS[where[0]].spec(value)
+    return Tensor(value, where[0], CODE[dtype], shape, where[1], FOREIGN if copy is None else LENT)
+
+
+def _near(memory: Place | tuple[int, int]) -> Place:
+    """The device of a loaded backend whose memory that is."""
+    for be, backend in enumerate(BACKENDS):
+        for ordinal in backend.devices():
+            if _memory((be, ordinal)) == memory:
+                return be, ordinal
+    raise ExchangeError(f"from_dlpack: no loaded backend uses the memory of DLPack device {memory}; name it: device=")
+
+
+@functools.cache
+def _memory(where: Place) -> tuple[int, int] | None:
+    """Which memory a device uses, as DLPack numbers it; None where its backend hands out none."""
+    backend = BACKENDS[where[0]]
+    value = backend.from_host(np.zeros(1, DTYPES[min(parse(backend.dtypes))]), where[1])
+    lent = backend.dlpack(value)
+    return HOST if isinstance(lent, np.ndarray) else place_of(lent) if hasattr(lent, "__dlpack_device__") else None
 
 
 def _from_python(obj: Any, dtype: Any = None) -> np.ndarray:
@@ -298,4 +380,4 @@ def eye(rows: int, columns: int | None = None, *, k: int = 0, dtype: Any = None,
     return (row + k == arange(columns, device=device)).astype(chosen_dtype(dtype))
 
 
-install(to, zeros_like, ones_like, _convert=staticmethod(asarray))
+install(to, to_device, zeros_like, ones_like, _convert=staticmethod(asarray))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from ..dispatch import overwrite
+from ..dispatch import overwrite, writable
+from ..errors import ShapeError
 from ..op import OPS, Op
 from ..ownership import check_view_write
 from ..tensor import Tensor, install
@@ -19,6 +20,8 @@ _SHIFTS = {"lshift": ew.bitwise_left_shift, "rshift": ew.bitwise_right_shift}
 _EQUALITY = {"eq": ew.equal, "ne": ew.not_equal}
 _ORDER = {"lt": ew.less, "le": ew.less_equal, "gt": ew.greater, "ge": ew.greater_equal}
 _SHORT = {"truediv": "div", "floordiv": "floor_divide", "mod": "remainder"}
+_SHORT |= {"and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor"}
+_SHORT |= {"lshift": "shift_left", "rshift": "shift_right"}
 """The ops whose names differ from Python's."""
 _DIRECT = frozenset({Tensor, float, int, bool})
 
@@ -52,10 +55,26 @@ def _augmented(op: Op) -> Any:
     return write
 
 
+def _matmul_into(self: Tensor, other: Any) -> Any:
+    """``self @= other``: the op has matrices only, the function rows and columns too."""
+    if not _known(other):
+        return NotImplemented
+    references = sys.getrefcount(self)
+    check_view_write(self, references, assignment=False)
+    new = matmul(self, other)
+    if new.shape != self.shape:
+        raise ShapeError(f"matmul: writing in place needs a result of shape {self.shape}, got {new.shape}")
+    self.rebind(writable("matmul", new, self))
+    return self
+
+
 _BINARY = {"matmul": matmul, **_ARITHMETIC, **_WHOLE, **_BITS, **_SHIFTS}
 install(**{f"__{name}__": _operator(function) for name, function in {**_BINARY, **_EQUALITY, **_ORDER}.items()})
 install(**{f"__r{name}__": _reflected(function) for name, function in _BINARY.items()})
-install(**{f"__i{name}__": _augmented(OPS[_SHORT.get(name, name)]) for name in (*_ARITHMETIC, *_WHOLE)})
+install(
+    **{f"__i{name}__": _augmented(OPS[_SHORT.get(name, name)]) for name in (*_ARITHMETIC, *_WHOLE, *_BITS, *_SHIFTS)}
+)
+install(__imatmul__=_matmul_into)
 install(__neg__=ew.negative, __pos__=ew.positive, __abs__=ew.abs, __invert__=ew.bitwise_invert)
 install(ew.exp, ew.log, ew.sqrt, ew.square, ew.sin, ew.cos, ew.tanh, ew.abs)
 install(ew.clip, ew.astype, ew.conj, ew.real, ew.imag, _cut=staticmethod(ew.stop_gradient))
