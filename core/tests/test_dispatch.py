@@ -173,8 +173,8 @@ def test_shape_errors(call, words):
         (lambda: pg.logical_and(pg.ones(2), pg.ones(2)), "logical_and: needs bool"),
         (lambda: pg.take(pg.ones(2), [0.5]), "take: indices are float64"),
         (lambda: pg.one_hot(pg.ones(2), 3), "one_hot: labels are float32"),
-        (lambda: pg.asarray([1]).requires_grad_(), "requires_grad_: a int64"),
-        (lambda: pg.Parameter([1]), "Parameter: a int64"),
+        (lambda: pg.asarray([1]).requires_grad_(), "requires_grad_: this int64"),
+        (lambda: pg.Parameter([1]), "Parameter: an int64"),
         (
             lambda: pg.grad(lambda x, y: y, argnums=1)(pg.ones(2), pg.asarray([1, 2])),
             r"argument 1 holds nothing to differentiate, but int64 tensor of shape \(2,\).*\.astype\(plugrad.float32",
@@ -186,7 +186,7 @@ def test_shape_errors(call, words):
         (lambda: pg.grad(lambda x: x)(3), "argument 0 holds nothing to differentiate, but int;"),
         (
             lambda: pg.jacrev(lambda x: x)(pg.asarray([1])),
-            r"jacrev: got a int64 tensor of shape \(1,\).*floating-point",
+            r"jacrev: got an int64 tensor of shape \(1,\).*floating-point",
         ),
     ],
 )

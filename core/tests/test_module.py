@@ -112,7 +112,8 @@ def test_pickle_and_copy():
 
 def test_repr_shows_the_tree():
     text = repr(Net())
-    assert "layers.0: Layer(2" in text and "w: Parameter (2, 2) float64" in text and "scale: Buffer (2,)" in text
+    assert "layers.0: Layer(2" in text and "w: Parameter(shape=(2, 2), dtype=float64" in text
+    assert "scale: Buffer(shape=(2,), dtype=float64, device='numpy')" in text
 
 
 def test_an_undefined_forward():

@@ -12,18 +12,30 @@ from .backend import Backend, Kernel, Spec, __version__
 from .checkpointing import checkpoint
 from .compiled import compile
 from .custom import custom_jvp, custom_vjp
-from .dispatch import observe
+from .diagnostics import find_nan, observe, profile, to_dot
 from .dtypes import as_dtype, can_cast, finfo, iinfo, isdtype, promotion, result_type
 from .fallback import fallback_report, reset_fallback_report
 from .module import Module
 from .namespace import __array_api_version__, __array_namespace_info__
 from .op import OPS, Op
-from .ops import arrange, contraction, creation, elementary, elementwise, indexing, movement, reduction, sorting
+from .ops import (
+    arrange,
+    contraction,
+    creation,
+    elementary,
+    elementwise,
+    guarded,
+    indexing,
+    movement,
+    reduction,
+    sorting,
+)
 from .ops.arrange import *
 from .ops.contraction import *
 from .ops.creation import *
 from .ops.elementary import *
 from .ops.elementwise import *
+from .ops.guarded import *
 from .ops.indexing import *
 from .ops.movement import *
 from .ops.random import manual_seed
@@ -31,6 +43,7 @@ from .ops.reduction import *
 from .ops.sorting import *
 from .parameter import Buffer, Parameter
 from .plugins import create, hookimpl
+from .state import Observer
 from .tape import no_grad
 from .tensor import Tensor
 from .transforms import grad, hessian, hvp, jacfwd, jacrev, jvp, stage, value_and_grad, vjp, vmap
@@ -46,6 +59,7 @@ __all__ += ["__array_api_version__", "__array_namespace_info__"]
 __all__ += ["Buffer", "Module", "Parameter", "Tensor", "__version__", "manual_seed", "random", "tree"]
 __all__ += ["custom_jvp", "custom_vjp", "grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp", "value_and_grad", "vjp"]
 __all__ += ["checkpoint", "compile", "fallback_report", "no_grad", "reset_fallback_report", "stage", "vmap"]
+__all__ += ["Observer", "find_nan", "profile", "to_dot"]
 __all__ += ["as_dtype", "bool", "int8", "int16", "int32", "int64", "promotion", "uint8", "uint16", "uint32", "uint64"]
 __all__ += ["bfloat16", "complex64", "complex128", "float16", "float32", "float64"]
 __all__ += ["can_cast", "e", "finfo", "iinfo", "inf", "isdtype", "nan", "newaxis", "pi", "result_type"]
@@ -54,6 +68,7 @@ __all__ += contraction.__all__
 __all__ += creation.__all__
 __all__ += elementary.__all__
 __all__ += elementwise.__all__
+__all__ += guarded.__all__
 __all__ += indexing.__all__
 __all__ += movement.__all__
 __all__ += reduction.__all__

@@ -13,12 +13,12 @@ import numpy as np
 
 from .backend import BACKENDS
 from .dtypes import B1, CODE, DTYPES, KIND, PYTHON, RANK, promote, scalar_fits
-from .errors import DeviceError, DTypeError, PluginError
+from .errors import DeviceError, DTypeError, PluginError, ShapeError
 from .fallback import through_host
 from .op import OPS, Op, broadcast_shapes
 from .ownership import sole
 from .reference.backend import NumpyBackend
-from .state import ACTIVE, UNCHANGED, State, state, within
+from .state import ACTIVE, UNCHANGED, WATCHING, State, state, watched, within
 from .table import add_backend as add_backend
 from .table import add_kernel as add_kernel
 from .table import check_stored, decline
@@ -113,8 +113,11 @@ def _promote(op: Op, xs: Tensors) -> Tensors:
 # -- the general road
 
 
-def bind(op: Op, xs: tuple[Any, ...], attrs: Attrs) -> Any:
-    """``op(*xs, **attrs)``: operands may be scalars or arrays, recorded, or values of any interpreter."""
+def bind(op: Op, xs: tuple[Any, ...], attrs: Attrs, heard: bool = False) -> Any:
+    """``op(*xs, **attrs)``: operands may be scalars or arrays, recorded, or values of any interpreter.
+
+    ``heard``: the observers know of this call.
+    """
     for x in xs:
         if not isinstance(x, Tensor):
             xs = _lift_all(op, xs)
@@ -125,7 +128,8 @@ def bind(op: Op, xs: tuple[Any, ...], attrs: Attrs) -> Any:
         for x in xs:
             if x.be != first.be or x.dev != first.dev:
                 a, b = first.device, x.device
-                raise DeviceError(f"{op.name}: operands on {a!r} and {b!r}; move one of them with .to({a!r})")
+                wrong = f"operands on {a!r} and {b!r}, of shapes {first.shape} and {x.shape}"
+                raise DeviceError(f"{op.name}: {wrong}; move one of them with .to({a!r})")
     if xs:
         key = xs[op.key]
         be, dt, dev = key.be, key.dt, key.dev
@@ -138,6 +142,8 @@ def bind(op: Op, xs: tuple[Any, ...], attrs: Attrs) -> Any:
     spec = op.spec(*xs, **attrs)
     here, tr, rec, hold = None, None, 0, 0
     if ACTIVE[0]:
+        if WATCHING[0] and not heard:
+            return watched("call", (op, xs, attrs), bind, op, xs, attrs, True)
         here = state()
         tr, capture = here.stage, here.capture
         if capture is not None:
@@ -229,8 +235,9 @@ def _run(op: Op, xs: Tensors, attrs: Attrs, spec: Any, be: int, dt: int, dev: st
         for s in tupled(spec):
             check_stored(op.name, CODE[s.dtype], BACKENDS[be])
         how, r = "fallback", through_host(op, values, attrs, spec, be, dt, dev)
-    for observer in here.observers if here is not None else ():
-        observer(op.name, BACKENDS[be].name, how)
+    if here is not None and (here.observers or WATCHING[0]):
+        for hear in (*here.observers, *[observer.kernel for observer in WATCHING[0]]):
+            hear(op.name, BACKENDS[be].name, how)
     if type(spec) is tuple:
         return tuple([Tensor(v, be, CODE[s.dtype], s.shape, dev) for v, s in zip(r, spec, strict=True)])
     out = Tensor(r, be, dt if spec.dtype is DTYPES[dt] else CODE[spec.dtype], spec.shape, dev)
@@ -289,8 +296,9 @@ def overwrite(op: Op, x: Tensor, rest: tuple[Any, ...], attrs: Attrs) -> Tensor:
     if not _reuse(op, x, rest, attrs):
         new = bind(op, (x, *rest), attrs)
         if new.shape != x.shape:
-            raise ValueError(f"{op.name}: writing in place needs a result of shape {x.shape}, got {new.shape}")
-        x.rebind(writable(op.name, new, x))
+            wrong = f"a result of shape {new.shape} cannot be written in place into a tensor of shape {x.shape}"
+            raise ShapeError(f"{op.name}: {wrong}; make a new tensor, such as x = x + y for x += y")
+        x.rebind(writable(op.name, new, x), op.name if op.elementwise else "setitem")
     return x
 
 
@@ -309,6 +317,8 @@ def _reuse(op: Op, x: Tensor, rest: Tensors, attrs: Attrs) -> bool:
     here = state()
     if ACTIVE[0] and (here.stage is not None or here.capture is not None or here.log is not None or here.observers):
         return False
+    if WATCHING[0]:
+        return False
     rec = 0
     for k, t in enumerate((x, *rest)):
         if t.tr is not None or t.be != x.be or t.dev != x.dev or (t.dt != x.dt and (not op.linear or k in op.linear)):
@@ -323,21 +333,3 @@ def _reuse(op: Op, x: Tensor, rest: Tensors, attrs: Attrs) -> bool:
         new = record(op, (old, *rest), attrs, value, rec) if rec else value
         x.node, x.mask, x.ix = new.node, new.mask, 0
     return True
-
-
-# -- watching
-
-
-def observe(observer: Any) -> within:
-    """Within the block, in this thread, ``observer(op, backend, how)`` hears of every kernel that runs; ``how`` is
-    native or fallback.
-
-    >>> import plugrad
-    >>> heard = []
-    >>> x = plugrad.asarray([1.0], device="numpy")
-    >>> with observe(lambda op, backend, how: heard.append((op, backend, how))):
-    ...     y = x + x
-    >>> heard
-    [('add', 'numpy', 'native')]
-    """
-    return within(observers=(*state().observers, observer))

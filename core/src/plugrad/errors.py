@@ -20,6 +20,15 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def article(text: str) -> str:
+    """The text with its indefinite article.
+
+    >>> article("int64 tensor"), article("uint8 tensor")
+    ('an int64 tensor', 'a uint8 tensor')
+    """
+    return f"{'an' if text[:1] in tuple('aeioAEIO') else 'a'} {text}"
+
+
 class PlugradError(Exception):
     """Base of all errors raised by plugrad and its plugins."""
 
@@ -70,6 +79,16 @@ class LeakedTracerError(PlugradError, RuntimeError):
     """A value of a transformation that has ended (or of an inner one) was used outside it."""
 
 
+class ConcretizationError(LeakedTracerError, TypeError):
+    """A Python value (for an ``if``, ``float()``, ``numpy()``) was asked of a tensor that has none inside the running
+    transformation.
+    """
+
+
+class NonFiniteError(PlugradError, FloatingPointError):
+    """An op, or its backward rule, made a NaN or an infinity from values that had none, within ``find_nan``."""
+
+
 class StateError(PlugradError, RuntimeError):
     """A write to state that the running transformation cannot express."""
 
@@ -83,7 +102,7 @@ class PluginError(PlugradError, RuntimeError):
 
 
 class UnknownNameError(PlugradError, LookupError):
-    """No op, component or command of that name is registered."""
+    """No op, component, observer or command of that name is registered, or a variable has an unknown value."""
 
 
 class MissingExtraError(PlugradError, ImportError):

@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .backend import BACKENDS
 from .dtypes import DTYPES
-from .errors import FallbackError, FallbackWarning
+from .errors import FallbackError, FallbackWarning, UnknownNameError, suggest
 from .tensor import tupled
 
 
@@ -38,9 +39,14 @@ class FallbackReport(tuple[FallbackCount, ...]):
             return "no op ran on the host for lack of a kernel"
         rows = [("op", "dtype", "backend", "calls", "MB moved", "seconds")]
         rows += [(c.op, c.dtype, c.backend, str(c.calls), f"{c.bytes / 1e6:.1f}", f"{c.seconds:.3f}") for c in self]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        layout = "  ".join(f"{{:{side}{width}}}" for side, width in zip("<<<>>>", widths, strict=True))
-        return "\n".join(layout.format(*row) for row in rows)
+        return columns(rows, "<<<>>>")
+
+
+def columns(rows: Sequence[tuple[str, ...]], sides: str) -> str:
+    """Rows of words as lines of text, each column flush with its side, ``<`` or ``>``."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    layout = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
+    return "\n".join(layout.format(*row) for row in rows)
 
 
 _counts: dict[tuple[str, str, str], tuple[int, int, float]] = {}
@@ -77,9 +83,8 @@ def through_host(op: Any, values: list[Any], attrs: dict[str, Any], spec: Any, b
     lacking = f"{op.name}: {owner} has no kernel for {dtype}, and the op no decomposition for these operands"
     if be == 0:
         raise FallbackError(f"{lacking}; it is the reference, with no other to fall back on")
-    if os.environ.get("PLUGRAD_FALLBACK") == "error":
-        user = sys._getframe(user_level() - 1)
-        remedy = f"add the kernel, or unset the variable; called at {user.f_code.co_filename}:{user.f_lineno}"
+    if setting("PLUGRAD_FALLBACK", "warn", "error") == "error":
+        remedy = f"add the kernel, or unset the variable; called at {user_line()}"
         raise FallbackError(f"{lacking}; PLUGRAD_FALLBACK=error forbids the host: {remedy}")
     key = (op.name, dtype, backend.name)
     begun = time.perf_counter()
@@ -105,3 +110,21 @@ def user_level() -> int:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in INTERNAL:
         frame, level = frame.f_back, level + 1
     return level
+
+
+def user_line() -> str:
+    """``file:line`` of the nearest frame outside plugrad and its plugins."""
+    frame = sys._getframe(user_level() - 1)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def setting(variable: str, *known: str) -> str:
+    """The value of an environment variable, the first of ``known`` if it is not set; UnknownNameError for another.
+
+    >>> setting("NOT_SET", "warn", "error")
+    'warn'
+    """
+    value = os.environ.get(variable) or known[0]
+    if value not in known:
+        raise UnknownNameError(f"{variable}={value} is not known{suggest(value, known)}; use {' or '.join(known)}")
+    return value

@@ -143,7 +143,9 @@ class Module:
 
 
 def _shown(part: Tensor | Module) -> str:
-    return f"{type(part).__name__} {part.shape} {part.dtype}" if isinstance(part, Tensor) else repr(part)
+    if not isinstance(part, Tensor):
+        return repr(part)
+    return f"{type(part).__name__}(shape={part.shape}, dtype={part.dtype}, device={part.device!r})"
 
 
 def _below(value: Any, path: str) -> Iterator[tuple[str, Any]]:

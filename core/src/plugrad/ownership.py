@@ -9,7 +9,6 @@ reused.
 from __future__ import annotations
 
 import functools
-import os
 import sys
 import warnings
 
@@ -18,6 +17,7 @@ import numpy as np
 from .backend import BACKENDS
 from .dtypes import DTYPES, parse
 from .errors import ViewWriteError
+from .fallback import setting
 from .op import OPS
 from .tensor import FOREIGN, Shared, Tensor
 
@@ -87,8 +87,8 @@ def check_view_write(t: Tensor, references: int, assignment: bool) -> None:
         raise ViewWriteError("setitem: nobody could see this write to a temporary; use x[0, 1] = v, not x[0][1] = v")
     if references <= TEMPORARY or sys.getrefcount(t.base) <= _lone_count(t.be):
         return
-    mode = os.environ.get("PLUGRAD_VIEW_WRITE", "warn")
+    mode = setting("PLUGRAD_VIEW_WRITE", "warn", "error", "ignore")
     if mode == "error":
-        raise ViewWriteError(f"setitem: {_MESSAGE}")
+        raise ViewWriteError(f"setitem: {_MESSAGE}; this is a {t.describe()}")
     if mode != "ignore":
         warnings.warn(_MESSAGE, stacklevel=4)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .dtypes import KIND
-from .errors import DTypeError, StateError
+from .errors import DTypeError, StateError, article
 from .tensor import Tensor
 
 Reduce = Callable[[Tensor], Tensor] | None
@@ -20,7 +20,8 @@ class Parameter(Tensor):
     def __init__(self, value: Any, *, device: str | None = None, dtype: Any = None) -> None:
         t = Tensor._convert(value, dtype=dtype, device=device, copy=True)
         if KIND[t.dt] not in "fc":
-            raise DTypeError(f"Parameter: a {t.dtype} value has no derivative; give floating numbers, or use a Buffer")
+            wrong = f"{article(t.dtype.name)} value has no derivative"
+            raise DTypeError(f"Parameter: {wrong}; give floating numbers, or use a Buffer")
         self._take(t, requires_grad=True)
 
     def _extras(self) -> dict[str, Any]:
@@ -77,5 +78,5 @@ class Buffer(Tensor):
             raise StateError(f"vmap: {self.label} would get a different value for each example; {remedy}")
         return self.reduce(new.val)
 
-    def rebind(self, new: Tensor) -> None:
+    def rebind(self, new: Tensor, what: str = "setitem") -> None:
         self._become(self._lowered(new).clone(None, 0))

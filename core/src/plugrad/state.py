@@ -7,8 +7,10 @@ default state, and the hot path reads nothing thread-local.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import threading
+from collections.abc import Callable
 from typing import Any, Self
 
 sequence = itertools.count(1)
@@ -89,6 +91,54 @@ class within:
 
 UNCHANGED = contextlib.nullcontext()
 """A block that changes nothing."""
+
+WATCHING: list[tuple[Observer, ...]] = [()]
+"""The observers whose blocks are open, the outermost first."""
+
+Run = Callable[[], Any]
+
+
+class Observer:
+    """Hears of every call, in all threads, while its block is open. Subclass it; each method may be left as it is.
+
+    ``call(run, op, xs, attrs)`` stands around a call of an op: ``run()`` gives its result. What a decomposition or a
+    transformation makes of the call are calls inside it. ``pull(run, node, g)`` stands around the backward rule of a
+    node: ``run()`` gives the cotangents of its operands. ``kernel(op, backend, how)`` hears of every kernel that ran,
+    ``how`` being native or fallback. Writes in place allocate while anybody observes.
+    """
+
+    def call(self, run: Run, op: Any, xs: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        """Around a call."""
+        return run()
+
+    def pull(self, run: Run, node: Any, g: Any) -> Any:
+        """Around a backward rule."""
+        return run()
+
+    def kernel(self, op: str, backend: str, how: str) -> None:
+        """After a kernel."""
+
+    def __enter__(self) -> Self:
+        with _lock:
+            WATCHING[0] = (*WATCHING[0], self)
+            ACTIVE[0] += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with _lock:
+            left = list(WATCHING[0])
+            left.remove(self)
+            WATCHING[0] = tuple(left)
+            ACTIVE[0] -= 1
+
+
+def watched(method: str, what: tuple[Any, ...], run: Callable[..., Any], *args: Any) -> Any:
+    """``run(*args)`` inside this method of every observer, which is told of ``what``."""
+    run = functools.partial(run, *args)
+    for observer in reversed(WATCHING[0]):
+        run = functools.partial(getattr(observer, method), run, *what)
+    return run()
+
 
 _free_bits = [1 << i for i in range(61, 0, -1)]
 _more_bits = itertools.count(63)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .errors import RecordingError
-from .state import Scope, State, state, within
+from .state import WATCHING, Scope, State, state, watched, within
 from .tensor import Node, Tensor, install
 
 
@@ -128,7 +128,10 @@ def backprop(seeds: Pairs, wanted: Wanted, bit: int, start: int, observe: Observ
         gs: Any = tuple([cotangents.get(i) for i in range(len(y))])
         if len(y) == 1:
             (y,), (gs,) = y, gs
-        for t, g in zip(inputs, node.op.vjp_rule(gs, y, inputs, need, node.attrs), strict=True):
+        rule = node.op.vjp_rule
+        if WATCHING[0]:
+            rule = functools.partial(watched, "pull", (node, gs), rule)
+        for t, g in zip(inputs, rule(gs, y, inputs, need, node.attrs), strict=True):
             if g is not None:
                 add(t, g)
 
@@ -145,7 +148,8 @@ def backprop(seeds: Pairs, wanted: Wanted, bit: int, start: int, observe: Observ
                 observe(handle, cotangents[0])
         elif node.inputs is None:
             remedy = "pass retain_graph=True to that call, or use grad()"
-            raise RecordingError(f"backward: this part of the tape was freed by an earlier backward(); {remedy}")
+            part = f"the record of {node.op.name}, which gave a {next(iter(cotangents.values())).describe()},"
+            raise RecordingError(f"backward: {part} was freed by an earlier backward(); {remedy}")
         else:
             step(node, cotangents)
             if free and node.mask == 1:
@@ -162,7 +166,8 @@ def backward(
         remedy = "mark a leaf with requires_grad_() before computing with it, outside no_grad()"
         raise RecordingError(f"backward: this {y.describe()} was not recorded; {remedy}")
     if gradient is None and y.shape != ():
-        raise RecordingError(f"backward: the output has shape {y.shape}; pass gradient= of that shape, or reduce it")
+        remedy = "pass gradient= of that shape, or reduce it with .sum() or .mean()"
+        raise RecordingError(f"backward: the output has shape {y.shape}; {remedy}")
     if not isinstance(gradient, Tensor):
         gradient = y.ones_like() if gradient is None else Tensor._convert(gradient, device=y.device)
     if gradient.shape != y.shape:

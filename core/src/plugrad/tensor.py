@@ -18,7 +18,15 @@ import numpy as np
 from . import tree
 from .backend import BACKENDS, device_name
 from .dtypes import DTYPES, KIND
-from .errors import DeviceError, DTypeError, LeakedTracerError, RecordingError, StateError
+from .errors import (
+    ConcretizationError,
+    DeviceError,
+    DTypeError,
+    LeakedTracerError,
+    RecordingError,
+    ShapeError,
+    StateError,
+)
 from .host import on_host
 from .state import ACTIVE, sequence, state
 
@@ -127,6 +135,7 @@ class Tensor:
         def __getitem__(self, index: Any) -> Tensor: ...
         def __setitem__(self, index: Any, value: Any) -> None: ...
         def __iter__(self) -> Iterator[Tensor]: ...
+        def __repr__(self) -> str: ...
 
         @property
         def T(self) -> Tensor: ...
@@ -227,11 +236,11 @@ class Tensor:
                 raise leaked(what, t)
             if not t.tr.has_value:
                 remedy = "use where() instead of a Python condition, or make this call outside the transformation"
-                raise LeakedTracerError(f"{what}: this {self.describe()} has no value inside {t.tr.name}; {remedy}")
+                raise ConcretizationError(f"{what}: this {self.describe()} has no value inside {t.tr.name}; {remedy}")
             t = t.val
         if not t.known:
             remedy = "compute with the tensor itself, or pass the value as a Python argument"
-            raise LeakedTracerError(f"{what}: staging would freeze this {self.describe()} from outside; {remedy}")
+            raise ConcretizationError(f"{what}: staging would freeze this {self.describe()} from outside; {remedy}")
         return t
 
     @property
@@ -256,7 +265,7 @@ class Tensor:
 
     def _scalar(self, what: str) -> Any:
         if self.size != 1:
-            raise ValueError(f"{what}: a tensor of shape {self.shape} has {self.size} elements; index it first")
+            raise ShapeError(f"{what}: a tensor of shape {self.shape} has {self.size} elements; index it first")
         return self._on_host(what).reshape(()).item()
 
     def tolist(self) -> Any:
@@ -284,7 +293,7 @@ class Tensor:
 
     def __bool__(self) -> bool:
         if self.size != 1:
-            raise ValueError(f"bool: the truth of a tensor of shape {self.shape} is ambiguous; use .any() or .all()")
+            raise ShapeError(f"bool: the truth of a tensor of shape {self.shape} is ambiguous; use .any() or .all()")
         return bool(self._scalar("bool"))
 
     def __float__(self) -> float:
@@ -304,7 +313,7 @@ class Tensor:
 
     def __index__(self) -> int:
         if KIND[self.dt] not in "iu":
-            raise DTypeError(f"index: a {self.dtype} tensor is not an integer; cast it with .astype()")
+            raise DTypeError(f"index: this {self.describe()} is not an integer; cast it with .astype()")
         return int(self._scalar("index"))
 
     def __len__(self) -> int:
@@ -315,15 +324,6 @@ class Tensor:
     def describe(self) -> str:
         """dtype, shape and device in words, for messages."""
         return f"{self.dtype} tensor of shape {self.shape} on {self.device}"
-
-    def __repr__(self) -> str:
-        name = type(self).__name__
-        if self.tr is not None or self.val is None:
-            where = self.tr.name if self.tr is not None else "not kept"
-            return f"{name}(<{where}>, shape={self.shape}, dtype={self.dtype}, device={self.device!r})"
-        body = np.array2string(np.asarray(BACKENDS[self.be].to_host(self.val)), separator=", ", prefix=name + "(")
-        notes = f", dtype={self.dtype}, device={self.device!r}" + (", requires_grad=True" if self.requires_grad else "")
-        return f"{name}({body}{notes})"
 
     def __getstate__(self) -> Any:
         return self.detach().numpy(), self.device, self._extras()
@@ -349,11 +349,14 @@ class Tensor:
         Returns the handle.
         """
         if self.tr is not None:
-            raise RecordingError("requires_grad_: this tensor is inside a transformation; use plugrad.grad instead")
+            inside = f"this {self.describe()} is inside {self.tr.name}"
+            raise RecordingError(f"requires_grad_: {inside}; use plugrad.grad of the function instead")
         if on and KIND[self.dt] not in "fc":
-            raise DTypeError(f"requires_grad_: a {self.dtype} tensor has no derivative; cast it to a float dtype first")
+            remedy = "cast it first, such as .astype(plugrad.float32)"
+            raise DTypeError(f"requires_grad_: this {self.describe()} has no derivative; {remedy}")
         if on and not self.is_leaf and self.node is not None:
-            raise RecordingError("requires_grad_: this tensor is the result of recorded ops; call .detach() first")
+            made = f"the result of {getattr(self.node.op, 'name', 'a transformation')}"
+            raise RecordingError(f"requires_grad_: this {self.describe()} is {made}; call .detach() first")
         self._become_leaf(on)
         return self
 
@@ -372,14 +375,17 @@ class Tensor:
         self.val, self.be, self.dt, self.shape, self.dev, self.base = content[:6]
         self.tr, self.aux, self.node, self.ix, self.mask = content[6:]
 
-    def rebind(self, new: Tensor) -> None:
-        """The write behind ``x[i] = v`` and ``x += v``: from now on this handle means the value of ``new``."""
+    def rebind(self, new: Tensor, what: str = "setitem") -> None:
+        """The write behind ``x[i] = v`` and ``x += v``: from now on this handle means the value of ``new``. ``what`` is
+        the op's name.
+        """
         here, new = state(), self._lowered(new)
         if self.is_leaf and here.mask & 1:
-            raise RecordingError(f"write: this {self.describe()} is a leaf requiring grad; use no_grad() or .assign()")
+            wrong = f"{what}: writes to this {self.describe()}, a leaf that requires grad"
+            raise RecordingError(f"{wrong}; use no_grad() or .assign(), or write to a copy, such as x * 1")
         if here.capture is not None and self.born < here.capture.uid:
             remedy = "return the value from the function, or make the target a Buffer, or the gradient is lost"
-            raise StateError(f"write: this {self.describe()} is older than the checkpoint that writes it; {remedy}")
+            raise StateError(f"{what}: this {self.describe()} is older than the checkpoint that writes it; {remedy}")
         self._become(new)
 
     def _lowered(self, new: Tensor) -> Tensor:
@@ -390,7 +396,7 @@ class Tensor:
 
     def lower(self, new: Tensor) -> Tensor:
         """What a handle from outside an interpreter may keep of a value inside it: for a plain tensor, nothing."""
-        what = f"a value inside {new.tr.name} cannot be written into a tensor made outside"
+        what = f"a value inside {new.tr.name} cannot be written into this {self.describe()}, made outside"
         raise StateError(f"write: {what}; return it from the function, or make the target a Buffer")
 
     def _become(self, new: Tensor) -> None:
@@ -413,9 +419,9 @@ class Tensor:
         new = value if isinstance(value, Tensor) else Tensor._convert(value, device=self.device, copy=True)
         new, mine = self._lowered(new), f"the {type(self).__name__.lower()}"
         if new.shape != self.shape:
-            raise ValueError(f"assign: the value has shape {new.shape}, {mine} {self.shape}; shapes must agree")
+            raise ShapeError(f"assign: the value has shape {new.shape}, {mine} {self.shape}; shapes must agree")
         if new.device != self.device:
-            raise ValueError(f"assign: the value is on {new.device}, {mine} on {self.device}; move it with .to()")
+            raise DeviceError(f"assign: the value is on {new.device}, {mine} on {self.device}; move it with .to()")
         return (new if new.dt == self.dt else new.astype(self.dtype)).detach()
 
 

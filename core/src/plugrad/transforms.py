@@ -8,7 +8,7 @@ from typing import Any
 
 from . import tree
 from .dtypes import KIND
-from .errors import DTypeError, ShapeError, StateError
+from .errors import DTypeError, ShapeError, StateError, article
 from .interpreters.levels import JVP, Batch
 from .interpreters.stage import Graph, Stage
 from .module import Module
@@ -51,6 +51,13 @@ def paired(structure: tree.TreeDef, primals: Sequence[Tensor], given: Any, what:
 def named(f: F, what: str) -> str:
     """How messages call a transformation of ``f``."""
     return f"{what}({getattr(f, '__name__', type(f).__name__)})"
+
+
+def _nothing(what: str, given: Any, leaves: Sequence[Tensor]) -> DTypeError:
+    """The error for an argument without anything that has a derivative."""
+    got = "; ".join(dict.fromkeys([t.describe() for t in leaves])) or type(given).__name__
+    remedy = "give floating-point tensors (cast with .astype(plugrad.float32)), or a Module with Parameters"
+    return DTypeError(f"{what} nothing to differentiate, but {got}; {remedy}")
 
 
 def _with(args: Sequence[Any], numbers: Sequence[int], values: Sequence[Any]) -> list[Any]:
@@ -120,17 +127,17 @@ def value_and_grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fal
                 raise ShapeError(f"{name}: argnums {n} is out of range for {len(args)} positional arguments")
             leaves, trained, _ = as_leaves(args[n])
             if not any(trained):
-                got = "; ".join(dict.fromkeys([t.describe() for t in leaves])) or type(args[n]).__name__
-                remedy = "give floating-point tensors (cast with .astype(plugrad.float32)), or a Module with Parameters"
-                raise DTypeError(f"{name}: argument {n} holds nothing to differentiate, but {got}; {remedy}")
+                raise _nothing(f"{name}: argument {n} holds", args[n], leaves)
 
         def partial(*chosen: Any) -> Any:
             result = f(*_with(args, numbers, chosen), **kwargs)
             y = result[0] if has_aux and isinstance(result, tuple) else result
             if not isinstance(y, Tensor) or y.shape != () or KIND[y.dt] != "f":
-                got = y.describe() if isinstance(y, Tensor) else f"Python {type(y).__name__}"
+                got = article(y.describe() if isinstance(y, Tensor) else f"Python {type(y).__name__}")
                 remedy = "reduce the tensor with .sum() or .mean(), and return it without item() or float()"
-                raise ShapeError(f"{name}: the function returned a {got}; grad needs a real floating scalar: {remedy}")
+                if isinstance(y, tuple):
+                    remedy = "return the scalar first and say has_aux=True"
+                raise ShapeError(f"{name}: the function returned {got}; grad needs a real floating scalar: {remedy}")
             return result
 
         y, pullback, *aux = vjp(partial, *[args[n] for n in numbers], has_aux=has_aux)
@@ -176,6 +183,8 @@ def jvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any,
     if len(primals) != len(tangents):
         raise ShapeError(f"jvp: {len(primals)} primals and {len(tangents)} tangents; give one tangent for each primal")
     leaves, trained, build = tree.flatten_each([as_tensor(p) for p in primals])
+    if leaves and not any(trained):
+        raise _nothing(f"{named(f, 'jvp')}: the primals hold", primals, leaves)
     given = paired(build, leaves, tuple([as_tensor(t) for t in tangents]), "jvp: the tangent")
     with JVP() as level:
         rows = zip(leaves, given, trained)
@@ -270,8 +279,8 @@ def _jacobian(name: str, f: F, argnums: int, derive: Callable[[F, Tensor], Tenso
     def wrapped(*args: Any) -> Tensor:
         x = as_tensor(args[argnums])
         if not isinstance(x, Tensor) or KIND[x.dt] not in "fc":
-            got = x.describe() if isinstance(x, Tensor) else type(x).__name__
-            raise DTypeError(f"{name}: got a {got}; give one floating-point tensor; for a Module use hvp, grad or jvp")
+            got = article(x.describe() if isinstance(x, Tensor) else type(x).__name__)
+            raise DTypeError(f"{name}: got {got}; give one floating-point tensor; for a Module use hvp, grad or jvp")
         return derive(lambda v: f(*_with(args, [argnums], [v])), x)
 
     return wrapped

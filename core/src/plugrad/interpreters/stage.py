@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ..backend import Spec
 from ..dtypes import CODE
+from ..errors import ShapeError, article
 from ..op import Op
 from ..state import RECORDING, UNCHANGED, Log, state, within
 from ..tape import plain
@@ -139,7 +140,9 @@ class Graph:
         for v, x in env.items():
             if (x.shape, x.dtype) != v.spec:
                 wanted = f"{v.spec.dtype} {v.spec.shape}"
-                raise ValueError(f"stage: an input is a {x.describe()}; it was staged for {wanted}, stage it again")
+                raise ShapeError(
+                    f"stage: an input is {article(x.describe())}; it was staged for {wanted}, stage it again"
+                )
         env.update([(v, plain(handle)) for handle, v in self.constants])
         for op, attrs, inputs, outputs, hidden in self.equations:
             with within(mask=state().mask & ~hidden) if hidden else UNCHANGED:

@@ -15,7 +15,7 @@ from ..dtypes import CODE, DTYPES, F4, KIND, bool_, real_code
 from ..errors import DTypeError
 from ..op import ONE, Op, conjugate, elementwise
 from ..tensor import Tensor
-from .common import alias, astype, device_of, identity_vjp, stop_gradient
+from .common import alias, astype, device_of, identity_vjp, stop_gradient, tensors
 
 # fmt: off
 __all__ = [
@@ -288,7 +288,10 @@ def isnan(x: Any, /) -> Tensor:
 
 def isfinite(x: Any, /) -> Tensor:
     """Elementwise: is it neither infinite nor NaN?"""
-    return equal(x - x, 0)
+    (x,) = tensors(x)
+    if KIND[x.dt] == "c":
+        return logical_and(isfinite(real(x)), isfinite(imag(x)))
+    return less(abs(x), math.inf) if KIND[x.dt] == "f" else equal(x, x)
 
 
 def _where_vjp(g: Tensor, y: Tensor, xs: Any, need: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the core itself brings, declared like any plugin's: the reference backend and the commands."""
+"""What the core itself brings, declared like any plugin's: the reference backend, observers and commands."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ API = (1, 0)
 def plugrad_backends(registrar: Registrar) -> None:
     """The NumPy reference; every other backend is preferred to it."""
     registrar.backend("numpy", target="plugrad.reference.backend:NumpyBackend", priority=0)
+
+
+@hookimpl
+def plugrad_observers(registrar: Registrar) -> None:
+    """What ``plugrad.observe("profile")`` and ``plugrad.observe("find_nan")`` find."""
+    registrar.observer("profile", "plugrad.diagnostics.profiler:profile")
+    registrar.observer("find_nan", "plugrad.diagnostics.nan:find_nan")
 
 
 @hookimpl

@@ -125,6 +125,13 @@ def components(kind: str) -> tuple[str, ...]:
     return tuple(loader.registry().select("component", kind))
 
 
+def observer(name: str) -> Any:
+    """What is registered as an observer under this name: a class or a function; UnknownNameError if nothing is."""
+    entries = loader.registry().select("observer")
+    _check("observer", name, entries)
+    return entries[name].load()
+
+
 def load_ops(prefix: str | None = None) -> None:
     """Import the module that makes the ops of this prefix, or the modules of all prefixes."""
     entries = loader.registry().select("ops")

@@ -1,0 +1,14 @@
+"""Looking at what runs: how tensors print, what made a NaN, where the time goes, what the tape and graphs look like.
+
+Nothing here costs anything before it is asked for.
+"""
+
+from __future__ import annotations
+
+from .display import shown
+from .dot import to_dot
+from .nan import find_nan
+from .observers import observe
+from .profiler import profile
+
+__all__ = ["find_nan", "observe", "profile", "shown", "to_dot"]

@@ -1,0 +1,112 @@
+"""``to_dot``: the tape behind a tensor, or a staged graph, as text for Graphviz."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import RecordingError
+from ..interpreters.stage import Graph
+from ..module import Module
+from ..tensor import Node, Tensor
+from ..transforms import Staged
+
+_ROUND, _DASHED, _DOUBLE = "shape=ellipse", "shape=ellipse, style=dashed", "shape=ellipse, peripheries=2"
+
+
+def to_dot(graph: Any, names: Module | None = None) -> str:
+    """The DOT text of a recorded tensor's tape (or of several tensors' in a list), or of a staged function.
+
+    Boxes are ops, with the shape and dtype of what they gave; ellipses are leaves, inputs and results, dashed ones
+    what a graph captured. Leaves that are Parameters of the Module ``names`` carry their paths. Ids count from the
+    inputs, so that the same computation gives the same text. RecordingError for a tensor that was not recorded.
+
+    >>> import plugrad
+    >>> x = plugrad.asarray([1.0, 2.0]).requires_grad_()
+    >>> print(to_dot(plugrad.exp(x)))
+    digraph plugrad {
+      node [shape=box];
+      n0 [label="leaf\\nfloat32 (2,)", shape=ellipse];
+      n1 [label="exp\\nfloat32 (2,)"];
+      n0 -> n1;
+      n2 [label="result\\nfloat32 (2,)", shape=ellipse, peripheries=2];
+      n1 -> n2;
+    }
+    """
+    text = _Text()
+    if isinstance(graph, (Staged, Graph)):
+        _draw_graph(graph.graph if isinstance(graph, Staged) else graph, text)
+    else:
+        _draw_tape(list(graph) if isinstance(graph, (list, tuple)) else [graph], names, text)
+    return "\n".join(["digraph plugrad {", "  node [shape=box];", *text.lines, "}"])
+
+
+class _Text:
+    """The lines of a drawing, which numbers its nodes."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.count = 0
+
+    def node(self, title: str, what: Any, style: str = "") -> str:
+        """A node for something with shape and dtype, or several; returns its id."""
+        several = what if isinstance(what, (list, tuple)) and not hasattr(what, "shape") else [what]
+        rows = [title, *[f"{one.dtype} {one.shape}" for one in several]]
+        label = "\\n".join([row.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for row in rows])
+        name, self.count = f"n{self.count}", self.count + 1
+        self.lines.append(f'  {name} [label="{label}"{", " + style if style else ""}];')
+        return name
+
+    def edge(self, tail: str, head: str, output: int | None = None) -> None:
+        """An arrow, with the number of the output where there are several."""
+        self.lines.append(f"  {tail} -> {head}" + (";" if output is None else f' [label="{output}"];'))
+
+
+def _draw_tape(ends: list[Any], names: Module | None, text: _Text) -> None:
+    for t in ends:
+        if not isinstance(t, Tensor) or t.node is None:
+            got = f"this {t.describe()} was not recorded" if isinstance(t, Tensor) else f"got a {type(t).__name__}"
+            remedy = "give a result of recorded ops, before it leaves grad(), or what plugrad.stage returns"
+            raise RecordingError(f"to_dot: {got}; {remedy}")
+    paths = {id(p.node): path for path, p in (names.named_tensors() if names is not None else ()) if p.node is not None}
+    found: dict[int, tuple[Node, Tensor]] = {}
+    todo: list[Any] = list(ends)
+    while todo:
+        t = todo.pop()
+        if t.node is not None and t.node.seq not in found:
+            found[t.node.seq] = t.node, t
+            todo += t.node.inputs or ()
+    ids: dict[int, str] = {}
+    for seq, (node, t) in sorted(found.items()):
+        if node.op is None:
+            ids[seq] = text.node(paths.get(id(node), "leaf"), t, _ROUND)
+        else:
+            name = getattr(node.op, "name", "")
+            freed = "" if node.inputs is not None else " (freed)"
+            style = "" if name else _ROUND
+            ids[seq] = text.node((name or paths.get(id(node), "leaf")) + freed, node.outputs or t, style)
+        for x in node.inputs or ():
+            if x.node is not None:
+                _join(text, ids, x, ids[seq])
+    for t in ends:
+        _join(text, ids, t, text.node("result", t, _DOUBLE))
+
+
+def _join(text: _Text, ids: dict[int, str], t: Tensor, head: str) -> None:
+    node: Any = t.node
+    several = node.op is not None and len(node.outputs or ()) > 1
+    text.edge(ids[node.seq], head, t.ix if several else None)
+
+
+def _draw_graph(graph: Graph, text: _Text) -> None:
+    ids = {v: text.node(f"input %{v.id}", v.spec, _ROUND) for v in graph.inputs}
+    ids.update({v: text.node(f"captured %{v.id}", v.spec, _DASHED) for _, v in graph.constants})
+    place: dict[Any, int | None] = dict.fromkeys(ids)
+    for equation in graph.equations:
+        attrs = "".join([f"\n{k}={v}" for k, v in equation.attrs.items()])
+        made = text.node(equation.op.name + attrs, [v.spec for v in equation.outputs])
+        for v in equation.inputs:
+            text.edge(ids[v], made, place[v])
+        ids.update(dict.fromkeys(equation.outputs, made))
+        place.update({v: i if len(equation.outputs) > 1 else None for i, v in enumerate(equation.outputs)})
+    for title, v in [*[("result", v) for v in graph.outputs], *[("write", v) for _, v in graph.state]]:
+        text.edge(ids[v], text.node(title, v.spec, _DOUBLE), place[v])
