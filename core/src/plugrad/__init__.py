@@ -11,10 +11,12 @@ from . import dtypes, errors, fft, linalg, plugins, random, tree
 from .backend import Backend, Kernel, Spec, __version__
 from .checkpointing import checkpoint
 from .compiled import compile
+from .control import cond, fori_loop, scan, while_loop
 from .custom import custom_jvp, custom_vjp
 from .diagnostics import find_nan, observe, profile, to_dot
 from .dtypes import as_dtype, can_cast, finfo, iinfo, isdtype, promotion, result_type
 from .fallback import fallback_report, reset_fallback_report
+from .implicit import custom_root, linear_solve
 from .module import Module
 from .namespace import __array_api_version__, __array_namespace_info__
 from .op import OPS, Op
@@ -58,6 +60,7 @@ __all__ += ["fft", "linalg"]
 __all__ += ["__array_api_version__", "__array_namespace_info__"]
 __all__ += ["Buffer", "Module", "Parameter", "Tensor", "__version__", "manual_seed", "random", "tree"]
 __all__ += ["custom_jvp", "custom_vjp", "grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp", "value_and_grad", "vjp"]
+__all__ += ["cond", "custom_root", "fori_loop", "linear_solve", "scan", "while_loop"]
 __all__ += ["checkpoint", "compile", "fallback_report", "no_grad", "reset_fallback_report", "stage", "vmap"]
 __all__ += ["Observer", "find_nan", "profile", "to_dot"]
 __all__ += ["as_dtype", "bool", "int8", "int16", "int32", "int64", "promotion", "uint8", "uint16", "uint32", "uint64"]

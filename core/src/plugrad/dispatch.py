@@ -122,7 +122,7 @@ def bind(op: Op, xs: tuple[Any, ...], attrs: Attrs, heard: bool = False) -> Any:
         if not isinstance(x, Tensor):
             xs = _lift_all(op, xs)
             break
-    if len(xs) > 1:
+    if len(xs) > 1 and not op.opaque:
         xs = _promote(op, xs)
         first = xs[0]
         for x in xs:

@@ -73,6 +73,8 @@ class Op:
         tuples, an unused g is None.
     ``jvp``
         ``jvp(ts, y, xs, **attrs)`` gives the tangent. Optional, derived otherwise.
+    ``dual``
+        ``dual(ts, xs, **attrs)`` gives the result and its tangent, for ops whose ``jvp`` would compute it again.
     ``batch``
         ``batch(size, xs, batched, **attrs)``, the batch dimension first. Optional for elementwise ops and composites.
         An attribute may be called ``size``, if the rule makes its own three positional (``/``).
@@ -88,7 +90,8 @@ class Op:
     ``run``
         An implementation on handles, for ops that no single backend can run, such as moving between devices.
     ``opaque``
-        Recorded as one node although no kernel runs it: functions with a derivative of their own.
+        Recorded as one node although no kernel runs it: functions with a derivative of their own, control flow. Its
+        operands may be on several devices.
     """
 
     name: str = ""
@@ -97,7 +100,7 @@ class Op:
     elementwise = boolean = alias = opaque = False
     partials: Sequence[Callable[..., Any] | None] | None = None
     linear = multilinear = residuals = _NO_OPERANDS
-    vjp = jvp = batch = decompose = run = _NO_RULE
+    vjp = jvp = dual = batch = decompose = run = _NO_RULE
     saves: tuple[int, ...] | None = None
     save_output: bool | tuple[int, ...] | None = None
     together: tuple[int, ...] | str = ()

@@ -199,6 +199,26 @@ def _match(node: Any, tree: Any, found: list[Any], what: str, path: str, numbers
         _match(child, given[key], found, what, f"{path}.{key}" if path else str(key), numbers)
 
 
+def paths(structure: TreeDef, name: str) -> list[str]:
+    """Where each leaf of a structure stands in the tree called ``name``.
+
+    >>> import plugrad
+    >>> paths(flatten({"a": (1, plugrad.ones(2))})[2], "x")
+    ["x['a'][1]"]
+    """
+    found = [name] * len(structure.successors)
+
+    def walk(node: Any, path: str) -> None:
+        if type(node) is int:
+            found[node] = path
+        elif type(node) is _Node:
+            for key, child in node.children.items():
+                walk(child, f"{path}.{key}" if node.container.is_module else f"{path}[{key!r}]")
+
+    walk(structure.root, name)
+    return found
+
+
 def map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     """``f`` over the leaves of ``tree`` and the leaves in the same places of other trees, which may be None there.
 

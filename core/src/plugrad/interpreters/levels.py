@@ -63,9 +63,12 @@ class JVP(Interpreter):
 
     def process(self, op: Op, xs: Tensors, attrs: Attrs, spec: Any) -> Any:
         primals = self.lowered(xs)
-        out = op(*primals, **attrs)
         tangents = [x.aux if x.tr is self else None for x in xs]
-        found = op.jvp_rule(tangents, out, primals, attrs) if op.differentiable else None
+        if op.dual is not None:
+            out, found = op.dual(tangents, primals, **attrs)
+        else:
+            out = op(*primals, **attrs)
+            found = op.jvp_rule(tangents, out, primals, attrs) if op.differentiable else None
         if found is None:
             return out
         return tuple(map(self.wrap, out, found)) if type(out) is tuple else self.wrap(out, found)

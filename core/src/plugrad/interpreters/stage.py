@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,10 +21,14 @@ from .levels import Interpreter
 class Var:
     """A value of the graph that is not known yet."""
 
-    __slots__ = ("id", "spec")
+    __slots__ = ("be", "dev", "id", "spec")
 
-    def __init__(self, id: int, spec: Spec) -> None:
-        self.id, self.spec = id, spec
+    def __init__(self, id: int, spec: Spec, be: int, dev: str) -> None:
+        self.id, self.spec, self.be, self.dev = id, spec, be, dev
+
+    def like(self, *lead: int) -> Tensor:
+        """Shape (behind axes ``lead``), dtype and device, without a value."""
+        return Tensor(None, self.be, CODE[self.spec.dtype], (*lead, *self.spec.shape), self.dev)
 
 
 class Equation(NamedTuple):
@@ -62,7 +68,9 @@ class Stage(Interpreter):
 
     def new(self, x: Any, be: int, dev: str) -> Tensor:
         """A fresh unknown with the shape and dtype of a tensor or Spec."""
-        return Tensor(Var(next(self._ids), Spec(x.shape, x.dtype)), be, CODE[x.dtype], x.shape, dev, None, self)
+        return Tensor(
+            Var(next(self._ids), Spec(x.shape, x.dtype), be, dev), be, CODE[x.dtype], x.shape, dev, None, self
+        )
 
     def var(self, t: Tensor) -> Var:
         """The graph's variable for a value: of this level, or a constant from outside. An unwritten handle from before
@@ -74,7 +82,7 @@ class Stage(Interpreter):
         found = self._known.get((captured, id(t if captured else t.val)))
         if found is None:
             handle = t if captured else plain(t)
-            found = Var(next(self._ids), Spec(t.shape, t.dtype))
+            found = Var(next(self._ids), Spec(t.shape, t.dtype), t.be, t.dev)
             self.constants.append((handle, found))  # keeps both alive, so that their ids stay theirs
             self._known[True, id(handle)] = found
             self._known.setdefault((False, id(t.val)), found)
@@ -92,7 +100,7 @@ class Stage(Interpreter):
 
     def process(self, op: Op, xs: Tensors, attrs: Attrs, spec: Any) -> Any:
         be, dev = attrs["device"] if not xs or op.name == "to_device" else (xs[op.key].be, xs[op.key].dev)
-        outs = tuple([self.new(s, be, dev) for s in tupled(spec)])
+        outs = tuple([self.new(s, *((s.be, s.dev) if isinstance(s, Tensor) else (be, dev))) for s in tupled(spec)])
         off = self.recordable & ~state().mask
         hidden = -1 if off & RECORDING else off & 1
         self.equations.append(Equation(op, attrs, tuple(map(self.var, xs)), tuple([o.val for o in outs]), hidden))
@@ -152,6 +160,20 @@ class Graph:
             (handle.assign if handle.is_leaf else handle.rebind)(env[v])
         return tuple([plain(env[v]) for v in self.outputs])
 
+    def reopened(self, inputs: Sequence[Var], outputs: Sequence[Var]) -> Graph:
+        """The same equations between other variables, what was captured or written being among them."""
+        new = copy.copy(self)
+        new.inputs, new.outputs, new.constants, new.state = tuple(inputs), tuple(outputs), (), ()
+        return new
+
+    def reached(self, flags: Sequence[bool]) -> list[bool]:
+        """Which outputs depend on the flagged inputs."""
+        found = {v for v, flag in zip(self.inputs, flags, strict=True) if flag}
+        for equation in self.equations:
+            if not found.isdisjoint(equation.inputs):
+                found.update(equation.outputs)
+        return [v in found for v in self.outputs]
+
     def __str__(self) -> str:
         def declared(vs: Sequence[Var]) -> str:
             return ", ".join([f"%{v.id}:{v.spec.dtype.name}[{','.join(map(str, v.spec.shape))}]" for v in vs])
@@ -162,7 +184,9 @@ class Graph:
         lines = [f"graph({declared(self.inputs)})"]
         lines += [f"  {declared([v])} = captured" for _, v in self.constants]
         for op, attrs, inputs, outputs, _ in self.equations:
-            shown = "".join([f", {k}={v}" for k, v in attrs.items()])
+            graphs = {k: v for k, v in attrs.items() if isinstance(v, Graph)}
+            shown = "".join([f", {k}={v}" for k, v in attrs.items() if k not in graphs])
             lines.append(f"  {declared(outputs)} = {op.name}({used(inputs)}{shown})")
+            lines += [textwrap.indent(f"{k}: {graph}", "    ") for k, graph in graphs.items()]
         lines += [f"  write {handle.describe()} = {used([v])}" for handle, v in self.state]
         return "\n".join([*lines, f"  return {used(self.outputs)}"])

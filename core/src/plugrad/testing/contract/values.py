@@ -39,7 +39,8 @@ def checks() -> list[tuple[str, Callable[[str], None]]]:
 
 def every_op_is_sampled(device: str) -> None:
     """The table of samples knows every op of the core."""
-    without = [op.name for op in OPS.values() if "." not in op.name and op.run is None and not has_samples(op.name)]
+    ours = [op for op in OPS.values() if "." not in op.name and op.run is None and not op.opaque]
+    without = [op.name for op in ours if not has_samples(op.name)]
     assert not without, f"testing.contract.samples has no calls of {', '.join(without)}"
 
 
