@@ -166,6 +166,7 @@ MOVEMENT = {
     "permute": [((A,), {"axes": (1, 0)})],
     "broadcast_to": [((A,), {"shape": (2, 2, 3)})],
     "slice": [((A,), {"size": (1, 3), "start": (0, 0), "step": (1, 1)})],
+    "windows": [((A,), {"window": (2,), "axis": (1,), "stride": (1,), "dilation": (1,), "at": 2})],
 }
 
 

@@ -31,10 +31,12 @@ from .ops import (
     movement,
     reduction,
     sorting,
+    windows,
 )
 from .ops.arrange import *
 from .ops.contraction import *
 from .ops.creation import *
+from .ops.einsum import einsum
 from .ops.elementary import *
 from .ops.elementwise import *
 from .ops.guarded import *
@@ -43,6 +45,7 @@ from .ops.movement import *
 from .ops.random import manual_seed
 from .ops.reduction import *
 from .ops.sorting import *
+from .ops.windows import *
 from .parameter import Buffer, Parameter
 from .plugins import create, hookimpl
 from .state import Observer
@@ -60,7 +63,7 @@ __all__ += ["fft", "linalg"]
 __all__ += ["__array_api_version__", "__array_namespace_info__"]
 __all__ += ["Buffer", "Module", "Parameter", "Tensor", "__version__", "manual_seed", "random", "tree"]
 __all__ += ["custom_jvp", "custom_vjp", "grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp", "value_and_grad", "vjp"]
-__all__ += ["cond", "custom_root", "fori_loop", "linear_solve", "scan", "while_loop"]
+__all__ += ["cond", "custom_root", "einsum", "fori_loop", "linear_solve", "scan", "while_loop"]
 __all__ += ["checkpoint", "compile", "fallback_report", "no_grad", "reset_fallback_report", "stage", "vmap"]
 __all__ += ["Observer", "find_nan", "profile", "to_dot"]
 __all__ += ["as_dtype", "bool", "int8", "int16", "int32", "int64", "promotion", "uint8", "uint16", "uint32", "uint64"]
@@ -76,3 +79,4 @@ __all__ += indexing.__all__
 __all__ += movement.__all__
 __all__ += reduction.__all__
 __all__ += sorting.__all__
+__all__ += windows.__all__

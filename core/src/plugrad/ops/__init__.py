@@ -6,6 +6,7 @@ from . import (
     contraction,
     creation,
     dlpack,
+    einsum,
     elementary,
     elementwise,
     fft,
@@ -17,6 +18,7 @@ from . import (
     random,
     reduction,
     sorting,
+    windows,
 )
 
 # fmt: off
@@ -26,6 +28,7 @@ __all__ = [
     "contraction",
     "creation",
     "dlpack",
+    "einsum",
     "elementary",
     "elementwise",
     "fft",
@@ -37,5 +40,6 @@ __all__ = [
     "random",
     "reduction",
     "sorting",
+    "windows",
 ]
 # fmt: on

@@ -44,7 +44,7 @@ class _Matmul(Op):
 MATMUL = _Matmul("matmul", dtypes="numeric", multilinear=(0, 1), together="all")
 
 
-def matmul(a: Any, b: Any) -> Tensor:
+def matmul(a: Any, b: Any, /) -> Tensor:
     """Matrix product: (..., n, k) @ (..., k, m) -> (..., n, m); 1-d operands count as a row or a column, which the
     result drops.
 
@@ -63,15 +63,36 @@ def matmul(a: Any, b: Any) -> Tensor:
     return squeeze(out, (-2,) * row + (-1,) * column) if row or column else out
 
 
-def tensordot(a: Tensor, b: Tensor, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Tensor:
-    """Sum of products over ``axes``: so many last axes of ``a`` with the first of ``b``, or two lists of axes to
-    pair.
-    """
-    lists = (range(a.ndim - axes, a.ndim), range(axes)) if isinstance(axes, int) else axes
-    left = normal_axes("tensordot", a.ndim, tuple(lists[0]), in_order=True)
-    right = normal_axes("tensordot", b.ndim, tuple(lists[1]), in_order=True)
+Axes = int | tuple[int | Sequence[int], int | Sequence[int]]
+
+
+def _paired(a: Tensor, b: Tensor, axes: Axes) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The axes of ``a`` and of ``b`` to sum over, in pairs; ShapeError where they do not pair."""
+    if isinstance(axes, (tuple, list)):
+        lists: list[Any] = [(own,) if isinstance(own, int) else tuple(own) for own in axes]
+        fits = len(lists) == 2 and len(lists[0]) == len(lists[1])
+    else:
+        lists = [tuple(range(a.ndim - axes, a.ndim)), tuple(range(axes))]
+        fits = 0 <= axes <= min(a.ndim, b.ndim)
+    if not fits:
+        rule = "give as many axes as both have, or two lists of one length"
+        raise ShapeError(f"tensordot: axes={axes!r} do not pair in shapes {a.shape} and {b.shape}; {rule}")
+    left = normal_axes("tensordot", a.ndim, lists[0], in_order=True)
+    right = normal_axes("tensordot", b.ndim, lists[1], in_order=True)
     if [a.shape[i] for i in left] != [b.shape[i] for i in right]:
         raise ShapeError(f"tensordot: axes {left} of {a.shape} and {right} of {b.shape} have different sizes")
+    return left, right
+
+
+def tensordot(a: Any, b: Any, /, *, axes: Axes = 2) -> Tensor:
+    """Sum of products over ``axes``: so many last axes of ``a`` with the first of ``b``, or two lists of axes to pair,
+    or two axes. Nothing is conjugated.
+
+    >>> tensordot(asarray([[1.0, 2.0], [3.0, 4.0]]), asarray([1.0, 10.0]), axes=(0, 0)).tolist()
+    [31.0, 42.0]
+    """
+    a, b = tensors(a, b)
+    left, right = _paired(a, b, axes)
     keep_a = [i for i in range(a.ndim) if i not in left]
     keep_b = [i for i in range(b.ndim) if i not in right]
     n, rows, columns = [[x.shape[i] for i in keep] for x, keep in ((a, left), (a, keep_a), (b, keep_b))]
@@ -80,8 +101,9 @@ def tensordot(a: Tensor, b: Tensor, *, axes: int | tuple[Sequence[int], Sequence
     return reshape(matmul(flat_a, flat_b), (*rows, *columns))
 
 
-def outer(a: Tensor, b: Tensor) -> Tensor:
+def outer(a: Any, b: Any, /) -> Tensor:
     """Products of every pair of elements of two 1-d tensors: (n,), (m,) -> (n, m)."""
+    a, b = tensors(a, b)
     if a.ndim != 1 or b.ndim != 1:
         raise ShapeError(f"outer: needs two 1-d tensors, got shapes {a.shape} and {b.shape}; reshape them first")
     return reshape(a, (-1, 1)) * reshape(b, (1, -1))

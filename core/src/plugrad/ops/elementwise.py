@@ -179,6 +179,11 @@ def _pow_exponent(z: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return z * log(where(x == 0, 1, x))
 
 
+def _remainder_slope(z: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Minus the quotient, which is 0 or -1 for an infinite divisor (``floor_divide`` gives -0 there)."""
+    return where(equal(abs(y), math.inf), where(equal(z, y), 1, z - x), -floor_divide(x, y))
+
+
 def _extremum_vjp(g: Tensor, z: Tensor, xs: Any, need: Any) -> Any:
     """The cotangent for the operand that ``z`` is, halves for equal ones; for both where ``z`` is NaN."""
     share = where(xs[0] == xs[1], g * 0.5, g)
@@ -214,8 +219,9 @@ subtract = binary(
 multiply = binary("multiply", "``x * y``", "arithmetic", op="mul", multilinear=(0, 1), vjp=_mul_vjp)
 maximum = binary("maximum", "maximum; NaN wins. Equal operands share the gradient", "ordered", vjp=_extremum_vjp)
 minimum = binary("minimum", "minimum; NaN wins. Equal operands share the gradient", "ordered", vjp=_extremum_vjp)
-remainder = binary("remainder", "remainder with the sign of ``y``, ``%``", "real", ONE, lambda z, x, y: -floor(x / y))
 floor_divide = binary("floor_divide", "``floor(x / y)``", "real", None, None, saves=(), save_output=False)
+_REMAINDER = "remainder with the sign of ``y``, ``%``"
+remainder = binary("remainder", _REMAINDER, "real", ONE, _remainder_slope)
 bitwise_and = binary("bitwise_and", "and of bits, or of bools", "bool int")
 bitwise_or = binary("bitwise_or", "or of bits, or of bools", "bool int")
 bitwise_xor = binary("bitwise_xor", "exclusive or of bits, or of bools", "bool int")

@@ -21,7 +21,7 @@ from .elementwise import where
 # fmt: off
 __all__ = [
     "broadcast_arrays", "broadcast_to", "concat", "copy", "expand_dims", "flip", "matrix_transpose", "moveaxis",
-    "pad", "permute_dims", "reshape", "split", "squeeze", "stack"
+    "pad", "permute_dims", "reshape", "split", "squeeze", "stack", "transpose"
 ]
 # fmt: on
 
@@ -124,6 +124,15 @@ def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
     if len(order) != x.ndim:
         raise ShapeError(f"permute_dims: axes {order} are not a permutation of the {x.ndim} axes of shape {x.shape}")
     return bind(PERMUTE, (x,), {"axes": order})
+
+
+def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
+    """``permute_dims`` by NumPy's name; all axes reversed by default.
+
+    >>> transpose(asarray([[1, 2], [3, 4]])).tolist()
+    [[1, 3], [2, 4]]
+    """
+    return permute_dims(x, range(x.ndim)[::-1] if axes is None else axes)
 
 
 def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..backend import Backend, Spec
-from . import elementwise, fft, indexing, linalg, movement, random, reduction, sorting
+from . import elementwise, fft, indexing, linalg, movement, random, reduction, sorting, windows
 
-_FAMILIES = (elementwise, reduction, movement, indexing, sorting, random, linalg, fft)
+_FAMILIES = (elementwise, reduction, movement, indexing, sorting, random, linalg, fft, windows)
 
 
 class NumpyBackend(Backend):

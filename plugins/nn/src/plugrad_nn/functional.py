@@ -6,6 +6,7 @@ from .ops.convolution import conv2d
 from .ops.linear import linear
 from .ops.losses import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 from .ops.pooling import avg_pool2d, max_pool2d
+from .ops.unfolding import fold, unfold
 
 __all__ = [
     "attention",
@@ -13,6 +14,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "conv2d",
     "cross_entropy",
+    "fold",
     "gelu",
     "leaky_relu",
     "linear",
@@ -24,4 +26,5 @@ __all__ = [
     "silu",
     "softmax",
     "softplus",
+    "unfold",
 ]

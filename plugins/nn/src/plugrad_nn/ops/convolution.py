@@ -1,29 +1,24 @@
 """Two-dimensional convolution (cross-correlation, as everywhere in deep learning) and its two adjoints.
 
 The three operations form a closed family: each is linear in both operands, and the derivatives of each are the other
-two, so gradients of any order stay whole. The decompositions gather the windows into columns and multiply once (im2col:
+two, so gradients of any order stay whole. The decompositions lay the windows out as columns and multiply once (im2col:
 Chellapilla, Puri, Simard 2006).
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from plugrad import OPS, Op, Spec, Tensor, matmul, matrix_transpose, permute_dims, reshape, split
+from plugrad import OPS, Op, Spec, Tensor, matmul, matrix_transpose, permute_dims, reshape
 from plugrad.errors import ShapeError
 
 from .arguments import LAYOUTS, Padding, Pair, floating, integer, one_of, paddings, pair
 from .batching import folded, merged, unmerged
 from .layout import channel_axis, from_nchw, image_shape, image_size, spatial_axis, to_cnhw, to_nchw
-from .windows import Windows, crop_spatial, pad_spatial, put, take, windows
+from .windows import crop_spatial, pad_spatial, windows
 
-_CONCAT = OPS["concat"]
-
-
-def _columns(x: Tensor, w: Windows, axis: int) -> Tensor:
-    """The elements of each window as channels, which ``axis`` counts; the last two axes become those of the windows."""
-    parts = take(x, w, x.ndim - 2)
-    return parts[0] if len(parts) == 1 else _CONCAT(*parts, axis=axis)
+_WINDOWS, _FOLD = OPS["windows"], OPS["fold"]
 
 
 def _matrix(w: Tensor, groups: int) -> Tensor:
@@ -71,12 +66,12 @@ class _Conv2d(_Bilinear):
     def decompose(
         self, x: Tensor, w: Tensor, *, stride: Pair, padding: Padding, dilation: Pair, groups: int, layout: str
     ) -> Tensor:
-        found = windows(self.name, x.shape, spatial_axis(layout), (w.shape[2], w.shape[3]), stride, padding, dilation)
         x = pad_spatial(to_nchw(x, layout), padding, 2)
         n, c, h, wide = x.shape
-        columns = _columns(reshape(x, (n, groups, c // groups, h, wide)), found, 2)
-        oh, ow = found.out
-        y = matmul(_matrix(w, groups), reshape(columns, (n, groups, columns.shape[2], oh * ow)))
+        x, matrix = reshape(x, (n, groups, c // groups, h, wide)), _matrix(w, groups)
+        found = _WINDOWS(x, axis=(3, 4), window=(w.shape[2], w.shape[3]), stride=stride, dilation=dilation, at=2)
+        oh, ow = found.shape[5:]
+        y = matmul(matrix, reshape(found, (n, groups, matrix.shape[2], oh * ow)))
         return from_nchw(reshape(y, (n, w.shape[0], oh, ow)), layout)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, **attrs: Any) -> Any:
@@ -124,16 +119,13 @@ class _Conv2dInputBwd(_Bilinear):
         groups: int,
         layout: str,
     ) -> Tensor:
-        kernel = w.shape[2], w.shape[3]
-        n, c = g.shape[0], w.shape[1] * groups
-        found = windows(self.name, (n, c, *size), 2, kernel, stride, padding, dilation)
-        oh, ow = found.out
-        rows = reshape(to_nchw(g, layout), (n, groups, w.shape[0] // groups, oh * ow))
+        n, o, oh, ow = (g := to_nchw(g, layout)).shape
+        rows = reshape(g, (n, groups, o // groups, oh * ow))
         columns = matmul(matrix_transpose(_matrix(w, groups)), rows)
-        parts = split(reshape(columns, (n, groups, columns.shape[2], oh, ow)), kernel[0] * kernel[1], axis=2)
+        parts = reshape(columns, (n, groups, w.shape[2], w.shape[3], w.shape[1], oh, ow))
         padded = size[0] + sum(padding[0]), size[1] + sum(padding[1])
-        x = reshape(put(parts, found, padded, 3), (n, c, *padded))
-        return from_nchw(crop_spatial(x, padding, 2), layout)
+        x = _FOLD(parts, axis=(3, 4), size=padded, stride=stride, dilation=dilation, at=2)
+        return from_nchw(crop_spatial(reshape(x, (n, w.shape[1] * groups, *padded)), padding, 2), layout)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, size: Pair, **attrs: Any) -> Any:
         """``g`` is a cotangent of an input, so it may take the input's place."""
@@ -178,15 +170,13 @@ class _Conv2dWeightBwd(_Bilinear):
         groups: int,
         layout: str,
     ) -> Tensor:
-        found = windows(self.name, x.shape, spatial_axis(layout), kernel, stride, padding, dilation)
         x, g = pad_spatial(to_cnhw(x, layout), padding, 2), to_cnhw(g, layout)  # one product over all examples: no sum
         c, n, h, wide = x.shape
-        o, cells = g.shape[0], n * found.out[0] * found.out[1]
-        columns = _columns(reshape(x, (groups, c // groups, n, h, wide)), found, 1)
-        product = matmul(
-            reshape(g, (groups, o // groups, cells)),
-            matrix_transpose(reshape(columns, (groups, columns.shape[1], cells))),
-        )
+        o, cells, rows = g.shape[0], math.prod(g.shape[1:]), math.prod(kernel) * (c // groups)
+        x = reshape(x, (groups, c // groups, n, h, wide))
+        found = _WINDOWS(x, axis=(3, 4), window=kernel, stride=stride, dilation=dilation, at=1)
+        columns = matrix_transpose(reshape(found, (groups, rows, cells)))
+        product = matmul(reshape(g, (groups, o // groups, cells)), columns)
         return permute_dims(reshape(product, (o, *kernel, c // groups)), (0, 3, 1, 2))
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, kernel: Pair, **attrs: Any) -> Any:

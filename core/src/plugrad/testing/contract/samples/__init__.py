@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 from ....dtypes import DTYPES
 from ..edges import edges
-from . import basic, fft, indexing, linalg, sorting
+from . import basic, fft, indexing, linalg, sorting, windows
 from .sample import Sample as Sample
 from .sample import Sampler
 
-_FAMILIES = (basic, fft, indexing, linalg, sorting)
+_FAMILIES = (basic, fft, indexing, linalg, sorting, windows)
 _SAMPLERS: dict[str, Sampler] = {name: f for family in _FAMILIES for name, f in family.SAMPLES.items()}
 
 
