@@ -20,26 +20,14 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-import plugrad
 from plugrad.errors import CheckpointError
+from plugrad.interop.safetensors import DTYPES
 
 from .files import write_atomically
 from .packing import pack, to_array, unpack
 
 _VERSION = 1
 _OPTIMIZER = "optimizer/"
-_NAMES = {
-    "BOOL": "bool",
-    **{
-        f"{letter}{bits}": f"{kind}{bits}" for letter, kind in (("I", "int"), ("U", "uint")) for bits in (8, 16, 32, 64)
-    },
-    **{f"F{bits}": f"float{bits}" for bits in (16, 32, 64)},
-    "BF16": "bfloat16",
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-    "C64": "complex64",
-}
-_DTYPES = {name: plugrad.dtypes.as_dtype(dtype) for name, dtype in _NAMES.items()}
 
 
 def save(path: str | os.PathLike[str], model: Any, optimizer: Any = None, **meta: Any) -> None:
@@ -59,7 +47,7 @@ def save(path: str | os.PathLike[str], model: Any, optimizer: Any = None, **meta
         text = json.dumps({"version": _VERSION, "optimizer": packed, "meta": meta}, default=_plain)
     except TypeError as error:
         raise CheckpointError(f"save: {path}: {error}; leave it out, or turn it into plain values") from error
-    unfit = [f"{key!r} ({a.dtype})" for key, a in arrays.items() if a.dtype not in _DTYPES.values()]
+    unfit = [f"{key!r} ({a.dtype})" for key, a in arrays.items() if a.dtype not in DTYPES.values()]
     if unfit:
         raise CheckpointError(
             f"save: {path}: safetensors cannot hold {_listed(unfit)}; cast it, complex128 to complex64 for example"
@@ -170,7 +158,7 @@ def _parse(path: Path, text: str, arrays: dict[str, np.ndarray]) -> Checkpoint:
 
 
 def _array(path: Path, key: str, entry: Mapping[str, Any]) -> np.ndarray:
-    dtype = _DTYPES.get(entry["dtype"])
+    dtype = DTYPES.get(entry["dtype"])
     if dtype is None:
         raise CheckpointError(
             f"load: {path}: {key!r} has dtype {entry['dtype']}, which plugrad does not know; convert the file"
