@@ -41,7 +41,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .errors import DeviceError
+from .errors import DeviceError, shown
 
 __version__ = "0.1.0"
 
@@ -201,7 +201,9 @@ def parse_device(name: object) -> tuple[str, str]:
     """
     backend, colon, ordinal = name.partition(":") if isinstance(name, str) else ("", "", "")
     if not backend or (colon and not ordinal.isdecimal()):
-        raise DeviceError(f"device: {name!r} is not a device name; use a backend's, or with a number: 'cpu', 'cuda:0'")
+        raise DeviceError(
+            f"device: {shown(name)} is not a device name; use a backend's, or with a number: 'cpu', 'cuda:0'"
+        )
     return backend, str(int(ordinal)) if colon else "0"
 
 

@@ -14,7 +14,7 @@ from .parameter import Buffer
 from .state import RECORDING, Log, Scope, State, state, within
 from .tape import Capture, backprop, leaf, live, plain
 from .tensor import Node, Tensor, Tensors, tupled
-from .transforms import F, as_leaves, vmap
+from .transforms import F, as_leaves, named, vmap
 
 
 class _Rerun:
@@ -58,6 +58,8 @@ def checkpoint(f: F) -> F:
     >>> plugrad.grad(lambda x: checkpoint(lambda v: v * v)(x))(3.0).item()
     6.0
     """
+
+    named(f, "checkpoint")
 
     @functools.wraps(f, updated=())
     def wrapped(*args: Any) -> Any:
@@ -114,5 +116,5 @@ def _without_ids(f: F, leaves: list[Tensor], build: tree.TreeDef, here: State) -
     except LeakedTracerError:
         log.undo()
     finally:
-        top.alive = True
+        top.alive = here
     return f(*build(leaves))  # right, without the saving

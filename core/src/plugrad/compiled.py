@@ -63,6 +63,7 @@ def compile(f: F) -> F:
     >>> f(plugrad.asarray([0.0])).tolist(), len(f.graphs)
     ([0.0], 1)
     """
+    named(f, "compile")
     # staged functions, and what the Modules in their reach looked like then: in all but the values of their tensors
     graphs: dict[_Key, list[tuple[Staged, list[tuple[Module, Any]]]]] = {}
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .backend import BACKENDS
 from .dtypes import B1, CODE, DTYPES, KIND, PYTHON, RANK, promote, scalar_fits
-from .errors import DeviceError, DTypeError, PluginError, ShapeError
+from .errors import ArgumentError, DeviceError, DTypeError, PluginError, RecordingError, ShapeError
 from .fallback import through_host
 from .op import OPS, Op, broadcast_shapes
 from .ownership import sole
@@ -22,7 +22,7 @@ from .state import ACTIVE, UNCHANGED, WATCHING, State, state, watched, within
 from .table import add_backend as add_backend
 from .table import add_kernel as add_kernel
 from .table import check_stored, decline
-from .tape import live
+from .tape import elsewhere, live
 from .tensor import FOREIGN, LENT, Attrs, Node, Tensor, Tensors, leaked, tupled
 
 # -- the fast roads: eager, one dtype, one device, nothing recorded
@@ -31,10 +31,18 @@ from .tensor import FOREIGN, LENT, Attrs, Node, Tensor, Tensors, leaked, tupled
 def bind1(op: Op, x: Any) -> Any:
     """An elementwise op of one operand."""
     if type(x) is Tensor and not ACTIVE[0] and not x.mask and x.tr is None:
-        r = op.table[x.be][x.dt](x.val)
+        try:
+            r = op.table[x.be][x.dt](x.val)
+        except MemoryError as error:
+            raise _no_memory(op, (x,), error) from error
         if r is not NotImplemented:
             return Tensor(r, x.be, B1 if op.boolean else x.dt, x.shape, x.dev)
     return bind(op, (x,), {})
+
+
+def _no_memory(op: Op, xs: Tensors, error: MemoryError) -> MemoryError:
+    """A kernel's error, told with the operands."""
+    return MemoryError(f"{op.name}: no memory for the result from {', '.join(x.describe() for x in xs)}: {error}")
 
 
 def bind2(op: Op, x: Any, y: Any) -> Any:
@@ -42,7 +50,10 @@ def bind2(op: Op, x: Any, y: Any) -> Any:
     if (type(y) is float or type(y) is int) and isinstance(x, Tensor):
         kernel = op.scalars[x.be][x.dt]
         if kernel is not None and not ACTIVE[0] and not x.mask and x.tr is None and scalar_fits(y, x.dt):
-            r = kernel(x.val, y)
+            try:
+                r = kernel(x.val, y)
+            except OverflowError:
+                r = NotImplemented  # lift says what does not fit
             if r is not NotImplemented:
                 return Tensor(r, x.be, B1 if op.boolean else x.dt, x.shape, x.dev)
         y = lift(op.name, y, x)
@@ -51,7 +62,10 @@ def bind2(op: Op, x: Any, y: Any) -> Any:
         if be == y.be and dt == y.dt and x.dev == y.dev and x.tr is None and y.tr is None:
             if shape != y.shape:
                 shape = broadcast_shapes(op.name, shape, y.shape)
-            r = op.table[be][dt](x.val, y.val)
+            try:
+                r = op.table[be][dt](x.val, y.val)
+            except MemoryError as error:
+                raise _no_memory(op, (x, y), error) from error
             if r is not NotImplemented:
                 return Tensor(r, be, B1 if op.boolean else dt, shape, x.dev)
     return bind(op, (x, y), {})
@@ -72,13 +86,15 @@ def lift(name: str, scalar: Any, like: Tensor) -> Tensor:
         if not scalar_fits(scalar, dt):
             dt = promote(name, dt, next(code for kind, code in PYTHON.items() if isinstance(scalar, kind)))
         try:
-            array = np.asarray(scalar, DTYPES[dt])
+            with np.errstate(all="ignore"):
+                array = np.asarray(scalar, DTYPES[dt])
         except OverflowError as error:
             raise DTypeError(f"{name}: {scalar!r} does not fit {DTYPES[dt].name}; cast with .astype() first") from error
         if len(_lifted) > 4096:
             _lifted.clear()
-        found = _lifted[key] = Tensor(BACKENDS[like.be].from_host(array, like.dev), like.be, dt, (), like.dev, LENT)
-        found.born = 0
+        found = Tensor(BACKENDS[like.be].from_host(array, like.dev), like.be, dt, (), like.dev, LENT)
+        found.born = 0  # before another thread can find it
+        _lifted[key] = found
     return found
 
 
@@ -86,14 +102,23 @@ def lifted(name: str, value: Any, like: Tensor) -> Tensor:
     """A tensor as it is; a scalar or an array as a tensor that fits ``like``, on its device."""
     if isinstance(value, (int, float, complex)):
         return lift(name, value, like)
-    return value if isinstance(value, Tensor) else Tensor._convert(value, device=like.device)
+    return value if isinstance(value, Tensor) else _converted(name, value, like.device)
+
+
+def _converted(name: str, value: Any, device: str | None = None) -> Tensor:
+    """An operand as a tensor; ArgumentError naming the op for what cannot be one."""
+    try:
+        return Tensor._convert(value, device=device)
+    except (TypeError, ValueError) as error:
+        reason = str(error).removeprefix("asarray: ")
+        raise ArgumentError(f"{name}: an operand is a {type(value).__name__}: {reason}") from error
 
 
 def _lift_all(op: Op, xs: tuple[Any, ...]) -> Tensors:
     """Operands that are not tensors become tensors, placed like those that are, or like the key operand."""
     like = next((x for x in (*xs[op.key :], *xs[: op.key]) if isinstance(x, Tensor)), None)
     if like is None:
-        like = Tensor._convert(xs[op.key])
+        like = _converted(op.name, xs[op.key])
     return tuple([lifted(op.name, x, like) for x in xs])
 
 
@@ -152,12 +177,15 @@ def bind(op: Op, xs: tuple[Any, ...], attrs: Attrs, heard: bool = False) -> Any:
             own_borrowed(xs)  # the function will be run again, and must find the same values
     for x in xs:
         if x.tr is not None:
-            if not x.tr.alive:
+            if x.tr.alive is not here:
                 raise leaked(op.name, x)
             if tr is None or x.tr.uid > tr.uid:
                 tr = x.tr
         if x.mask:
             rec |= live(x, here) if here is not None else x.mask & 1
+            if here is not None and x.mask & ~here.bits & ~1 and elsewhere(x, here):
+                remedy = "call .detach() first, or compute with it in that thread"
+                raise RecordingError(f"{op.name}: a {x.describe()} is being differentiated in another thread; {remedy}")
     if rec:
         rec = rec & ~hold if op.differentiable else 0
         if tr is not None:
@@ -225,7 +253,10 @@ def _run(op: Op, xs: Tensors, attrs: Attrs, spec: Any, be: int, dt: int, dev: st
     if not xs:
         attrs = {**attrs, "device": dev}
     how, values = "native", [x.val for x in xs]
-    r = op.table[be][dt](*values, **attrs)
+    try:
+        r = op.table[be][dt](*values, **attrs)
+    except MemoryError as error:
+        raise _no_memory(op, xs, error) from error
     if r is NotImplemented:
         others = (kernel.fn(*values, **attrs) for kernel in op.chain[be][dt][1:])
         r = next((r for r in others if r is not NotImplemented), NotImplemented)

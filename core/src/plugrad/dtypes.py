@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from .errors import DTypeError
+from .errors import DTypeError, shown
 from .state import state, within
 
 # Short names, most of them NumPy's own. The position of a dtype is its code; the order inside a kind is that of width.
@@ -63,9 +63,9 @@ def as_dtype(dtype: Any) -> np.dtype:
         return DTYPES[PYTHON[dtype]]
     try:
         return DTYPES[CODE[np.dtype(dtype)]]
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError, SyntaxError, RecursionError) as error:
         known = ", ".join(d.name for d in DTYPES)
-        raise DTypeError(f"dtype: {dtype!r} is not a dtype that plugrad supports; use one of {known}") from error
+        raise DTypeError(f"dtype: {shown(dtype)} is not a dtype that plugrad supports; use one of {known}") from error
 
 
 def _promoted(a: int, b: int) -> int:
@@ -104,7 +104,7 @@ def _extended(a: int, b: int) -> bool:
 def promotion(mode: str) -> within:
     """Within the block and thread, ``"strict"`` allows only the promotions of the Array API, ``"default"`` more."""
     if mode not in ("strict", "default"):
-        raise ValueError(f"promotion: mode {mode!r} is unknown; use 'strict' or 'default'")
+        raise ValueError(f"promotion: mode {shown(mode)} is unknown; use 'strict' or 'default'")
     return within(strict=mode == "strict")
 
 

@@ -5,6 +5,7 @@ A message starts with the op's name, shows the shapes and dtypes that disagree, 
 """
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 import numpy as np
@@ -29,6 +30,15 @@ def article(text: str) -> str:
     return f"{'an' if text[:1] in tuple('aeioAEIO') else 'a'} {text}"
 
 
+def shown(value: object) -> str:
+    """A value in a message: its ``repr``, cut short, whatever the value is.
+
+    >>> shown(list(range(1000)))
+    '[0, 1, 2, 3, 4, 5, ...]'
+    """
+    return reprlib.repr(value)
+
+
 class PlugradError(Exception):
     """Base of all errors raised by plugrad and its plugins."""
 
@@ -39,6 +49,10 @@ class ShapeError(PlugradError, ValueError):
 
 class AxisError(ShapeError, IndexError):
     """An axis is out of range; as NumPy's, an IndexError too."""
+
+
+class ArgumentError(PlugradError, TypeError, ValueError):
+    """An argument of the wrong kind, such as a list where a tensor is needed."""
 
 
 class DTypeError(PlugradError, TypeError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -23,6 +24,8 @@ from .tensor import Attrs, Tensor, Tensors, tupled
 
 OPS: dict[str, Op] = {}
 """Every op by name."""
+REGISTERING = threading.RLock()
+"""Held while an op, a backend or a kernel is registered, so that every op has a row for every backend."""
 
 Cotangents = Sequence["Tensor | None"]
 """One an operand or result, None standing for zero; tangents too."""
@@ -117,8 +120,6 @@ class Op:
             setattr(self, rule, value)
         if not self.name:
             raise PluginError(f"{type(self).__name__}: an op needs a name, such as 'nn.softmax'")
-        if self.name in OPS:
-            raise PluginError(f"Op {self.name!r} is defined already, by {OPS[self.name]!r}; choose another name")
         self.elementwise = self.elementwise or self.partials is not None
         self.together = self.together or ("all" if self.elementwise else ())
         if self.residuals:
@@ -132,8 +133,11 @@ class Op:
         self.differentiable = self.has_vjp or self.decompose is not None
         self.tables: tuple[list[Any], list[Any], list[Any]] = [], [], []
         self.table, self.chain, self.scalars = self.tables
-        OPS[self.name] = self
-        Op.registered(self)
+        with REGISTERING:
+            if self.name in OPS:
+                raise PluginError(f"Op {self.name!r} is defined already, by {OPS[self.name]!r}; choose another name")
+            Op.registered(self)
+            OPS[self.name] = self  # last: another thread may find it at once
 
     def __call__(self, *xs: Any, **attrs: Any) -> Any:
         return Op.bind(self, xs, attrs)

@@ -26,12 +26,13 @@ _lock = threading.Lock()
 
 
 class State:
-    """One thread's state. ``mask`` is the ids recordable here; ``scopes`` the open ids, oldest first; ``since`` the
-    start of the youngest.
+    """One thread's state. ``mask`` is the ids recordable here; ``scopes`` the open ids, oldest first, ``bits`` their
+    bits; ``since`` the start of the youngest.
     """
 
     mask: int = RECORDING | 1
     scopes: tuple[Scope, ...] = ()
+    bits: int = 0
     since: int = 0
     stage: Any = None
     capture: Any = None
@@ -58,7 +59,7 @@ def state() -> State:
 
 
 class within:
-    """Set fields of the thread's state for a block.
+    """Set fields of the thread's state for a block. Several threads may be in one and the same block.
 
     >>> with within(mask=0):
     ...     state().mask
@@ -69,12 +70,12 @@ class within:
 
     def __init__(self, **changes: Any) -> None:
         self.changes = changes
-        self.before: list[dict[str, Any]] = []
+        self.before: dict[State, list[dict[str, Any]]] = {}
         self.active = int(changes.keys() != {"device"})  # the hot path does not depend on the default device
 
     def __enter__(self) -> Self:
         here = _local.state
-        self.before.append({name: getattr(here, name) for name in self.changes})
+        self.before.setdefault(here, []).append({name: getattr(here, name) for name in self.changes})
         for name, value in self.changes.items():
             setattr(here, name, value)
         with _lock:
@@ -83,8 +84,11 @@ class within:
 
     def __exit__(self, *_: object) -> None:
         here = _local.state
-        for name, value in self.before.pop().items():
+        entered = self.before[here]
+        for name, value in entered.pop().items():
             setattr(here, name, value)
+        if not entered:
+            del self.before[here]
         with _lock:
             ACTIVE[0] -= self.active
 
@@ -142,6 +146,8 @@ def watched(method: str, what: tuple[Any, ...], run: Callable[..., Any], *args: 
 
 _free_bits = [1 << i for i in range(61, 0, -1)]
 _more_bits = itertools.count(63)
+OPEN: dict[int, Scope] = {}
+"""The open scopes of all threads, by bit."""
 
 
 class Scope(within):
@@ -161,11 +167,14 @@ class Scope(within):
         here = _local.state
         self.start = next(sequence)
         self.changes = {"mask": here.mask | self.bit, "scopes": (*here.scopes, self), "since": self.start}
+        self.changes["bits"] = here.bits | self.bit
+        OPEN[self.bit] = self
         return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
         self.changes = {}  # they hold this scope: a cycle
+        del OPEN[self.bit]
         with _lock:
             _free_bits.append(self.bit)
 

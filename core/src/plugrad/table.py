@@ -15,7 +15,7 @@ from typing import Any
 from .backend import BACKENDS, Backend, Kernel, index_of
 from .dtypes import DTYPES, parse
 from .errors import DTypeError, PluginError, PluginWarning, suggest
-from .op import OPS, Op
+from .op import OPS, REGISTERING, Op
 
 _extra: dict[tuple[str, str], list[Kernel]] = {}
 """Kernels of third parties by (op, backend)."""
@@ -40,14 +40,15 @@ def _refuse(op: Op, code: int, backend: Backend, /, *values: Any, **attrs: Any) 
 
 def add_backend(backend: Backend) -> int:
     """Append a backend and fill its row of every op's table; returns its index."""
-    if index_of(backend.name) is not None:
-        raise PluginError(f"backend {backend.name!r} is loaded already; give the second one another name")
     _warn_unknown(f"backend {backend.name!r}", {*backend.kernels, *backend.into})
-    index = len(BACKENDS)
-    rows = [(op, _row(op, backend)) for op in OPS.values()]  # all or nothing: a bad declaration raises here
-    for op, row in rows:
-        _put(op, index, row)
-    BACKENDS.append(backend)
+    with REGISTERING:
+        if index_of(backend.name) is not None:
+            raise PluginError(f"backend {backend.name!r} is loaded already; give the second one another name")
+        index = len(BACKENDS)
+        rows = [(op, _row(op, backend)) for op in OPS.values()]  # all or nothing: a bad declaration raises here
+        for op, row in rows:
+            _put(op, index, row)
+        BACKENDS.append(backend)
     return index
 
 
@@ -64,16 +65,17 @@ def add_kernel(op_name: str, backend_name: str, kernel: Kernel) -> None:
     """
     parse(kernel.dtypes or "")
     _warn_unknown(f"a kernel of {kernel.provider or 'a third party'} on {backend_name}", [op_name])
-    known = _extra.setdefault((op_name, backend_name), [])
-    for other in known:
-        if other.priority == kernel.priority and other.provider != kernel.provider:
-            first, second = other.provider or "unknown", kernel.provider or "unknown"
-            both = f"{first} and {second} both offer a kernel of priority {kernel.priority}"
-            raise PluginError(f"{op_name} on {backend_name}: {both}; the one of {first} stays. Change one priority")
-    known.append(kernel)
-    index = index_of(backend_name)
-    if op_name in OPS and index is not None:
-        _put(OPS[op_name], index, _row(OPS[op_name], BACKENDS[index]))
+    with REGISTERING:
+        known = _extra.setdefault((op_name, backend_name), [])
+        for other in known:
+            if other.priority == kernel.priority and other.provider != kernel.provider:
+                first, second = other.provider or "unknown", kernel.provider or "unknown"
+                both = f"{first} and {second} both offer a kernel of priority {kernel.priority}"
+                raise PluginError(f"{op_name} on {backend_name}: {both}; the one of {first} stays. Change one priority")
+        known.append(kernel)
+        index = index_of(backend_name)
+        if op_name in OPS and index is not None:
+            _put(OPS[op_name], index, _row(OPS[op_name], BACKENDS[index]))
 
 
 def register_op(op: Op) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 import heapq
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from .errors import RecordingError
-from .state import WATCHING, Scope, State, state, watched, within
+from .state import OPEN, WATCHING, Scope, State, state, watched, within
 from .tensor import Node, Tensor, install
 
 
@@ -49,6 +50,14 @@ def live(t: Tensor, here: State) -> int:
                 break
             mask &= ~scope.bit
     return mask
+
+
+def elsewhere(t: Tensor, here: State) -> bool:
+    """Whether ``t`` carries an id that another thread has open: what is computed with it here would not be recorded."""
+    if t.node is None:
+        return False
+    others = [scope for scope in list(OPEN.values()) if not scope.bit & here.bits]
+    return any(t.mask & scope.bit and t.node.seq >= scope.start for scope in others)
 
 
 def plain(t: Tensor) -> Tensor:
@@ -122,16 +131,20 @@ def backprop(seeds: Pairs, wanted: Wanted, bit: int, start: int, observe: Observ
 
     def step(node: Node, cotangents: dict[int, Tensor]) -> None:
         """Apply a node's rule and hand its results on."""
-        inputs = node.inputs
+        outputs, attrs, inputs = node.outputs, node.attrs, node.inputs  # in this order: another thread may free it
+        if inputs is None:
+            remedy = "pass retain_graph=True to that call, or use grad()"
+            part = f"the record of {node.op.name}, which gave a {next(iter(cotangents.values())).describe()},"
+            raise RecordingError(f"backward: {part} was freed by an earlier backward(); {remedy}")
         need = tuple([t.node is not None and t.mask & bit != 0 and t.node.seq >= start for t in inputs])
-        y: Any = tuple([o.clone(node, node.mask, i) for i, o in enumerate(node.outputs)])
+        y: Any = tuple([o.clone(node, node.mask, i) for i, o in enumerate(outputs)])
         gs: Any = tuple([cotangents.get(i) for i in range(len(y))])
         if len(y) == 1:
             (y,), (gs,) = y, gs
         rule = node.op.vjp_rule
         if WATCHING[0]:
             rule = functools.partial(watched, "pull", (node, gs), rule)
-        for t, g in zip(inputs, rule(gs, y, inputs, need, node.attrs), strict=True):
+        for t, g in zip(inputs, rule(gs, y, inputs, need, attrs), strict=True):
             if g is not None:
                 add(t, g)
 
@@ -146,14 +159,10 @@ def backprop(seeds: Pairs, wanted: Wanted, bit: int, start: int, observe: Observ
             leaves.append((handle, cotangents[0]))
             if observe is not None and handle is not None:
                 observe(handle, cotangents[0])
-        elif node.inputs is None:
-            remedy = "pass retain_graph=True to that call, or use grad()"
-            part = f"the record of {node.op.name}, which gave a {next(iter(cotangents.values())).describe()},"
-            raise RecordingError(f"backward: {part} was freed by an earlier backward(); {remedy}")
         else:
             step(node, cotangents)
             if free and node.mask == 1:
-                node.inputs = node.outputs = node.attrs = None  # type: ignore[assignment]
+                node.inputs = node.outputs = node.attrs = None  # type: ignore[assignment]  # from left to right
     return leaves if wanted is None else [found[id(n)] for n in wanted]
 
 
@@ -176,7 +185,21 @@ def backward(
     with within(mask=here.mask if create_graph else here.mask & ~1):
         for t, g in backprop([seed], None, 1, 0, observe, free=not (retain_graph or create_graph)):
             if t is not None:
-                t.grad = g if t.grad is None else t.grad + g
+                _accumulate(t, g)
+
+
+_adding = threading.Lock()
+
+
+def _accumulate(t: Tensor, g: Tensor) -> None:
+    """Add ``g`` to ``t.grad``. The sum is made outside the lock, and made again if another thread was faster."""
+    while True:
+        before = t.grad
+        after = g if before is None else before + g
+        with _adding:
+            if t.grad is before:
+                t.grad = after
+                return
 
 
 install(backward)

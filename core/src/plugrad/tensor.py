@@ -232,7 +232,7 @@ class Tensor:
         """The handle at level 0; raises under vmap and stage, where there is no single value."""
         t = self
         while t.tr is not None:
-            if not t.tr.alive:
+            if t.tr.alive is not state():
                 raise leaked(what, t)
             if not t.tr.has_value:
                 remedy = "use where() instead of a Python condition, or make this call outside the transformation"
@@ -435,8 +435,9 @@ def tupled(results: Any) -> tuple[Any, ...]:
 
 
 def leaked(what: str, t: Tensor) -> LeakedTracerError:
-    """The error for a value whose transformation has ended."""
-    return LeakedTracerError(f"{what}: this {t.describe()} is of a {t.tr.name} that has ended; return it from there")
+    """The error for a value whose transformation has ended, or is another thread's."""
+    where = "that has ended; return it from there" if not t.tr.alive else "in another thread; use it in that one only"
+    return LeakedTracerError(f"{what}: this {t.describe()} is of a {t.tr.name} {where}")
 
 
 def install(*functions: Any, **others: Any) -> None:

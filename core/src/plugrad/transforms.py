@@ -8,7 +8,7 @@ from typing import Any
 
 from . import tree
 from .dtypes import KIND
-from .errors import DTypeError, ShapeError, StateError, article
+from .errors import ArgumentError, DTypeError, ShapeError, StateError, article, shown
 from .interpreters.levels import JVP, Batch
 from .interpreters.stage import Graph, Stage
 from .module import Module
@@ -49,7 +49,9 @@ def paired(structure: tree.TreeDef, primals: Sequence[Tensor], given: Any, what:
 
 
 def named(f: F, what: str) -> str:
-    """How messages call a transformation of ``f``."""
+    """How messages call a transformation of ``f``; ArgumentError for what is no function."""
+    if not callable(f):
+        raise ArgumentError(f"{what}: got a {type(f).__name__} where a function is needed")
     return f"{what}({getattr(f, '__name__', type(f).__name__)})"
 
 
@@ -84,6 +86,7 @@ def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
     >>> pullback(plugrad.asarray([1.0]))[0].tolist()
     [6.0]
     """
+    named(f, "vjp")
     leaves, trained, build = tree.flatten_each([as_tensor(p) for p in primals])
     with Scope() as scope:
         # a Module in functional use is off the user's tape, or every loss that is kept would hold it whole
@@ -123,8 +126,8 @@ def value_and_grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fal
     @functools.wraps(f, updated=())
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         for n in numbers:
-            if not -len(args) <= n < len(args):
-                raise ShapeError(f"{name}: argnums {n} is out of range for {len(args)} positional arguments")
+            if not isinstance(n, int) or not -len(args) <= n < len(args):
+                raise ShapeError(f"{name}: argnums {shown(n)} is out of range for {len(args)} positional arguments")
             leaves, trained, _ = as_leaves(args[n])
             if not any(trained):
                 raise _nothing(f"{name}: argument {n} holds", args[n], leaves)
@@ -182,6 +185,7 @@ def jvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any,
         raise ShapeError("jvp: primals and tangents must be tuples, one entry an argument: jvp(f, (x,), (t,))")
     if len(primals) != len(tangents):
         raise ShapeError(f"jvp: {len(primals)} primals and {len(tangents)} tangents; give one tangent for each primal")
+    named(f, "jvp")
     leaves, trained, build = tree.flatten_each([as_tensor(p) for p in primals])
     if leaves and not any(trained):
         raise _nothing(f"{named(f, 'jvp')}: the primals hold", primals, leaves)
@@ -209,7 +213,7 @@ def vmap(f: F, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -
     [3.0, 6.0]
     """
     if randomness not in ("error", "same", "different"):
-        raise ValueError(f"vmap: randomness {randomness!r} is unknown; use 'error', 'same' or 'different'")
+        raise ValueError(f"vmap: randomness {shown(randomness)} is unknown; use 'error', 'same' or 'different'")
 
     name = named(f, "vmap")
 
@@ -274,9 +278,12 @@ def _basis(x: Tensor) -> Tensor:
 
 def _jacobian(name: str, f: F, argnums: int, derive: Callable[[F, Tensor], Tensor]) -> F:
     """``derive(g, x)``, for ``g`` the function of the argument at ``argnums`` alone."""
+    named(f, name)
 
     @functools.wraps(f, updated=())
     def wrapped(*args: Any) -> Tensor:
+        if not isinstance(argnums, int) or not -len(args) <= argnums < len(args):
+            raise ShapeError(f"{name}: argnums {shown(argnums)} is out of range for {len(args)} positional arguments")
         x = as_tensor(args[argnums])
         if not isinstance(x, Tensor) or KIND[x.dt] not in "fc":
             got = article(x.describe() if isinstance(x, Tensor) else type(x).__name__)
@@ -328,6 +335,8 @@ def hvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
     """The product of the Hessian of a scalar function with a direction: a tree like the primal, or a tuple of them for
     several primals.
     """
+    if not isinstance(primals, tuple):
+        raise ShapeError("hvp: primals and tangents must be tuples, one entry an argument: hvp(f, (x,), (t,))")
     products = jvp(grad(f, tuple(range(len(primals)))), primals, tangents)[1]
     return products[0] if len(primals) == 1 else products
 
@@ -366,6 +375,7 @@ def stage(f: F, *args: Any) -> Staged:
     >>> twice(plugrad.asarray([4.0])).tolist(), [e.op.name for e in twice.graph.equations]
     ([8.0], ['add'])
     """
+    named(f, "stage")
     leaves, _, structure = as_leaves(tuple([as_array(a) for a in args]))
     with Stage() as level:
         inputs = [level.new(t, t.be, t.dev) for t in leaves]

@@ -14,9 +14,8 @@ from typing import Any
 
 from einops._backends import AbstractBackend  # the only place from which a backend can be added
 
-from .. import ops
 from ..dtypes import KIND
-from ..ops import creation, movement
+from ..ops import arrange, creation, movement, reduction
 from ..ops.einsum import einsum
 from ..tensor import Tensor
 
@@ -42,7 +41,7 @@ class PlugradBackend(AbstractBackend):
         return movement.permute_dims(x, axes)
 
     def reduce(self, x: Tensor, operation: str, axes: Sequence[int]) -> Tensor:
-        return getattr(ops.reduction, operation)(x, axis=tuple(axes))
+        return getattr(reduction, operation)(x, axis=tuple(axes))
 
     def stack_on_zeroth_dimension(self, tensors: Sequence[Tensor]) -> Tensor:
         return movement.stack(tensors)
@@ -56,7 +55,7 @@ class PlugradBackend(AbstractBackend):
         return movement.broadcast_to(x, tuple([pos2len.get(i, d) for i, d in enumerate(x.shape)]))
 
     def tile(self, x: Tensor, repeats: Sequence[int]) -> Tensor:
-        return movement.tile(x, tuple(repeats))
+        return arrange.tile(x, tuple(repeats))
 
     def concat(self, tensors: Sequence[Tensor], axis: int) -> Tensor:
         return movement.concat(tensors, axis=axis)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from ..op import Op
-from ..state import RECORDING, serial, state, within
+from ..state import RECORDING, State, serial, state, within
 from ..tensor import Attrs, Tensor, Tensors
 
 
@@ -22,10 +22,12 @@ class Interpreter(within):
     staging = False
     has_value = False
     """A Python value can be read from its tensors."""
+    alive: State | Literal[False] = False
+    """The state of the thread that is inside it, or False once it has ended."""
 
     def __enter__(self) -> Any:
         here = state()
-        self.alive, self.uid = True, next(serial)
+        self.alive, self.uid = here, next(serial)
         self.below = here.stage, here.capture, here.top
         self.outer = RECORDING | 1 | sum([scope.bit for scope in here.scopes])  # open scopes hold different bits
         self.changes.update(uid=self.uid, top=self, stage=self if self.staging else here.stage)

@@ -20,6 +20,7 @@ from . import (
     sorting,
     windows,
 )
+from . import public as public  # last: it wraps what the families offer
 
 # fmt: off
 __all__ = [

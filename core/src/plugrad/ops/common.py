@@ -11,7 +11,7 @@ from typing import Any
 from ..backend import BACKENDS
 from ..dispatch import bind
 from ..dtypes import CODE, KIND, as_dtype
-from ..errors import AxisError, ShapeError
+from ..errors import AxisError, ShapeError, shown
 from ..op import OPS, Op, elementwise
 from ..state import state
 from ..table import check_stored
@@ -102,7 +102,7 @@ def normal_axes(name: str, ndim: int, axis: Axis, in_order: bool = False) -> tup
     try:
         return _normal_axes(name, ndim, given, in_order)
     except TypeError:
-        raise ShapeError(f"{name}: axis {axis!r} must be an integer, a tuple of integers or None") from None
+        raise ShapeError(f"{name}: axis {shown(axis)} must be an integer, a tuple of integers or None") from None
 
 
 @functools.lru_cache(4096)
@@ -113,7 +113,7 @@ def _normal_axes(name: str, ndim: int, given: tuple[Any, ...], in_order: bool) -
             raise AxisError(f"{name}: axis {a} is out of range for {ndim} dimensions; use {-ndim} to {ndim - 1}")
     found = [a % ndim for a in axes]
     if len(set(found)) != len(found):
-        raise ShapeError(f"{name}: axis {given!r} names the same axis twice")
+        raise ShapeError(f"{name}: axis {shown(given)} names the same axis twice")
     return tuple(found if in_order else sorted(found))
 
 
@@ -132,7 +132,7 @@ def normal_shape(name: str, shape: Any, least: int = 0) -> tuple[int, ...]:
     except TypeError:
         sizes = (least - 1,)
     if sizes and min(sizes) < least:
-        raise ShapeError(f"{name}: {shape!r} is not a shape; sizes must be non-negative integers")
+        raise ShapeError(f"{name}: {shown(shape)} is not a shape; sizes must be non-negative integers")
     return sizes
 
 

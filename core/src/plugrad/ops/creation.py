@@ -142,8 +142,11 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: 
     """
     if isinstance(obj, Tensor):
         return _again(obj, dtype, device, copy)
-    if _holds_tensors(obj):
-        return _nested(obj, dtype, device)
+    try:
+        if _holds_tensors(obj):
+            return _nested(obj, dtype, device)
+    except RecursionError:
+        raise ShapeError("asarray: cannot make a tensor of a list nested so deeply, or holding itself") from None
     if hasattr(obj, "__dlpack_device__") and not isinstance(obj, np.ndarray):
         try:
             return _again(_from_library(obj, device, copy), dtype, None, None if copy else copy)
@@ -153,7 +156,9 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: 
     be, dev = place(device)
     array = obj if isinstance(obj, np.ndarray) else _from_python(obj, dtype)
     wanted = as_dtype(array.dtype if dtype is None else dtype)
-    new, backend = array.astype(wanted, copy=False), BACKENDS[be]
+    kept = array.real if array.dtype.kind == "c" and wanted.kind != "c" else array  # as a cast does
+    with np.errstate(all="ignore"):
+        new, backend = kept.astype(wanted, copy=False), BACKENDS[be]
     check_stored("asarray", CODE[wanted], backend)
     own = new is not array or (array is not obj and array.base is None and not hasattr(obj, "__array__"))
     if copy is False and new is not array:
@@ -242,7 +247,7 @@ def _from_python(obj: Any, dtype: Any = None) -> np.ndarray:
     """Python numbers in their default dtypes, unless one is asked for: then they go there without a detour."""
     try:
         array = np.asarray(obj)
-    except ValueError:  # rows of several lengths
+    except (ValueError, TypeError, OverflowError):  # rows of several lengths, or no numbers at all
         array = np.asarray(None)
     if array.dtype == object:
         raise ShapeError(f"asarray: cannot make a tensor of {type(obj).__name__}; rows need equal lengths and numbers")

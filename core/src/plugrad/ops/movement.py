@@ -220,6 +220,7 @@ def split(x: Tensor, sections: int | Sequence[int], *, axis: int = 0) -> list[Te
         if sections <= 0 or n % sections:
             raise ShapeError(f"split: axis {a} of {x.shape} does not divide into {sections} equal sections; give sizes")
         sections = [n // sections] * sections
+    sections = normal_shape("split", sections)
     if sum(sections) != n:
         raise ShapeError(f"split: sizes {list(sections)} do not add up to {n}, the size of axis {a} of shape {x.shape}")
     ends = itertools.accumulate(sections)

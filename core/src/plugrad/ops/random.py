@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -145,6 +146,9 @@ def permutation(key: Tensor, n: int) -> Tensor:
     return asarray(np.argsort(words, kind="stable"), device=key.device)
 
 
+_drawing = threading.RLock()
+
+
 class Generator:
     """Hands out keys (seed, 0), (seed, 1), ... Its place is a Buffer, so grad, checkpoint and stage need no case for
     randomness.
@@ -167,8 +171,9 @@ class Generator:
         if here.draws == "error":
             remedy = "pass keys and map over them, or say vmap(f, randomness='same') or vmap(f, randomness='different')"
             raise StateError(f"vmap: a draw from a generator would be the same for every example; {remedy}")
-        found = self.state.copy()
-        self.state.assign(self.state + asarray(np.array([0, 1], np.uint32), device=self.state.device))
+        with _drawing:
+            found = self.state.copy()
+            self.state.assign(self.state + asarray(np.array([0, 1], np.uint32), device=self.state.device))
         return found if here.draws != "different" else _each_different(found, here.top)
 
 

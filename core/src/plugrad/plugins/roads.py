@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import dispatch
 from ..backend import Backend, index_of
-from ..errors import BackendUnavailableError, PluginError, PluginWarning, UnknownNameError
+from ..errors import ArgumentError, BackendUnavailableError, PluginError, PluginWarning, UnknownNameError
 from ..fallback import user_level
 from ..op import OPS, Op
 from . import loader
@@ -155,6 +155,8 @@ def lookup(name: str) -> Op:
 
 
 def _check(what: str, name: str, known: Collection[str]) -> None:
+    if not isinstance(name, str):
+        raise ArgumentError(f"{what}: got a {type(name).__name__} where a name is needed")
     if name not in known:
         known = sorted(known)
         hint = loader.registry().hint(name, known)

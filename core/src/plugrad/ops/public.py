@@ -1,0 +1,95 @@
+"""The public face of the families: a call that fails in Python or NumPy says which function was called, and with what.
+
+Functions of a family that take anything as an operand are left as they are: the road to a kernel names them.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from types import ModuleType
+from typing import Any
+
+from ..errors import ArgumentError, PlugradError, article
+from ..tensor import Tensor
+from . import (
+    arrange,
+    contraction,
+    creation,
+    einsum,
+    elementary,
+    elementwise,
+    fft,
+    guarded,
+    indexing,
+    linalg,
+    movement,
+    random,
+    reduction,
+    sorting,
+    windows,
+)  # fmt: skip
+
+_KEPT: dict[type, Any] = {IndexError: IndexError, MemoryError: MemoryError}
+_TOLD = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, MemoryError, RecursionError)
+
+
+def told(name: str, function: Any) -> Any:
+    """``function``, whose errors begin with ``name``. Those that plugrad raises on purpose, and those of classes that
+    are not Python's own, are passed on as they are.
+    """
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except _TOLD as error:
+            if isinstance(error, PlugradError) or type(error).__module__ != "builtins":
+                raise
+            if str(error).startswith(f"{name}:"):
+                raise
+            kind = _KEPT.get(type(error), ArgumentError)
+            raise kind(f"{name}: {_reason(function, error, args, kwargs)}") from error
+
+    return called
+
+
+def _reason(function: Any, error: Exception, args: Any, kwargs: Any) -> str:
+    """What is wrong with the arguments, or else the error's own words."""
+    parameters = inspect.signature(function).parameters
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs).arguments
+    except TypeError as wrong:
+        return f"{wrong}; the call is {function.__name__}{inspect.signature(function)}"
+    for name, value in bound.items():
+        needed = parameters[name].annotation == "Tensor"
+        many = value if parameters[name].kind is inspect.Parameter.VAR_POSITIONAL else (value,)
+        odd = [type(v).__name__ for v in many if needed and not isinstance(v, Tensor)]
+        if odd:
+            return f"{name} is {article(odd[0])}, but must be a tensor; make one with plugrad.asarray"
+    given = ", ".join(f"{name}: {_kind(value)}" for name, value in bound.items())
+    words = "nested too deeply" if isinstance(error, RecursionError) else str(error) or type(error).__name__
+    return f"{words} (got {given})"
+
+
+def _kind(value: Any) -> str:
+    return value.describe() if isinstance(value, Tensor) else type(value).__name__
+
+
+def _takes_anything(function: Any) -> bool:
+    return all(p.annotation == "Any" for p in inspect.signature(function).parameters.values())
+
+
+def _name_errors(module: ModuleType, names: list[str], prefix: str = "") -> None:
+    for name in names:
+        function = getattr(module, name)
+        if inspect.isfunction(function) and not (module in (elementary, elementwise) and _takes_anything(function)):
+            setattr(module, name, told(prefix + name, function))
+
+
+_ARRAYS = (arrange, contraction, creation, elementary, elementwise, guarded, indexing, movement, reduction, sorting)
+for _family in (*_ARRAYS, einsum, windows):
+    _name_errors(_family, _family.__all__)
+for _family in (fft, linalg, random):  # public modules of their own
+    _own = [name for name in _family.__all__ if getattr(_family, name).__module__ == _family.__name__]
+    _name_errors(_family, _own, _family.__name__.rpartition(".")[2] + ".")
