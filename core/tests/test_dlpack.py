@@ -210,7 +210,7 @@ def test_tensors_come_in_as_constants():
 
 
 def test_objects_without_dlpack():
-    with pytest.raises(AttributeError):
+    with pytest.raises(pg.errors.ArgumentError, match="from_dlpack: 'list' object has no attribute"):
         pg.from_dlpack([1.0])
 
 
