@@ -320,7 +320,7 @@ def test_a_shape_rule_that_does_not_look(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_op_without_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(pg.OPS, "novel", SimpleNamespace(name="novel", run=None))
+    monkeypatch.setitem(pg.OPS, "novel", SimpleNamespace(name="novel", run=None, opaque=False))
     with pytest.raises(AssertionError, match="no calls of novel"):
         CHECKS["values.every_op_is_sampled"]("numpy")
 
