@@ -16,6 +16,8 @@ from kinds import kinds, values
 import plugrad
 
 Calls = Mapping[str, Callable[[Any], Any]]
+Misses = Mapping[str, tuple[str, str]]
+"""Calls that fail: what the error says, and the reason."""
 
 
 def quietly(call: Callable[[Any], Any], make: Callable[[Any], Any]) -> Any:
@@ -46,16 +48,16 @@ def judge(call: Callable[[Any], Any], rtol: float = 1e-7) -> None:
     assert mine == theirs or set(mine) == {"own"}, f"gives {mine}, for other arrays {theirs}"
 
 
-def judge_unless(name: str, calls: Calls, misses: Mapping[str, str], rtol: float = 1e-7) -> None:
-    """The same, except for calls that are known to fail, which must go on failing."""
+def judge_unless(name: str, calls: Calls, misses: Misses, rtol: float = 1e-7) -> None:
+    """The same, except for calls that are known to fail, which must go on failing in that way."""
     if name not in misses:
         judge(calls[name], rtol)
         return
-    with pytest.raises(Exception):  # noqa: B017 - the reason is in the table
+    with pytest.raises(Exception, match=misses[name][0]):
         judge(calls[name], rtol)
 
 
-def passing(calls: Calls, misses: Mapping[str, str]) -> int:
+def passing(calls: Calls, misses: Misses) -> int:
     """How many calls are not known to fail; every miss must be one of them."""
     assert misses.keys() <= calls.keys()
     return len(calls) - len(misses)

@@ -14,7 +14,7 @@ def leaves(found: Any) -> Iterator[Any]:
     if dataclasses.is_dataclass(found) and not isinstance(found, type):
         found = [getattr(found, field.name) for field in dataclasses.fields(found)]
     elif hasattr(found, "_asdict"):
-        found = found._asdict()
+        found = {name: value for name, value in found._asdict().items() if not name.startswith("_")}
     elif isinstance(found, dict) or hasattr(found, "keys"):
         found = {key: found[key] for key in found.keys()}  # noqa: SIM118 - SciPy's results are not all mappings
     if isinstance(found, dict):

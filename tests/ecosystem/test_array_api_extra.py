@@ -14,6 +14,7 @@ import plugrad as pg
 A = np.random.default_rng(0).normal(size=(4, 3))
 B = np.random.default_rng(1).normal(size=(2, 2))
 LABELS = np.array([2, 0, 1, 2])
+HOLES = np.array([1.0, np.nan, -np.inf])
 
 # name: (a function of a namespace, NumPy's value)
 CALLS: dict[str, tuple[Callable[[Any], Any], Any]] = {
@@ -29,7 +30,10 @@ CALLS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     ),
     "lazy_apply": (lambda xp: xpx.lazy_apply(np.cumsum, xp.asarray(A[0]), as_numpy=True), np.cumsum(A[0])),
     "atleast_nd": (lambda xp: xpx.atleast_nd(xp.asarray(2.0), ndim=2), np.array([[2.0]])),
-    "expand_dims": (lambda xp: xpx.expand_dims(xp.asarray(A), axis=(0, 2)), A[None, :, None]),
+    "nan_to_num": (lambda xp: xpx.nan_to_num(xp.asarray(HOLES)), np.nan_to_num(HOLES)),
+    "partition": (lambda xp: xpx.partition(xp.asarray(A[:, 0]), 2)[2], np.partition(A[:, 0], 2)[2]),
+    "union1d": (lambda xp: xpx.union1d(xp.asarray(LABELS), xp.asarray(np.array([5]))), np.array([0, 1, 2, 5])),
+    "isin": (lambda xp: xpx.isin(xp.asarray(LABELS), xp.asarray(np.array([2]))), LABELS == 2),
     "create_diagonal": (lambda xp: xpx.create_diagonal(xp.asarray(A[0])), np.diag(A[0])),
     "nunique": (lambda xp: xp.asarray(xpx.nunique(xp.asarray(LABELS))), np.asarray(3)),
     "setdiff1d": (lambda xp: xpx.setdiff1d(xp.asarray(LABELS), xp.asarray(np.array([0]))), np.array([1, 2])),

@@ -6,8 +6,14 @@ import pytest
 from calls import judge_unless, passing
 from scipy_calls import CALLS
 
-MISSES: dict[str, str] = {}
-"""Calls that fail, with the reason."""
+MISSES = {
+    "interpolate.Akima1DInterpolator": (
+        "Not equal to tolerance",
+        "works in the namespace's default dtype, float32 here, whatever the data's",
+    ),
+    "interpolate.RBFInterpolator": ("no attribute 'view'", "calls NumPy's method x.view(float)"),
+}
+"""Both fail for array-api-strict's arrays too."""
 
 
 @pytest.mark.parametrize("name", CALLS)

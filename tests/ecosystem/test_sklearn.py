@@ -9,8 +9,22 @@ import sklearn
 from calls import judge_unless, passing
 from sklearn_calls import CALLS
 
-MISSES: dict[str, str] = {}
-"""Calls that fail, with the reason."""
+MISSES = {
+    "GaussianMixture": (
+        "ill-defined empirical covariance",
+        "writes through the view covariances[k, :, :]; a view of a tensor is a value",
+    ),
+    "roc_auc_score": (
+        "diff: too many positional arguments",
+        "gives diff a second positional argument and where one only, which the standard does not have",
+    ),
+    "KMeans": ("use different devices", "takes no arrays of the standard: mixes NumPy's with the data"),
+    "RandomForestClassifier": (
+        "bytes-like object is required",
+        "takes no arrays of the standard: hands the data to compiled code",
+    ),
+}
+"""All but the first fail for array-api-strict's arrays too."""
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import multiprocessing
+import operator
 import pickle
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +63,21 @@ def test_joblib_memory(tmp_path: Path) -> None:
     assert len(calls) == 1
 
 
-def _squared(x: pg.Tensor) -> pg.Tensor:
-    return x * x
+@pytest.mark.parametrize("function", [operator.mul, pg.multiply])
+def test_other_processes(function: Any) -> None:
+    """A function of an installed module: the new process may not find this file. The executor, unlike a Pool, raises
+    when its process is lost.
+    """
+    x = pg.asarray([2.0, 3.0])
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+        found = executor.submit(function, x, x).result(timeout=60)
+    assert (found.tolist(), found.dtype, found.device) == ([4.0, 9.0], x.dtype, x.device)
 
 
-def test_other_processes() -> None:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        (found,) = pool.map(_squared, [pg.asarray([2.0, 3.0])])
-    assert found.tolist() == [4.0, 9.0]
+def test_joblib_in_other_processes() -> None:
+    xs = [pg.asarray([float(i), 1.0]) for i in range(4)]
+    found = joblib.Parallel(2, timeout=60)(joblib.delayed(operator.neg)(x) for x in xs)
+    assert [x.tolist() for x in found] == [(-x).tolist() for x in xs]
 
 
 FLOAT8 = ["float8_e4m3fn", "float8_e5m2"]

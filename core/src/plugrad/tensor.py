@@ -140,11 +140,15 @@ class Tensor:
         @property
         def T(self) -> Tensor: ...
         @property
+        def real(self) -> Tensor: ...
+        @property
+        def imag(self) -> Tensor: ...
+        @property
         def at(self) -> assignment.At: ...
 
         mT = T
         backward = tape.backward
-        astype, clip, conj, real, imag = ew.astype, ew.clip, ew.conj, ew.real, ew.imag
+        astype, clip, conj = ew.astype, ew.clip, ew.conj
         to, zeros_like, ones_like = creation.to, creation.zeros_like, creation.ones_like
         to_device, __dlpack__, __dlpack_device__ = creation.to_device, dlpack.to_dlpack, dlpack.dlpack_device
         sum, prod, max, min, mean, var, std = rd.sum, rd.prod, rd.max, rd.min, rd.mean, rd.var, rd.std

@@ -67,12 +67,15 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     return bind(CAST, (x,), {"dtype": dtype})
 
 
-def astype(x: Tensor, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Tensor:
+def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Tensor:
     """``x`` cast to ``dtype``, on its device or another. Complex to real keeps the real part; float to integer
     truncates.
 
     A tensor that has the dtype gives a new handle on its value (values are immutable), or itself with ``copy=False``.
+    An array becomes a tensor.
     """
+    if not isinstance(x, Tensor):
+        (x,) = tensors(x)
     out = cast(x if device is None else x.to(device), dtype)
     return alias(x) if out is x and copy else out
 
@@ -127,8 +130,9 @@ def single_axis(name: str, ndim: int, axis: int | None) -> int:
 
 def normal_shape(name: str, shape: Any, least: int = 0) -> tuple[int, ...]:
     """A shape as a tuple of integers; ShapeError for anything else, or a size below ``least``."""
+    one = isinstance(shape, int) or getattr(shape, "ndim", 1) == 0  # NumPy's integers and 0-d tensors have dimensions
     try:
-        sizes = tuple([operator.index(d) for d in ((shape,) if isinstance(shape, int) else shape)])
+        sizes = tuple([operator.index(d) for d in ((shape,) if one else shape)])
     except TypeError:
         sizes = (least - 1,)
     if sizes and min(sizes) < least:

@@ -357,6 +357,7 @@ def arange(
     """
     if stop is None:
         start, stop = 0, start
+    start, stop, step = [v.item() if isinstance(v, (Tensor, np.ndarray)) else v for v in (start, stop, step)]
     whole = all(isinstance(v, (int, np.integer)) for v in (start, stop, step))
     chosen = chosen_dtype(dtype, int64 if whole else float32)
     if step == 0:

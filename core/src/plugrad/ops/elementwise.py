@@ -145,8 +145,8 @@ def real(x: Tensor, /) -> Tensor:
 
 
 def imag(x: Tensor, /) -> Tensor:
-    """Imaginary part of a complex tensor."""
-    return bind(IMAG, (x,), {})
+    """Imaginary part; zeros of a real tensor, as NumPy's."""
+    return bind(IMAG, (x,), {}) if KIND[x.dt] == "c" else x.zeros_like()
 
 
 def conj(x: Tensor, /) -> Tensor:

@@ -15,7 +15,7 @@ from ..dispatch import bind
 from ..errors import ShapeError
 from ..op import broadcast_shapes, elementwise, pad_rank
 from ..tensor import Tensor, install
-from .common import AxisOp, alias, identity_vjp, normal_axes, normal_shape, tensors
+from .common import Axis, AxisOp, alias, identity_vjp, normal_axes, normal_shape, tensors
 from .elementwise import where
 
 # fmt: off
@@ -173,8 +173,9 @@ def expand_dims(x: Tensor, axis: int | tuple[int, ...] = 0) -> Tensor:
     return reshape(x, tuple([1 if a in axes else next(sizes) for a in range(rank)]))
 
 
-def squeeze(x: Tensor, axis: int | tuple[int, ...]) -> Tensor:
-    """Without the named axes, which must have size 1."""
+def squeeze(x: Tensor, axis: Axis = None) -> Tensor:
+    """Without the named axes, which must have size 1; by default without all that have."""
+    axis = tuple([i for i, d in enumerate(x.shape) if d == 1]) if axis is None else axis
     axes = normal_axes("squeeze", x.ndim, axis)
     if any(x.shape[a] != 1 for a in axes):
         raise ShapeError(f"squeeze: axes {axes} of shape {x.shape} are not all of size 1")

@@ -77,4 +77,5 @@ install(
 install(__imatmul__=_matmul_into)
 install(__neg__=ew.negative, __pos__=ew.positive, __abs__=ew.abs, __invert__=ew.bitwise_invert)
 install(ew.exp, ew.log, ew.sqrt, ew.square, ew.sin, ew.cos, ew.tanh, ew.abs)
-install(ew.clip, ew.astype, ew.conj, ew.real, ew.imag, _cut=staticmethod(ew.stop_gradient))
+install(ew.clip, ew.astype, ew.conj, _cut=staticmethod(ew.stop_gradient))
+install(real=property(ew.real), imag=property(ew.imag))

@@ -1,4 +1,8 @@
-"""Reductions over any axes, arg-reductions and cumulative sums. Kernels get sorted, non-negative axes."""
+"""Reductions over any axes, arg-reductions and cumulative sums. Kernels get sorted, non-negative axes.
+
+``np.sum(x)`` and NumPy's other reductions call the method of that name with all their words, so the functions know
+these: ``out``, which must be None; ``dtype`` for means and variances; ``ddof`` for ``correction``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any
 from ..backend import Spec
 from ..dispatch import bind
 from ..dtypes import B1, BF2, DTYPES, F2, KIND, float32, int64, real_code, uint64
-from ..errors import DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..op import OPS, Op, conjugate
 from ..tensor import Tensor, install
 from . import elementwise as ew
@@ -120,28 +124,46 @@ def _reduced(op: Op, x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
     return bind(op, (x,), {"axis": normal_axes(op.name, x.ndim, axis), "keepdims": bool(keepdims)})
 
 
-def sum(x: Tensor, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
+def _not_into(name: str, out: Any) -> ArgumentError:
+    return ArgumentError(f"{name}: a {type(out).__name__} as out= cannot be written into; use what is returned")
+
+
+def sum(x: Tensor, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, out: None = None) -> Tensor:
     """Sum over axes (all by default). Low-precision floats accumulate in float32; small integers are summed in 64 bits.
 
     >>> sum(asarray([[1.0, 2.0], [3.0, 4.0]]), axis=0).tolist()
     [4.0, 6.0]
     """
+    if out is not None:
+        raise _not_into("sum", out)
     return _reduced(SUM, _summable(x, dtype), axis, keepdims)
 
 
-def prod(x: Tensor, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
+def prod(x: Tensor, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, out: None = None) -> Tensor:
     """Product over axes (all by default)."""
+    if out is not None:
+        raise _not_into("prod", out)
     return _reduced(PROD, _summable(x, dtype), axis, keepdims)
 
 
-def max(x: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def max(x: Tensor, axis: Axis = None, *, keepdims: bool = False, out: None = None) -> Tensor:
     """Maximum over axes (all by default); NaN wins."""
+    if out is not None:
+        raise _not_into("max", out)
     return _reduced(MAX, x, axis, keepdims)
 
 
-def min(x: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def min(x: Tensor, axis: Axis = None, *, keepdims: bool = False, out: None = None) -> Tensor:
     """Minimum over axes (all by default); NaN wins."""
+    if out is not None:
+        raise _not_into("min", out)
     return _reduced(MIN, x, axis, keepdims)
+
+
+def _averaged(name: str, x: Tensor, dtype: Any, out: Any) -> Tensor:
+    if out is not None:
+        raise _not_into(name, out)
+    return x if dtype is None else cast(x, dtype)
 
 
 def _wide(name: str, x: Tensor) -> Tensor:
@@ -157,42 +179,63 @@ def _mean(x: Tensor, axes: tuple[int, ...], correction: float, keepdims: bool) -
     return total * (1.0 / n) if n > 0 else total / 0.0
 
 
-def mean(x: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """Arithmetic mean over axes (all by default), of floating dtypes. Low-precision floats compute in float32.
+def mean(x: Tensor, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, out: None = None) -> Tensor:
+    """Arithmetic mean over axes (all by default), of floating dtypes; integers need a ``dtype`` to be cast to first.
 
-    >>> mean(asarray([1.0, 3.0])).item()
-    2.0
+    Low-precision floats compute in float32.
+
+    >>> mean(asarray([1.0, 3.0])).item(), mean(asarray([1, 2]), dtype="float64").item()
+    (2.0, 1.5)
     """
+    x = _averaged("mean", x, dtype, out)
     return cast(_mean(_wide("mean", x), normal_axes("mean", x.ndim, axis), 0, keepdims), x.dtype)
 
 
-def _variance(name: str, x: Tensor, axis: Axis, correction: float, keepdims: bool) -> Tensor:
+def _variance(name: str, x: Tensor, axis: Axis, correction: float, ddof: float, keepdims: bool) -> Tensor:
+    if correction and ddof:
+        raise ArgumentError(f"{name}: correction={correction} and ddof={ddof} mean the same; give one of them")
     wide, axes = _wide(name, x), normal_axes(name, x.ndim, axis)
     centred = wide - _mean(wide, axes, 0, keepdims=True)
     squares = ew.real(centred * ew.conj(centred)) if KIND[x.dt] == "c" else centred * centred
-    return _mean(squares, axes, correction, keepdims)
+    return _mean(squares, axes, correction or ddof, keepdims)
 
 
-def var(x: Tensor, axis: Axis = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
+def var(
+    x: Tensor, axis: Axis = None, *, correction: float = 0, keepdims: bool = False,
+    dtype: Any = None, out: None = None, ddof: float = 0,
+) -> Tensor:  # fmt: skip
     """Variance over axes: squared deviations summed and divided by (count - correction).
 
-    Two passes, so no cancellation. Low-precision floats compute in float32.
+    Two passes, so no cancellation. Low-precision floats compute in float32; integers need a ``dtype`` to be cast to
+    first. ``ddof`` is NumPy's word for ``correction``.
+
+    >>> var(asarray([1.0, 2.0, 3.0]), correction=1).item()
+    1.0
     """
-    return cast(_variance("var", x, axis, correction, keepdims), DTYPES[real_code(x.dt)])
+    x = _averaged("var", x, dtype, out)
+    return cast(_variance("var", x, axis, correction, ddof, keepdims), DTYPES[real_code(x.dt)])
 
 
-def std(x: Tensor, axis: Axis = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
-    """Square root of the variance."""
-    return cast(ew.sqrt(_variance("std", x, axis, correction, keepdims)), DTYPES[real_code(x.dt)])
+def std(
+    x: Tensor, axis: Axis = None, *, correction: float = 0, keepdims: bool = False,
+    dtype: Any = None, out: None = None, ddof: float = 0,
+) -> Tensor:  # fmt: skip
+    """Square root of the variance, with its arguments."""
+    x = _averaged("std", x, dtype, out)
+    return cast(ew.sqrt(_variance("std", x, axis, correction, ddof, keepdims)), DTYPES[real_code(x.dt)])
 
 
-def any(x: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def any(x: Tensor, axis: Axis = None, *, keepdims: bool = False, out: None = None) -> Tensor:
     """Whether some element is true, over axes; False where there is none."""
+    if out is not None:
+        raise _not_into("any", out)
     return _bool_reduction("any", MAX, x, axis, keepdims, False)
 
 
-def all(x: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+def all(x: Tensor, axis: Axis = None, *, keepdims: bool = False, out: None = None) -> Tensor:
     """Whether every element is true, over axes; True where there is none."""
+    if out is not None:
+        raise _not_into("all", out)
     return _bool_reduction("all", MIN, x, axis, keepdims, True)
 
 
