@@ -28,10 +28,11 @@ __device__ inline T remainder_float(T x, T y) {
   if (rest == 0) return copysign(T(0), y);
   return (y < 0) != (rest < 0) ? rest + y : rest;
 }
-// The quotient comes from the exact remainder, so that it is right where x / y would be rounded up to a whole number.
+// The quotient comes from the exact remainder, so that it is right where x / y would be rounded up to a whole number. An
+// infinite operand has no remainder; there it is x / y, as the Array API says.
 template <class T>
 __device__ inline T floor_divide_float(T x, T y) {
-  if (y == 0) return x / y;
+  if (y == 0 || isinf(x) || isinf(y)) return x / y;
   const T rest = fmod(x, y);
   T quotient = (x - rest) / y;
   if (rest != 0 && (y < 0) != (rest < 0)) quotient -= T(1);
