@@ -16,11 +16,23 @@ from plugrad.dtypes import KIND
 from plugrad.errors import LeakedTracerError, PlugradError
 
 Code = tuple[int, int, int, int]
-FAMILIES = pg.elementwise, pg.reduction, pg.movement, pg.contraction, pg.indexing
+FAMILIES = (
+    pg.elementwise, pg.elementary, pg.reduction, pg.movement, pg.arrange, pg.contraction, pg.indexing, pg.sorting,
+    pg.windows, pg.guarded, pg.fft, pg.linalg,
+)  # fmt: skip
+LEFT_OUT = {
+    "broadcast_shapes", "fft.fftfreq", "fft.rfftfreq",
+    "linalg.cholesky", "linalg.eig", "linalg.eigh", "linalg.eigvals", "linalg.eigvalsh", "linalg.inv", "linalg.pinv",
+    "linalg.matrix_rank", "linalg.qr", "linalg.slogdet", "linalg.solve", "linalg.svd", "linalg.svdvals",
+}  # fmt: skip
+"""Functions of no tensor, and those that raise, or whose derivative does, for some values, which a graph or a batch
+cannot foresee.
+"""
 OPERANDS = {"x", "y", "a", "b", "x1", "x2", "condition"}
+MANY = {"xs", "arrays"}
 DTYPES = ["bool", "int8", "int32", "int64", "uint8", "float32", "float64", "complex64", "float16", "bfloat16"]
 LAYOUTS = 6
-SHAPES = [(), (3,), (2, 3), (1, 3), (2, 1), (4, 2, 3), (0, 3), (1,)]
+SHAPES = [(), (3,), (2, 3), (1, 3), (2, 1), (4, 2, 3), (0, 3), (1,), (2, 2)]
 
 
 def array(shape: int, dtype: int, layout: int, seed: int, dtypes: list[str] = DTYPES) -> np.ndarray:
@@ -92,7 +104,25 @@ ARGUMENTS: dict[str, Callable[[random.Random, Any], Any]] = {
     "max": lambda pick, x: 1,
     "value": lambda pick, x: pick.randint(0, 2),
     "descending": lambda pick, x: pick.random() < 0.5,
+    "window_shape": lambda pick, x: (1,) * x.ndim,
+    "stride": lambda pick, x: pick.randint(1, 2),
+    "indexing": lambda pick, x: pick.choice(["xy", "ij"]),
+    "side": lambda pick, x: pick.choice(["left", "right"]),
+    "invert": lambda pick, x: pick.random() < 0.5,
+    "norm": lambda pick, x: pick.choice(["backward", "ortho", "forward"]),
+    "n": lambda pick, x: pick.randint(1, 3),
+    "offset": lambda pick, x: pick.randint(-1, 1),
+    "upper": lambda pick, x: pick.random() < 0.5,
 }
+OF_NAME: dict[tuple[str, str], Callable[[random.Random, Any], Any]] = {
+    ("roll", "axis"): _axis,
+    ("repeat", "axis"): _axis,
+    ("fft.fftshift", "axes"): _any_axis,
+    ("fft.ifftshift", "axes"): _any_axis,
+    ("sliding_window_view", "axis"): lambda pick, x: None,
+    **{(f"linalg.{name}", "dtype"): lambda pick, x: None for name in ("trace",)},
+}
+"""Arguments that mean something else for one function."""
 
 
 def _is_value(x: Any) -> bool:
@@ -108,6 +138,8 @@ def _finite(x: Any, unsigned: bool) -> Any:
 def _guarded(name: str, xs: list[Any], arguments: dict[str, Any]) -> list[Any]:
     """Operands for which the result is defined, so that it is the same everywhere."""
     kinds = [KIND[x.dt] for x in xs]
+    if name == "searchsorted":
+        return [pg.sort(xs[0]), xs[1]]
     if arguments.get("dtype") and KIND[pg.dtypes.CODE[pg.as_dtype(arguments["dtype"])]] in "biu" and kinds[0] in "fc":
         return [_finite(xs[0], "u" in arguments["dtype"]), *xs[1:]]
     if len(xs) == 2 and set(kinds) <= {"i", "u", "b"}:
@@ -129,31 +161,48 @@ class Call:
     def __init__(self, name: str, function: Any) -> None:
         self.name, self.function = name, function
         parameters = list(inspect.signature(function).parameters.values())
-        self.many = bool(parameters) and parameters[0].name == "xs"
+        self.many = bool(parameters) and parameters[0].name in MANY
         self.spread = self.many and parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
         self.operands = sum(p.name in OPERANDS for p in parameters)
-        rest = [p for p in parameters if p.name not in OPERANDS and p.name != "xs"]
-        self.positional = [p.name for p in rest if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty]
+        kinds = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+        rest = [p for p in parameters if p.name not in OPERANDS and p.name not in MANY and p.kind not in kinds]
+        self.positional = [p.name for p in rest if p.kind is not p.KEYWORD_ONLY and p.default is p.empty]
         self.keywords = [p.name for p in rest if p.name in ARGUMENTS and p.name not in self.positional]
         self.known = (self.many or self.operands) and all(name in ARGUMENTS for name in self.positional)
 
+    def _drawn(self, argument: str, pick: random.Random, x: Any) -> Any:
+        return OF_NAME.get((self.name, argument), ARGUMENTS[argument])(pick, x)
+
     def __call__(self, xs: list[Any], pick: random.Random) -> Any:
-        given = {name: ARGUMENTS[name](pick, xs[0]) for name in self.positional}
-        given |= {name: ARGUMENTS[name](pick, xs[0]) for name in self.keywords if pick.random() < 0.6}
-        xs = _guarded(self.name, xs, given)
+        first = {name: self._drawn(name, pick, xs[0]) for name in self.positional}
+        given = {name: self._drawn(name, pick, xs[0]) for name in self.keywords if pick.random() < 0.6}
+        xs = _guarded(self.name, xs, first | given)
         if self.many:
-            return self.function(*xs, **given) if self.spread else self.function(xs, **given)
-        return self.function(*xs, **given)
+            return self.function(*xs, **given) if self.spread else self.function(xs, *first.values(), **given)
+        return self.function(*xs, *first.values(), **given)
 
 
-def _index(xs: list[Any], pick: random.Random) -> Any:
-    x = xs[0]
+def _index(x: Any, pick: random.Random) -> Any:
+    """Integers, slices, positions and masks."""
     parts: list[Any] = []
     for n in x.shape:
         start, step = pick.randint(-n - 1, n + 1), pick.choice([1, 2, -1, -2])
         one = pick.randrange(-n, n) if n else slice(None)
-        parts.append(pick.choice([slice(None), slice(start, None, step), one, slice(None, start, step)]))
-    return x[(*parts, None) if pick.random() < 0.2 else tuple(parts)]
+        some = np.array([pick.random() < 0.5 for _ in range(n)], bool)
+        kinds = [slice(None), slice(start, None, step), one, slice(None, start, step)]
+        parts.append(pick.choice([*kinds, *kinds, _positions(pick, n, 2), some]))
+    return (*parts, None) if pick.random() < 0.2 else tuple(parts)
+
+
+def _read(xs: list[Any], pick: random.Random) -> Any:
+    return xs[0][_index(xs[0], pick)]
+
+
+def _changed(xs: list[Any], pick: random.Random) -> Any:
+    """A place written as a function; the values are the same everywhere, so that their order does not matter."""
+    place = xs[0].at[_index(xs[0], pick)]
+    way = pick.choice([place.set, place.add, place.multiply, place.min, place.max])
+    return way(pick.choice([1, 0, xs[0].ones_like(())]))
 
 
 def _gather(xs: list[Any], pick: random.Random) -> Any:
@@ -179,23 +228,74 @@ def _matmul(xs: list[Any], pick: random.Random) -> Any:
     return pg.matmul(a, pg.matrix_transpose(a))
 
 
+def _einsum(xs: list[Any], pick: random.Random) -> Any:
+    a, b = "ij"[: xs[0].ndim], "ij"[: xs[1].ndim][::-1] if xs[1].ndim == 2 else "j"[: xs[1].ndim]
+    return pg.einsum(f"{a},{b}->{pick.choice(['', 'i', 'ij', 'ji'])}", xs[0], xs[1])
+
+
+def _cond(xs: list[Any], pick: random.Random) -> Any:
+    return pg.cond(pg.any(xs[0] != 0), lambda x, y: (x * x, y), lambda x, y: (x + x, pg.flip(y)), *xs)
+
+
+def _scan(xs: list[Any], pick: random.Random) -> Any:
+    f = lambda c, row: (c + row, c * row)  # noqa: E731
+    return pg.scan(f, xs[0].zeros_like(xs[0].shape[1:]), xs[0], reverse=pick.random() < 0.5)
+
+
+def _while(xs: list[Any], pick: random.Random) -> Any:
+    most, bounded = pick.randint(0, 3), pick.random() < 0.5
+    step = lambda c: (c[0] + 1, c[1] + c[1])  # noqa: E731
+    return pg.while_loop(lambda c: c[0] < most, step, (0, xs[0]), max_steps=4 if bounded else None)[1]
+
+
+def _random(xs: list[Any], pick: random.Random) -> Any:
+    return pg.random.uniform(pg.random.key(pick.randrange(99)), xs[0].shape)
+
+
+def _along(xs: list[Any], pick: random.Random) -> Any:
+    a = pick.randrange(xs[0].ndim)
+    at = _positions(pick, xs[0].shape[a], xs[0].size).reshape(xs[0].shape)
+    return pg.take_along_axis(xs[0], at, axis=a)
+
+
+def _safe(xs: list[Any], pick: random.Random) -> Any:
+    return pg.safe_where(xs[0] != 0, lambda v: v * v, xs[0])
+
+
 EXTRA: dict[str, tuple[int, Callable[[list[Any], random.Random], Any]]] = {
-    "[]": (1, _index),
-    "gather": (1, _gather),
+    "[]": (1, _read),
+    "at": (1, _changed),
+    "take": (1, _gather),
+    "take_along_axis": (1, _along),
+    "one_hot": (1, lambda xs, pick: pg.one_hot(xs[0], 3)),
+    "safe_where": (1, _safe),
+    "einsum": (2, _einsum),
+    "cond": (2, _cond),
+    "scan": (1, _scan),
+    "while_loop": (1, _while),
+    "random.uniform": (1, _random),
     "[]=": (2, _write),
     "a @ a.T": (1, _matmul),
 }
 
 
+def public() -> dict[str, Any]:
+    """The functions of the families, those of ``fft`` and ``linalg`` under dotted names."""
+    prefixes = {pg.fft: "fft.", pg.linalg: "linalg."}
+    pairs = [(family, name) for family in FAMILIES for name in family.__all__]
+    found = {prefixes.get(family, "") + name: getattr(family, name) for family, name in pairs}
+    return {name: f for name, f in found.items() if inspect.isfunction(f) and name not in LEFT_OUT}
+
+
 def _discovered() -> dict[str, Call]:
-    calls = [Call(name, getattr(family, name)) for family in FAMILIES for name in family.__all__]
+    calls = [Call(name, function) for name, function in public().items()]
     return {call.name: call for call in calls if call.known}
 
 
 def samples() -> list[Any]:
     """Operands that suit one function or another."""
     names = ["float32", "int64", "bool", "uint8", "complex64"]
-    return [pg.asarray(array(shape, 0, 0, 3, [name]), device="numpy") for name in names for shape in (2, 1, 3, 5, 0)]
+    return [pg.asarray(array(shape, 0, 0, 3, [name]), device="numpy") for name in names for shape in (2, 1, 3, 5, 0, 8)]
 
 
 def works(call: Call, tries: int = 200) -> bool:

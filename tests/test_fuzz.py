@@ -62,7 +62,7 @@ def test_the_namespace_is_covered() -> None:
         (lambda x: pg.add(x, "abc"), "add: an operand is a str"),
         (lambda x: pg.grad(3), "grad: got a int where a function is needed"),
         (lambda x: pg.sum(x, x, x), "sum: too many positional arguments; the call is sum"),
-        (lambda x: pg.create(3, "sgd"), "component kind: got a int where a name is needed"),
+        (lambda x: pg.create(3, "sgd"), "create: the kind is an int, but must be a string"),
     ],
 )
 def test_a_wrong_argument_is_named(call: Any, text: str) -> None:

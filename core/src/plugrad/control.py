@@ -8,6 +8,7 @@ writes to those (a generator's draws and running statistics too) happen once for
 
 from __future__ import annotations
 
+import operator
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -15,28 +16,38 @@ from typing import Any
 import numpy as np
 
 from . import structured, tree
-from .dtypes import bool_
-from .errors import DTypeError, ShapeError
+from .dtypes import KIND, bool_
+from .errors import ArgumentError, DTypeError, PlugradError, ShapeError, article
 from .ops.common import device_of
 from .ops.creation import arange, asarray
 from .parameter import Buffer
 from .state import state
 from .tape import entering, plain
 from .tensor import Tensor, Tensors
-from .transforms import as_tensor
+from .transforms import as_tensor, functions
 
 F = Callable[..., Any]
 
 
-def _tensors(x: Any, device: str | None) -> Any:
-    """Numbers and arrays in tuples, lists and dicts become tensors."""
+def _tensors(what: str, x: Any, device: str | None) -> Any:
+    """Numbers and arrays in tuples, lists and dicts become tensors; the errors of what cannot say ``what`` it is."""
+    try:
+        return _converted(x, device)
+    except RecursionError:
+        raise ShapeError(f"{what}: {tree.too_deep(x)}") from None
+    except PlugradError as error:
+        error.args = (f"{what}: {error}",)
+        raise
+
+
+def _converted(x: Any, device: str | None) -> Any:
     if isinstance(x, (bool, int, float, complex)) or (hasattr(x, "__array__") and not isinstance(x, Tensor)):
         return asarray(x, device=device)
     if isinstance(x, dict):
         kind = OrderedDict if isinstance(x, OrderedDict) else dict
-        return kind((key, _tensors(v, device)) for key, v in x.items())
+        return kind((key, _converted(v, device)) for key, v in x.items())
     if isinstance(x, (tuple, list)):
-        parts = [_tensors(v, device) for v in x]
+        parts = [_converted(v, device) for v in x]
         return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
     return x
 
@@ -71,17 +82,21 @@ class _Carry(_Tree):
 
     def __init__(self, what: str, init: Any, device: str | None = None) -> None:
         self.what, self.device = what, device or device_of(*tree.leaves(init))
-        super().__init__(_tensors(init, self.device))
+        super().__init__(_tensors(f"{what}: init", init, self.device))
 
     def step(self, new: Any) -> list[Any]:
         """The leaves of what a step gives, which must be like those that it got."""
-        found = _Tree(_tensors(new, self.device))
+        found = _Tree(_tensors(f"{self.what}: the carry", new, self.device))
         self.agree(self.what, "carry", found, ("enters", "leaves"))
         return found.leaves
 
 
 def _predicate(what: str, p: Any) -> Tensor:
-    t = p if isinstance(p, Tensor) else asarray(p)
+    try:
+        t = p if isinstance(p, Tensor) else asarray(p)
+    except PlugradError as error:
+        error.args = (f"{what}: the predicate: {error}",)
+        raise
     if t.shape != ():
         remedy = "reduce it with .any() or .all(), or map over it with vmap"
         raise ShapeError(f"{what}: the predicate has shape {t.shape}, it must be a scalar; {remedy}")
@@ -101,13 +116,14 @@ def cond(pred: Any, true_fn: F, false_fn: F, *operands: Any) -> Any:
     >>> f(plugrad.asarray(3.0)).item(), plugrad.grad(f)(-2.0).item()
     (9.0, -1.0)
     """
+    functions("cond", true_fn=true_fn, false_fn=false_fn)
     given = _Tree([as_tensor(x) for x in operands], unique=True)
     device, results = device_of(pred, *given.leaves), {}
 
     def run(which: str) -> structured.Flat:
         def flat(*leaves: Tensor) -> list[Any]:
             f = true_fn if which == "true_fn" else false_fn
-            results[which] = found = _Tree(_tensors(f(*given.again(leaves)), device))
+            results[which] = found = _Tree(_tensors("cond: a result", f(*given.again(leaves)), device))
             if len(results) == 2:
                 results["true_fn"].agree("cond", "result", found, ("is, from true_fn,", "from false_fn"))
             return found.leaves
@@ -132,11 +148,12 @@ def while_loop(cond_fn: F, body_fn: F, init: Any, *, max_steps: int | None = Non
     >>> while_loop(lambda x: x < 100, lambda x: x * 2, 3).item()
     192
     """
+    functions("while_loop", cond_fn=cond_fn, body_fn=body_fn)
     carry = _Carry("while_loop", init)
     if not carry.leaves:
         raise ShapeError("while_loop: init holds no tensor; give what the loop changes")
     if max_steps is not None:
-        return _bounded(cond_fn, body_fn, carry, max_steps)
+        return _bounded(cond_fn, body_fn, carry, _whole("while_loop: max_steps", max_steps))
 
     def test(*leaves: Tensor) -> Tensors:
         return (_predicate("while_loop", cond_fn(carry.again(leaves))),)
@@ -150,11 +167,15 @@ def while_loop(cond_fn: F, body_fn: F, init: Any, *, max_steps: int | None = Non
 def _bounded(cond_fn: F, body_fn: F, carry: _Carry, most: int) -> Any:
     """In a graph a scan of conds; else a loop that counts."""
     init = carry.build(carry.leaves)
+
+    def test(c: Any) -> Tensor:
+        return _predicate("while_loop", cond_fn(c))
+
     if state().stage is None:
         count = asarray(0, device=carry.device)
-        counted = lambda c: cond(c[0] < most, cond_fn, lambda _: False, c[1])  # noqa: E731
+        counted = lambda c: cond(c[0] < most, test, lambda _: False, c[1])  # noqa: E731
         return while_loop(counted, lambda c: (c[0] + 1, body_fn(c[1])), (count, init))[1]
-    return scan(lambda c, _: (cond(cond_fn(c), body_fn, lambda c: c, c), None), init, length=most)[0]
+    return scan(lambda c, _: (cond(test(c), body_fn, lambda c: c, c), None), init, length=most)[0]
 
 
 def scan(f: F, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False) -> tuple[Any, Any]:
@@ -170,8 +191,9 @@ def scan(f: F, init: Any, xs: Any = None, length: int | None = None, reverse: bo
     >>> total.item(), sums.tolist()
     (6.0, [1.0, 3.0, 6.0])
     """
+    functions("scan", f=f)
     carry = _Carry("scan", init, device_of(*tree.leaves((init, xs))))
-    rows = _Tree(_tensors(xs, carry.device))
+    rows = _Tree(_tensors("scan: xs", xs, carry.device))
     n = _length(rows, length)
     results: list[_Tree] = []
     k, leaves = len(carry.leaves), rows.leaves
@@ -183,7 +205,7 @@ def scan(f: F, init: Any, xs: Any = None, length: int | None = None, reverse: bo
         if not isinstance(found, tuple) or len(found) != 2:
             raise ShapeError(f"scan: the function returned a {type(found).__name__}; it must return a pair, (carry, y)")
         new = carry.step(found[0])
-        y = _Tree(_tensors(found[1], carry.device))
+        y = _Tree(_tensors("scan: y", found[1], carry.device))
         if results:
             results[0].agree("scan", "y", y, ("begins", "goes on"))
         results[:] = [y]
@@ -195,7 +217,7 @@ def scan(f: F, init: Any, xs: Any = None, length: int | None = None, reverse: bo
 
 def _length(rows: _Tree, length: int | None) -> int:
     """How many rows the operands of a scan have."""
-    sizes = {} if length is None else {length: f"length={length}"}
+    sizes = {} if length is None else {_whole("scan: length", length): f"length={length}"}
     for path, x in zip(tree.paths(rows.build, "xs"), rows.leaves, strict=True):
         if not x.ndim:
             raise ShapeError(f"scan: {path} is a scalar, which has no rows; put it in the carry, or let f capture it")
@@ -213,7 +235,30 @@ def fori_loop(lower: Any, upper: Any, body_fn: F, init: Any) -> Any:
     >>> fori_loop(1, 5, lambda i, x: x * i, 1).item()
     24
     """
+    functions("fori_loop", body_fn=body_fn)
     if isinstance(lower, int) and isinstance(upper, int):
         steps = arange(lower, max(lower, upper), device=device_of(*tree.leaves(init)))
         return scan(lambda c, i: (body_fn(i, c), None), init, steps)[0]
+    _bound("lower", lower)
+    _bound("upper", upper)
     return while_loop(lambda c: c[0] < upper, lambda c: (c[0] + 1, body_fn(c[0], c[1])), (lower, init))[1]
+
+
+def _whole(what: str, n: Any) -> int:
+    """A number of steps; ArgumentError for what is none."""
+    try:
+        n = operator.index(n)
+    except (TypeError, ShapeError):
+        raise ArgumentError(f"{what}: got {article(type(n).__name__)}, where an integer is needed") from None
+    if n < 0:
+        raise ArgumentError(f"{what}: {n} is negative; give 0 or more steps")
+    return n
+
+
+def _bound(name: str, x: Any) -> None:
+    """ArgumentError unless ``x`` is an integer or a tensor with one."""
+    if isinstance(x, Tensor) and x.shape == () and KIND[x.dt] in "iu":
+        return
+    if not isinstance(x, int):
+        got = x.describe() if isinstance(x, Tensor) else type(x).__name__
+        raise ArgumentError(f"fori_loop: {name} is {article(got)}; give an integer, or a scalar tensor of integers")

@@ -257,6 +257,10 @@ def _run(op: Op, xs: Tensors, attrs: Attrs, spec: Any, be: int, dt: int, dev: st
         r = op.table[be][dt](*values, **attrs)
     except MemoryError as error:
         raise _no_memory(op, xs, error) from error
+    except (IndexError, ValueError) as error:
+        if type(error) not in (IndexError, ValueError) or str(error).startswith(f"{op.name}:"):
+            raise
+        raise type(error)(f"{op.name}: {error} (of {', '.join([x.describe() for x in xs])})") from error
     if r is NotImplemented:
         others = (kernel.fn(*values, **attrs) for kernel in op.chain[be][dt][1:])
         r = next((r for r in others if r is not NotImplemented), NotImplemented)

@@ -103,7 +103,7 @@ def _extended(a: int, b: int) -> bool:
 
 def promotion(mode: str) -> within:
     """Within the block and thread, ``"strict"`` allows only the promotions of the Array API, ``"default"`` more."""
-    if mode not in ("strict", "default"):
+    if not isinstance(mode, str) or mode not in ("strict", "default"):
         raise ValueError(f"promotion: mode {shown(mode)} is unknown; use 'strict' or 'default'")
     return within(strict=mode == "strict")
 

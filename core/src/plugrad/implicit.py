@@ -18,7 +18,7 @@ from .state import state
 from .structured import opened
 from .tape import no_grad
 from .tensor import Tensor, Tensors, tupled
-from .transforms import F, as_leaves, jvp, vjp, vmap
+from .transforms import F, as_leaves, functions, jvp, vjp, vmap
 
 Pair = Callable[[Tensors, Tensors], Tensors]
 """A function of the unknowns (or of a right side, or a guess) and of the tensors that the user's function captures."""
@@ -139,6 +139,8 @@ class _Equation:
         self.name = name
         self.leaves, _, self.build = as_leaves(x, unique=False)
         self.n = len(self.leaves)
+        if not self.n:
+            raise ShapeError(f"{name}: got a {type(x).__name__} without a tensor in it; give the unknowns as tensors")
         (self.graph,), written, self.captured = opened(name, [lambda *v: self.flat(f(self.build(v)))], [self.leaves])
         self.needed = len(self.captured)
         if written:
@@ -209,6 +211,9 @@ def linear_solve(matvec: F, b: Any, solve: F, transpose_solve: F | None = None, 
     >>> [round(g, 4) for g in pg.grad(energy)(pg.asarray([2.0, 4.0])).tolist()]
     [-0.25, -0.125]
     """
+    functions("linear_solve", matvec=matvec, solve=solve)
+    if transpose_solve is not None:
+        functions("linear_solve", transpose_solve=transpose_solve)
     equation = _Equation("linear_solve", matvec, b)
 
     def missing(*_: Any) -> Any:
@@ -240,6 +245,7 @@ def custom_root(f: F, initial_guess: Any, solve: F, tangent_solve: F) -> Any:
     >>> round(root(pg.asarray(4.0)).item(), 4), round(pg.grad(root)(4.0).item(), 4)
     (2.0, 0.25)
     """
+    functions("custom_root", f=f, solve=solve, tangent_solve=tangent_solve)
     equation = _Equation("custom_root", f, initial_guess)
     n = equation.n
 

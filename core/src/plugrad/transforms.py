@@ -55,6 +55,12 @@ def named(f: F, what: str) -> str:
     return f"{what}({getattr(f, '__name__', type(f).__name__)})"
 
 
+def functions(what: str, **fs: Any) -> None:
+    """ArgumentError, naming the argument, unless all of them are functions."""
+    for name, f in fs.items():
+        named(f, f"{what}: {name}")
+
+
 def _nothing(what: str, given: Any, leaves: Sequence[Tensor]) -> DTypeError:
     """The error for an argument without anything that has a derivative."""
     got = "; ".join(dict.fromkeys([t.describe() for t in leaves])) or type(given).__name__
@@ -120,8 +126,12 @@ def value_and_grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fal
     >>> value_and_grad(lambda x: (x * x).sum())(plugrad.asarray([1.0, 2.0]))[1].tolist()
     [2.0, 4.0]
     """
+    return _graded("value_and_grad", f, argnums, has_aux)
+
+
+def _graded(what: str, f: F, argnums: Any, has_aux: bool) -> F:
     numbers = argnums if isinstance(argnums, tuple) else (argnums,)
-    name = named(f, "grad")
+    name = named(f, what)
 
     @functools.wraps(f, updated=())
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -157,7 +167,7 @@ def grad(f: F, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> F:
     >>> grad(grad(lambda x: x ** 3))(2.0).item()
     12.0
     """
-    both = value_and_grad(f, argnums, has_aux)
+    both = _graded("grad", f, argnums, has_aux)
 
     @functools.wraps(f, updated=())
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -212,7 +222,7 @@ def vmap(f: F, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -
     >>> vmap(lambda x, y: x * y.sum(), in_axes=(0, None))(plugrad.asarray([1.0, 2.0]), plugrad.ones(3)).tolist()
     [3.0, 6.0]
     """
-    if randomness not in ("error", "same", "different"):
+    if not isinstance(randomness, str) or randomness not in ("error", "same", "different"):
         raise ValueError(f"vmap: randomness {shown(randomness)} is unknown; use 'error', 'same' or 'different'")
 
     name = named(f, "vmap")
@@ -288,7 +298,15 @@ def _jacobian(name: str, f: F, argnums: int, derive: Callable[[F, Tensor], Tenso
         if not isinstance(x, Tensor) or KIND[x.dt] not in "fc":
             got = article(x.describe() if isinstance(x, Tensor) else type(x).__name__)
             raise DTypeError(f"{name}: got {got}; give one floating-point tensor; for a Module use hvp, grad or jvp")
-        return derive(lambda v: f(*_with(args, [argnums], [v])), x)
+
+        def partial(v: Tensor) -> Tensor:
+            y = f(*_with(args, [argnums], [v]))
+            if not isinstance(y, Tensor):
+                got = article(type(y).__name__)
+                raise ArgumentError(f"{name}: the function returned {got}; it must return one tensor")
+            return y
+
+        return derive(partial, x)
 
     return wrapped
 
@@ -328,6 +346,7 @@ def hessian(f: F, argnums: int = 0) -> F:
     >>> hessian(lambda x: (x * x * x).sum())(plugrad.asarray([1.0, 2.0])).tolist()
     [[6.0, 0.0], [0.0, 12.0]]
     """
+    named(f, "hessian")
     return jacfwd(grad(f, argnums), argnums)
 
 
@@ -335,7 +354,8 @@ def hvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
     """The product of the Hessian of a scalar function with a direction: a tree like the primal, or a tuple of them for
     several primals.
     """
-    if not isinstance(primals, tuple):
+    named(f, "hvp")
+    if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
         raise ShapeError("hvp: primals and tangents must be tuples, one entry an argument: hvp(f, (x,), (t,))")
     products = jvp(grad(f, tuple(range(len(primals)))), primals, tangents)[1]
     return products[0] if len(primals) == 1 else products

@@ -116,14 +116,25 @@ def flatten(tree: Any, *, unique: bool = True) -> Flat:
     ([], {'a': (1, None)})
     """
     found: Found = []
-    return _flat(found, _visit(tree, False, found, {}, unique))
+    try:
+        return _flat(found, _visit(tree, False, found, {}, unique))
+    except RecursionError:
+        raise too_deep(tree) from None
 
 
 def flatten_each(trees: Sequence[Any], unique: Iterable[bool] = ()) -> Flat:
     """Several trees as one tuple of trees: a leaf that stands in two of them is two leaves, ``unique`` or not."""
     found: Found = []
-    roots = [_visit(tree, False, found, {}, once) for tree, once in zip(trees, unique or itertools.repeat(True))]
+    try:
+        roots = [_visit(tree, False, found, {}, once) for tree, once in zip(trees, unique or itertools.repeat(True))]
+    except RecursionError:
+        raise too_deep(trees) from None
     return _flat(found, _Node(_containers[tuple], tuple, dict(enumerate(roots))))
+
+
+def too_deep(tree: Any) -> ShapeError:
+    """The error for a tree that ends Python's stack."""
+    return ShapeError(f"tree: a {type(tree).__name__} is nested so deeply that it cannot be visited; flatten it first")
 
 
 def _flat(found: Found, root: Any) -> Flat:
@@ -137,7 +148,7 @@ def _visit(x: Any, in_module: bool, found: Found, seen: dict[int, Any], unique: 
     """
     if id(x) in seen:
         if seen[id(x)] is None:
-            raise ValueError(f"tree: a {type(x).__name__} contains itself; keep references back outside the tree")
+            raise ShapeError(f"tree: a {type(x).__name__} contains itself; keep references back outside the tree")
         return seen[id(x)]
     node: Any = len(found)
     container = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import RecordingError
+from ..errors import ArgumentError, RecordingError, article
 from ..interpreters.stage import Graph
 from ..module import Module
 from ..tensor import Node, Tensor
@@ -32,6 +32,8 @@ def to_dot(graph: Any, names: Module | None = None) -> str:
       n1 -> n2;
     }
     """
+    if names is not None and not isinstance(names, Module):
+        raise ArgumentError(f"to_dot: names is {article(type(names).__name__)}, but must be a Module or None")
     text = _Text()
     if isinstance(graph, (Staged, Graph)):
         _draw_graph(graph.graph if isinstance(graph, Staged) else graph, text)

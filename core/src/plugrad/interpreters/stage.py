@@ -8,11 +8,12 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..backend import Spec
+from ..backend import BACKENDS, Spec
 from ..dtypes import CODE
 from ..errors import ShapeError, article
 from ..op import Op
 from ..state import RECORDING, UNCHANGED, Log, state, within
+from ..table import check_stored
 from ..tape import plain
 from ..tensor import Attrs, Tensor, Tensors, tupled
 from .levels import Interpreter
@@ -100,6 +101,8 @@ class Stage(Interpreter):
 
     def process(self, op: Op, xs: Tensors, attrs: Attrs, spec: Any) -> Any:
         be, dev = attrs["device"] if not xs or op.name == "to_device" else (xs[op.key].be, xs[op.key].dev)
+        for s in tupled(spec):
+            check_stored(op.name, CODE[s.dtype], BACKENDS[s.be if isinstance(s, Tensor) else be])
         outs = tuple([self.new(s, *((s.be, s.dev) if isinstance(s, Tensor) else (be, dev))) for s in tupled(spec)])
         off = self.recordable & ~state().mask
         hidden = -1 if off & RECORDING else off & 1

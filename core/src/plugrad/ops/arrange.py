@@ -143,6 +143,6 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
     one = (*x.shape[:a], 1, *x.shape[a + 1 :])
     x = concat([broadcast_to(part, one) if part.ndim == 0 else part for part in parts], axis=a) if parts[1:] else x
     whole = (slice(None),) * a
-    for _ in range(n):
+    for _ in range(min(n, x.shape[a])):
         x = x[(*whole, slice(1, None))] - x[(*whole, slice(None, -1))]
     return x

@@ -43,7 +43,10 @@ def _gathered(x: Tensor, sub: Subscript, flat: Flat) -> Tensor:
     low, high, at, block, before = flat
     n = math.prod(x.shape[low:high])
     merged = x if high - low == 1 else reshape(x, (*x.shape[:low], n, *x.shape[high:]))
-    out = bind(GATHER, (merged, at), {"axis": low})
+    try:
+        out = bind(GATHER, (merged, at), {"axis": low})
+    except IndexError as error:
+        raise IndexError(f"getitem: {str(error).removeprefix('gather: ')}") from error
     if before < low and block:
         out = moveaxis(out, tuple(range(low, low + len(block))), tuple(range(before, before + len(block))))
     return reshape(out, _whole(sub, block)) if out.ndim != len(sub.rest) + len(block) else out
@@ -158,10 +161,15 @@ def _scatter(name: str, x: Tensor, sub: Subscript, value: Tensor, way: _Way) -> 
     if low == high:  # masks without axes alone: all or nothing
         if 0 not in block:
             _write(name, x, ..., reshape(value, x.shape), way)
-    elif way is _SET:
-        overwrite(SCATTER, x, (at, value), {"axis": tuple(range(low, high))})
     else:
-        x.rebind(way.scatter(x, at, value, axis=tuple(range(low, high))))
+        axes = tuple(range(low, high))
+        try:
+            if way is _SET:
+                overwrite(SCATTER, x, (at, value), {"axis": axes})
+            else:
+                x.rebind(way.scatter(x, at, value, axis=axes))
+        except IndexError as error:
+            raise IndexError(f"{name}: {error}") from error
 
 
 # -- writing as a function

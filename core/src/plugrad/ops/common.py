@@ -11,7 +11,7 @@ from typing import Any
 from ..backend import BACKENDS
 from ..dispatch import bind
 from ..dtypes import CODE, KIND, as_dtype
-from ..errors import AxisError, ShapeError, shown
+from ..errors import AxisError, LeakedTracerError, ShapeError, shown
 from ..op import OPS, Op, elementwise
 from ..state import state
 from ..table import check_stored
@@ -104,13 +104,23 @@ def normal_axes(name: str, ndim: int, axis: Axis, in_order: bool = False) -> tup
     given = tuple(range(ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     try:
         return _normal_axes(name, ndim, given, in_order)
-    except TypeError:
+    except TypeError as error:
+        if isinstance(error, LeakedTracerError):
+            raise
         raise ShapeError(f"{name}: axis {shown(axis)} must be an integer, a tuple of integers or None") from None
+
+
+def _integer(x: Any) -> int:
+    """``operator.index``, with one error for whatever is no integer."""
+    try:
+        return operator.index(x)
+    except ShapeError:  # a tensor of several elements
+        raise TypeError(shown(x)) from None
 
 
 @functools.lru_cache(4096)
 def _normal_axes(name: str, ndim: int, given: tuple[Any, ...], in_order: bool) -> tuple[int, ...]:
-    axes = list(map(operator.index, given))
+    axes = [_integer(a) for a in given]
     for a in axes:
         if not -ndim <= a < ndim:
             raise AxisError(f"{name}: axis {a} is out of range for {ndim} dimensions; use {-ndim} to {ndim - 1}")
@@ -132,8 +142,10 @@ def normal_shape(name: str, shape: Any, least: int = 0) -> tuple[int, ...]:
     """A shape as a tuple of integers; ShapeError for anything else, or a size below ``least``."""
     one = isinstance(shape, int) or getattr(shape, "ndim", 1) == 0  # NumPy's integers and 0-d tensors have dimensions
     try:
-        sizes = tuple([operator.index(d) for d in ((shape,) if one else shape)])
-    except TypeError:
+        sizes = tuple([_integer(d) for d in ((shape,) if one else shape)])
+    except TypeError as error:
+        if isinstance(error, LeakedTracerError):
+            raise
         sizes = (least - 1,)
     if sizes and min(sizes) < least:
         raise ShapeError(f"{name}: {shown(shape)} is not a shape; sizes must be non-negative integers")

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..backend import BACKENDS
 from ..dtypes import BF2, DTYPES, F1E4, F1E5
-from ..errors import ExchangeError, UnknownNameError
+from ..errors import ExchangeError, UnknownNameError, article
 from ..host import held, on_host
 from ..ownership import sole
 from ..plugins import component
@@ -135,6 +135,8 @@ def host_array(obj: Any, place: tuple[int, int], copy: bool | None) -> np.ndarra
 
     NumPy refuses what it cannot represent; what the producer says against it is the producer's own error.
     """
+    if not hasattr(obj, "__dlpack__"):
+        raise ExchangeError(f"from_dlpack: {article(type(obj).__name__)} has no __dlpack__; use asarray")
     given: dict[str, Any] = {} if copy is None else {"copy": copy}
     if place[0] not in HOST_KINDS:
         given["device"] = "cpu"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..backend import Spec
@@ -120,7 +120,7 @@ def reshape(x: Tensor, shape: int | Sequence[int], *more: int, copy: bool | None
 
 def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
     """Axis i of the result is axis ``axes[i]`` of ``x``; a view."""
-    order = normal_axes("permute_dims", x.ndim, tuple(axes), in_order=True)
+    order = normal_axes("permute_dims", x.ndim, tuple(axes) if isinstance(axes, Iterable) else axes, in_order=True)
     if len(order) != x.ndim:
         raise ShapeError(f"permute_dims: axes {order} are not a permutation of the {x.ndim} axes of shape {x.shape}")
     return bind(PERMUTE, (x,), {"axes": order})

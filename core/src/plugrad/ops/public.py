@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
+import sys
 from types import ModuleType
 from typing import Any
 
 from ..errors import ArgumentError, PlugradError, article
-from ..tensor import Tensor
+from ..tensor import Tensor, install
 from . import (
     arrange,
     contraction,
     creation,
+    dlpack,
     einsum,
     elementary,
     elementwise,
@@ -31,22 +34,29 @@ from . import (
 )  # fmt: skip
 
 _KEPT: dict[type, Any] = {IndexError: IndexError, MemoryError: MemoryError}
-_TOLD = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, MemoryError, RecursionError)
+_BUILT_IN = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, MemoryError, RecursionError)
+_TOLD = (PlugradError, *_BUILT_IN)
 
 
 def told(name: str, function: Any) -> Any:
-    """``function``, whose errors begin with ``name``. Those that plugrad raises on purpose, and those of classes that
-    are not Python's own, are passed on as they are.
+    """``function``, whose errors say ``name`` before anything else. Those that plugrad raises on purpose stay what they
+    are, and those of classes that are neither its own nor Python's are passed on as they are.
     """
+    short = name.rpartition(".")[2]
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except _TOLD as error:
-            if isinstance(error, PlugradError) or type(error).__module__ != "builtins":
+            text = str(error)
+            head, colon, _ = text.partition(":")
+            if colon and short in re.findall(r"\w+", head):
                 raise
-            if str(error).startswith(f"{name}:"):
+            if isinstance(error, PlugradError):  # of a function that this one calls, or of an argument
+                error.args = (f"{name}: {text}",)
+                raise
+            if type(error).__module__.partition(".")[0] not in ("builtins", "numpy"):
                 raise
             kind = _KEPT.get(type(error), ArgumentError)
             raise kind(f"{name}: {_reason(function, error, args, kwargs)}") from error
@@ -90,6 +100,10 @@ def _name_errors(module: ModuleType, names: list[str], prefix: str = "") -> None
 _ARRAYS = (arrange, contraction, creation, elementary, elementwise, guarded, indexing, movement, reduction, sorting)
 for _family in (*_ARRAYS, einsum, windows):
     _name_errors(_family, _family.__all__)
-for _family in (fft, linalg, random):  # public modules of their own
-    _own = [name for name in _family.__all__ if getattr(_family, name).__module__ == _family.__name__]
+for _family in (fft, linalg, random):  # public modules of their own, with functions of others among them
+    _homes = {name: getattr(_family, name).__module__ for name in _family.__all__}
+    _own = [name for name, home in _homes.items() if home == _family.__name__]
     _name_errors(_family, _own, _family.__name__.rpartition(".")[2] + ".")
+    for _name in _homes.keys() - set(_own):
+        setattr(_family, _name, getattr(sys.modules[_homes[_name]], _name))
+install(to_device=told("to_device", creation.to_device), __dlpack__=told("dlpack", dlpack.to_dlpack))

@@ -19,7 +19,7 @@ import numpy as np
 from ..backend import Spec
 from ..dispatch import bind
 from ..dtypes import CODE, KIND, bfloat16, float16, float32, float64, int64, uint32
-from ..errors import DTypeError, ShapeError, StateError
+from ..errors import ArgumentError, DTypeError, ShapeError, StateError, article, shown
 from ..op import Op
 from ..parameter import Buffer
 from ..state import state
@@ -60,16 +60,25 @@ def key(seed: int, stream: int = 0, *, device: str | None = None) -> Tensor:
     >>> key(7).tolist()
     [7, 0]
     """
-    for name, word in (("seed", seed), ("stream", stream)):
-        if not 0 <= int(word) < 2**32:
-            raise ValueError(f"random.key: {name} {word} is not in 0 to 2**32 - 1")
-    return asarray(np.array([seed, stream], np.uint32), device=device, copy=True)
+    words = [_word("random.key", "seed", seed), _word("random.key", "stream", stream)]
+    return asarray(np.array(words, np.uint32), device=device, copy=True)
+
+
+def _word(what: str, name: str, x: Any) -> int:
+    """A number of 32 bits; ArgumentError for what is none."""
+    if not isinstance(x, (int, float, np.number, Tensor)) or (isinstance(x, Tensor) and x.size != 1):
+        got = x.describe() if isinstance(x, Tensor) else type(x).__name__
+        raise ArgumentError(f"{what}: the {name} is {article(got)}, but must be an integer from 0 to 2**32 - 1")
+    word = int(x)
+    if not 0 <= word < 2**32:
+        raise ArgumentError(f"{what}: {name} {shown(word)} is not in 0 to 2**32 - 1")
+    return word
 
 
 def bits(key: Tensor, shape: Shape = ()) -> Tensor:
     """Uniform 32-bit words, uint32, of shape ``key.shape[:-1] + shape``."""
     if not isinstance(key, Tensor) or key.dtype != uint32:
-        raise DTypeError("random: the first argument must be a key, a uint32 tensor; make one with random.key(seed)")
+        raise DTypeError("random.bits: the first argument must be a key, a uint32 tensor, as random.key(seed) makes it")
     return bind(RANDOM_BITS, (key,), {"shape": normal_shape("random", shape)})
 
 
@@ -163,7 +172,7 @@ class Generator:
 
     def seed(self, seed: int) -> None:
         """Start again from a seed."""
-        self.state.assign(key(seed, device=self.state.device))
+        self.state.assign(key(_word("Generator.seed", "seed", seed), device=self.state.device))
 
     def key(self) -> Tensor:
         """A key never handed out before, and one step on."""
@@ -202,4 +211,4 @@ def generator() -> Generator:
 
 def manual_seed(seed: int) -> None:
     """Restart the default generator."""
-    generator().seed(seed)
+    generator().seed(_word("manual_seed", "seed", seed))

@@ -13,7 +13,7 @@ from typing import Any
 from ..backend import Spec
 from ..dispatch import bind
 from ..dtypes import B1, BF2, DTYPES, F2, KIND, float32, int64, real_code, uint64
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError, shown
 from ..op import OPS, Op, conjugate
 from ..tensor import Tensor, install
 from . import elementwise as ew
@@ -193,7 +193,9 @@ def mean(x: Tensor, axis: Axis = None, *, dtype: Any = None, keepdims: bool = Fa
 
 def _variance(name: str, x: Tensor, axis: Axis, correction: float, ddof: float, keepdims: bool) -> Tensor:
     if correction and ddof:
-        raise ArgumentError(f"{name}: correction={correction} and ddof={ddof} mean the same; give one of them")
+        raise ArgumentError(
+            f"{name}: correction={shown(correction)} and ddof={shown(ddof)} mean the same; give one of them"
+        )
     wide, axes = _wide(name, x), normal_axes(name, x.ndim, axis)
     centred = wide - _mean(wide, axes, 0, keepdims=True)
     squares = ew.real(centred * ew.conj(centred)) if KIND[x.dt] == "c" else centred * centred

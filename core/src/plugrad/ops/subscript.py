@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dtypes import B1, KIND, bool_, int64
-from ..errors import DTypeError, LeakedTracerError
+from ..errors import ArgumentError, DTypeError, LeakedTracerError, shown
 from ..tensor import Tensor
 from .common import cast
 from .indexing import from_front
@@ -53,6 +53,8 @@ class Subscript(NamedTuple):
 
 
 _PLAIN = frozenset({int, slice})
+_OWN = (TypeError, ValueError)
+"""What Python says of a slice whose bounds are no integers, or whose step is 0."""
 
 
 def parse(name: str, x: Tensor, index: Any) -> Subscript:
@@ -70,9 +72,10 @@ def parse(name: str, x: Tensor, index: Any) -> Subscript:
             used += i.ndim if _is_mask(i) else i is not None and i is not Ellipsis
         parts.append(i)
     if used > x.ndim:
-        raise IndexError(f"{name}: {used} indices for shape {x.shape}, which has {x.ndim} axes")
+        extra = used - x.ndim
+        raise IndexError(f"{name}: {used} indices for shape {x.shape}, which has {x.ndim} axes; leave out {extra}")
     if dots > 1:
-        raise IndexError(f"{name}: an index may hold only one '...'")
+        raise IndexError(f"{name}: an index may hold only one '...'; write ':' for single axes")
     return _placed(name, x, parts if dots else [*parts, Ellipsis], x.ndim - used)
 
 
@@ -133,8 +136,9 @@ def _part(name: str, i: Any) -> Any:
         return int(i) if not i.shape and i.dt != B1 and i.known else i
     if isinstance(i, (bool, np.bool_, list, tuple, range)) or (hasattr(i, "__array__") and not _is_number(i)):
         return _array(name, i)
-    if not hasattr(i, "__index__"):
-        raise IndexError(f"{name}: {i!r} is no index; use integers, slices, None, '...' or integer and bool arrays")
+    if not hasattr(type(i), "__index__"):
+        remedy = "use integers, slices, None, '...' or integer and bool arrays"
+        raise IndexError(f"{name}: {shown(i)} is no index; {remedy}")
     return operator.index(i)
 
 
@@ -146,8 +150,8 @@ def _array(name: str, i: Any) -> Any:
     """Integers as int64, one of no axes as a Python integer; a list without any counts as integers."""
     try:
         array = np.asarray(i)
-    except ValueError as error:
-        raise IndexError(f"{name}: {i!r} is no index; the rows of a nested list must be of one length") from error
+    except (ValueError, RecursionError) as error:
+        raise IndexError(f"{name}: {shown(i)} is no index; the rows of a nested list must be of one length") from error
     if array.dtype == bool_:
         return array
     if not array.size and not hasattr(i, "dtype"):
@@ -161,8 +165,13 @@ def _run(name: str, i: Any, axis: int, x: Tensor) -> tuple[int, int, int]:
     """Start, size and step of a slice or an integer along an axis."""
     d = x.shape[axis]
     if type(i) is slice:
-        run = range(*i.indices(d))
-        return run.start if run else 0, len(run), run.step
+        try:
+            run = range(*i.indices(d))
+        except _OWN as error:
+            if type(error) not in _OWN:
+                raise  # the user's, from __index__
+            raise ArgumentError(f"{name}: {shown(i)} along axis {axis} of shape {x.shape}: {error}") from error
+        return run.start if run else 0, len(run), run.step if len(run) > 1 else 1
     if not -d <= i < d:
         raise _out_of_range(name, i, axis, x)
     return i % d, 1, 1

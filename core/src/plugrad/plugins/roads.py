@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import dispatch
 from ..backend import Backend, index_of
-from ..errors import ArgumentError, BackendUnavailableError, PluginError, PluginWarning, UnknownNameError
+from ..errors import ArgumentError, BackendUnavailableError, PluginError, PluginWarning, UnknownNameError, article
 from ..fallback import user_level
 from ..op import OPS, Op
 from . import loader
@@ -113,6 +113,9 @@ def component(kind: str, name: str) -> Any:
 
 def create(kind: str, name: str, **config: Any) -> Any:
     """Make a component from a configuration: ``create("optimizer", "sgd", learning_rate=0.1)``."""
+    for what, given in (("kind", kind), ("name", name)):
+        if not isinstance(given, str):
+            raise ArgumentError(f"create: the {what} is {article(type(given).__name__)}, but must be a string")
     return component(kind, name)(**config)
 
 
