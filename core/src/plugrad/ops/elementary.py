@@ -141,9 +141,9 @@ def _logaddexp(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _logaddexp_slope(z: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """``exp(x - z)``, the share of ``exp(x)`` in the sum; where x is infinite as z is, 1, or 1/2 if y is too."""
-    infinite = (x == z) & isinf(x)
-    return exp(where(infinite, where(y == z, -_LN2, z.zeros_like()), x - z))
+    """The share of ``exp(x)`` in the sum, from the difference of the operands: beside huge ones z is rounded."""
+    equals = (x == y) & isinf(x)
+    return exp(-logaddexp(where(equals, 0.0, y - x), 0.0))
 
 
 _LOG2, _LOG10 = "logarithm to base 2", "logarithm to base 10"
@@ -159,6 +159,7 @@ logaddexp = binary(
     "float",
     _logaddexp_slope,
     lambda z, x, y: _logaddexp_slope(z, y, x),
+    save_output=False,
     decompose=_wide(_logaddexp),
 )
 
@@ -202,6 +203,23 @@ atan2 = binary(
 # -- hyperbolic
 
 
+def _plus(x: Tensor) -> Tensor:
+    """``1 + x``, as a difference: a sum loses the sign of a zero imaginary part, the side of a branch cut."""
+    return x - -1
+
+
+def _rest(x: Tensor) -> Tensor:
+    """``1 - x``, which keeps that sign too."""
+    return -(x - 1)
+
+
+def _turned(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """``f(ix) / i`` of an odd f, from the right half of the plane: a turn of the left one loses that sign."""
+    left = signbit(real(x))
+    out = f(where(left, -x, x) * 1j) * -1j
+    return where(left, -out, out)
+
+
 def _halves(size: Tensor) -> tuple[Tensor, Tensor]:
     """Half of ``exp(size)`` and of ``exp(-size)``; the first overflows no sooner than it must."""
     root = exp(size * 0.5)
@@ -225,7 +243,7 @@ def _cosh(x: Tensor) -> Tensor:
 
 def _asinh(x: Tensor) -> Tensor:
     if _is_complex(x):
-        return asin(x * 1j) * -1j
+        return _turned(asin, x)
     size = abs(x)
     near, far = minimum(size, _FAR), maximum(size, 1)
     square = near * near
@@ -235,7 +253,7 @@ def _asinh(x: Tensor) -> Tensor:
 
 def _acosh(x: Tensor) -> Tensor:
     if _is_complex(x):
-        low, high = sqrt(x - 1), sqrt(x + 1)
+        low, high = sqrt(x - 1), sqrt(_plus(x))
         return _complex(asinh(real(conj(low) * high)), atan2(imag(low), real(high)) * 2)
     x = where(x < 1, math.nan, x)
     over = minimum(x, _FAR) - 1
@@ -254,7 +272,7 @@ def _atanh(x: Tensor) -> Tensor:
 
 
 def _acosh_slope(y: Tensor, x: Tensor) -> Tensor:
-    return 1 / (sqrt(x - 1) * sqrt(x + 1))
+    return 1 / (sqrt(x - 1) * sqrt(_plus(x)))
 
 
 _ACOSH = "inverse hyperbolic cosine; NaN for reals below 1"
@@ -268,7 +286,7 @@ def _sinh_slope(y: Tensor, x: Tensor) -> Tensor:
 sinh = unary("sinh", "hyperbolic sine", _sinh_slope, save_output=False, decompose=_wide(_sinh))
 cosh = unary("cosh", "hyperbolic cosine", lambda y, x: sinh(x), save_output=False, decompose=_wide(_cosh))
 asinh = unary(
-    "asinh", "inverse hyperbolic sine", lambda y, x: 1 / sqrt(x * x + 1), save_output=False, decompose=_wide(_asinh)
+    "asinh", "inverse hyperbolic sine", lambda y, x: 1 / sqrt(_plus(x * x)), save_output=False, decompose=_wide(_asinh)
 )
 acosh = unary("acosh", _ACOSH, _acosh_slope, save_output=False, decompose=_wide(_acosh))
 atanh = unary("atanh", _ATANH, lambda y, x: 1 / ((1 - x) * (1 + x)), save_output=False, decompose=_wide(_atanh))
@@ -278,26 +296,26 @@ atanh = unary("atanh", _ATANH, lambda y, x: 1 / ((1 - x) * (1 + x)), save_output
 
 
 def _leg(x: Tensor) -> Tensor:
-    """``sqrt(1 - x**2)``, exact near 1."""
-    return sqrt((1 - x) * (1 + x))
+    """``sqrt(1 - x**2)``, exact near 1; of complex numbers the product of two roots, which has no other cuts."""
+    return sqrt(_rest(x)) * sqrt(_plus(x)) if _is_complex(x) else sqrt((1 - x) * (1 + x))
 
 
 def _asin(x: Tensor) -> Tensor:
     if not _is_complex(x):
         return atan2(x, _leg(x))
-    low, high = sqrt(1 - x), sqrt(1 + x)
+    low, high = sqrt(_rest(x)), sqrt(_plus(x))
     return _complex(atan2(real(x), real(low * high)), asinh(imag(conj(low) * high)))
 
 
 def _acos(x: Tensor) -> Tensor:
     if not _is_complex(x):
         return atan2(_leg(x), x)
-    low, high = sqrt(1 - x), sqrt(1 + x)
+    low, high = sqrt(_rest(x)), sqrt(_plus(x))
     return _complex(atan2(real(low), real(high)) * 2, asinh(imag(conj(high) * low)))
 
 
 def _atan(x: Tensor) -> Tensor:
-    return atanh(x * 1j) * -1j if _is_complex(x) else atan2(x, x.ones_like())
+    return _turned(atanh, x) if _is_complex(x) else atan2(x, x.ones_like())
 
 
 _ASIN, _ACOS = "inverse sine; NaN for reals outside [-1, 1]", "inverse cosine; NaN for reals outside [-1, 1]"

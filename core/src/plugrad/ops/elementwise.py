@@ -12,7 +12,7 @@ from typing import Any
 
 from ..dispatch import bind, bind1, bind2
 from ..dtypes import CODE, DTYPES, F4, KIND, bool_, real_code
-from ..errors import DTypeError
+from ..errors import ArgumentError, DTypeError
 from ..op import ONE, Op, conjugate, elementwise
 from ..tensor import Tensor
 from .common import alias, astype, device_of, identity_vjp, stop_gradient, tensors
@@ -203,12 +203,23 @@ def divide(x: Any, y: Any, /) -> Tensor:
     return bind2(DIV, floating(x), floating(y))
 
 
+def _root(x: Tensor) -> Tensor:
+    """``x ** 0.5``, which is infinite at -infinity and 0 at -0.0, unlike the square root."""
+    return sqrt(x if KIND[x.dt] == "c" else where(x == -math.inf, math.inf, x) + 0.0)
+
+
 def pow(x: Any, y: Any, /) -> Tensor:
-    """Elementwise ``x ** y``. The derivative in y is taken as 0 where x is 0. Small integer powers are products."""
-    if type(y) is int and isinstance(x, Tensor) and y in (1, 2, 3):
-        return x * x if y == 2 else x * x * x if y == 3 else +x
-    if type(y) in (int, float) and y == 0.5:
-        return sqrt(floating(x))
+    """Elementwise ``x ** y``; ArgumentError for integers to a negative power. Small integer powers are products.
+
+    Where x is 0 the derivative in y is taken as 0, and that in x is infinite for y < 1 other than 0.
+    """
+    if type(y) is int and isinstance(x, Tensor):
+        if y in (1, 2, 3):
+            return x * x if y == 2 else x * x * x if y == 3 else +x
+        if y < 0 and KIND[x.dt] in "iu":
+            raise ArgumentError(f"pow: {x.dtype} to the power {y} is no integer; cast with .astype('float64') first")
+    if type(y) is float and y == 0.5 and isinstance(x, Tensor):
+        return _root(floating(x))
     return bind2(POW, x, y)
 
 

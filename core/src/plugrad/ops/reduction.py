@@ -222,7 +222,9 @@ def std(
     x: Tensor, axis: Axis = None, *, correction: float = 0, keepdims: bool = False,
     dtype: Any = None, out: None = None, ddof: float = 0,
 ) -> Tensor:  # fmt: skip
-    """Square root of the variance, with its arguments."""
+    """Square root of the variance, with its arguments. The derivative where that is 0 is NaN, the infinite slope of the
+    root times 0.
+    """
     x = _averaged("std", x, dtype, out)
     return cast(ew.sqrt(_variance("std", x, axis, correction, ddof, keepdims)), DTYPES[real_code(x.dt)])
 

@@ -21,7 +21,7 @@ from ..ownership import sole
 from ..tensor import Tensor
 from .common import cast, repeated
 from .creation import arange
-from .elementwise import maximum, where
+from .elementwise import isnan, maximum, where
 from .indexing import GATHER, SCATTER_ADD, from_front
 from .movement import moveaxis, reshape
 
@@ -126,9 +126,9 @@ def _mul_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Axes) -> Any:
 
 
 def _extremum_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Axes) -> Any:
-    """All that equal the extremum share the cotangent."""
+    """All that equal the extremum share the cotangent; NaN, where there is any, is the extremum."""
     x, i, v = xs
-    old, new = cast(x == y, g.dtype), cast(v == gathered(y, i, axis), g.dtype)
+    old, new = cast((x == y) | isnan(x), g.dtype), cast((v == gathered(y, i, axis)) | isnan(v), g.dtype)
     share = g / maximum(added(old, i, new, axis), 1)
     return share * old, None, gathered(share, i, axis) * new
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ArgumentError
 from .reduction import silent
 
 _erf_scalar = np.frompyfunc(math.erf, 1, 1)
@@ -36,6 +37,16 @@ def _floor_divide(x: Any, y: Any) -> Any:
 
 
 @silent
+def _pow(x: Any, y: Any) -> Any:
+    """NumPy's; its root for an exponent of 0.5 that stands alone is not the power at -infinity and -0.0."""
+    if x.dtype.kind in "iu" and (y < 0).any():
+        raise ArgumentError("pow: an integer to a negative power is no integer; cast with .astype('float64') first")
+    if x.dtype.kind == "f" and (half := y == 0.5).any():
+        x = np.where(half & (np.isinf(x) | (x == 0)), np.abs(x), x)
+    return np.power(x, y)
+
+
+@silent
 def _expm1(x: Any) -> Any:
     """NumPy's; of complex numbers that are not finite from exp, which knows the special cases."""
     out = np.expm1(x)
@@ -59,7 +70,7 @@ def _cast(x: Any, *, dtype: Any) -> Any:
 
 
 # named as in NumPy; the plain ones never warn
-_NAMES = "abs sign exp log log1p log2 log10 sqrt sin cos tan sinh cosh add pow hypot logaddexp nextafter"
+_NAMES = "abs sign exp log log1p log2 log10 sqrt sin cos tan sinh cosh add hypot logaddexp nextafter"
 _ORDER = "maximum minimum remainder less less_equal"
 _PLAIN = "floor ceil trunc signbit copysign invert conj equal bitwise_and bitwise_or bitwise_xor"
 _INVERSE = {"asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2}
@@ -74,7 +85,7 @@ KERNELS: dict[str, Any] = {
     "imag": lambda x: np.imag(x).copy(),
     "copy": lambda x: np.array(x, copy=True, order="C"),
 }
-KERNELS |= {"round": np.rint, "expm1": _expm1, "tanh": _tanh, "floor_divide": _floor_divide}
+KERNELS |= {"round": np.rint, "expm1": _expm1, "tanh": _tanh, "floor_divide": _floor_divide, "pow": _pow}
 KERNELS |= {"shift_left": np.left_shift, "shift_right": np.right_shift, "erf": _erf, "cast": _cast, "where": _where}
 
 
