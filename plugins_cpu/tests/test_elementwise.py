@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from plugrad.dtypes import DTYPES, as_dtype
 from plugrad.errors import DTypeError, ShapeError
+from plugrad.reference.backend import NumpyBackend
+from plugrad_cpu import view
 from plugrad_cpu.backend import CpuBackend
 
 BINARY = {
@@ -26,7 +29,7 @@ BINARY = {
     "div": np.divide,
     "pow": np.power,
     "remainder": np.remainder,
-    "floor_divide": np.floor_divide,
+    "floor_divide": NumpyBackend.kernels["floor_divide"],
     "shift_left": np.left_shift,
     "shift_right": np.right_shift,
 }
@@ -44,20 +47,34 @@ UNARY = {
     "log1p": np.log1p,
     "sin": np.sin,
     "cos": np.cos,
+    "tan": np.tan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "conj": np.conj,
+    "real": np.real,
+    "imag": np.imag,
+    "signbit": np.signbit,
     "erf": np.vectorize(math.erf, otypes=[np.float64]),
 }
-EXACT = {*BINARY, "neg", "abs", "sign", "invert", "sqrt", "floor"} - {"pow"}
+EXACT = {*BINARY, "neg", "sign", "invert", "sqrt", "floor", "conj", "real", "imag", "signbit"} - {"pow"}
 
 
 def codes(op: str) -> list[np.dtype]:
     """The dtypes a kernel declares."""
-    return [np.dtype("?" if word == "b1" else word) for word in CpuBackend.kernels[op].dtypes.split()]
+    return [as_dtype("bfloat16" if word == "bf2" else word) for word in CpuBackend.kernels[op].dtypes.split()]
 
 
 def check(op: str, got: np.ndarray, expected: np.ndarray) -> None:
     """Equal bits for exact ops, a few ulp for the others; equal dtypes and shapes always."""
     assert got.shape == expected.shape and got.dtype == expected.dtype
-    if op in EXACT or got.dtype.kind != "f":
+    exact = op in EXACT and (got.dtype.kind != "c" or op in ("add", "sub", "neg", "conj"))
+    if exact or got.dtype.kind not in "fc":
         np.testing.assert_array_equal(got, expected)
     else:
         np.testing.assert_allclose(got, expected, rtol=8 * np.finfo(got.dtype).eps, atol=np.finfo(got.dtype).tiny)
@@ -67,7 +84,7 @@ def reference(op: str, *arrays: np.ndarray) -> np.ndarray:
     """NumPy's result, in the dtype of this backend."""
     with np.errstate(all="ignore"):
         out = np.asarray({**BINARY, **UNARY}[op](*arrays))
-    return out if out.dtype.kind == "b" else out.astype(arrays[0].dtype)
+    return out if out.dtype.kind == "b" or op in ("abs", "real", "imag") else out.astype(arrays[0].dtype)
 
 
 @pytest.mark.parametrize(("op", "dtype"), [(op, dtype) for op in BINARY for dtype in codes(op)], ids=str)
@@ -195,10 +212,10 @@ def test_scalars_that_do_not_fit_raise(call: Any) -> None:
 @pytest.mark.parametrize("op", [*BINARY, *UNARY])
 def test_in_place_over_each_operand(op: str, backend: Any, into: Any, kit: Any, rng: Any, layout: str) -> None:
     if op not in backend.into:
-        assert op in ("equal", "less", "less_equal")
+        assert op in ("equal", "less", "less_equal", "real", "imag", "signbit")
         return
-    dtype = np.dtype(np.float32 if np.dtype(np.float32) in codes(op) else np.int32)
-    arrays = [np.abs(kit.sample(rng, (5, 7), dtype)) + 1 for _ in range(2 if op in BINARY else 1)]
+    dtype = next(d for d in (np.dtype("f4"), np.dtype("i4"), np.dtype("c8")) if d in codes(op))
+    arrays = [(np.abs(kit.sample(rng, (5, 7), dtype)) + 1).astype(dtype) for _ in range(2 if op in BINARY else 1)]
     expected = reference(op, *arrays)
     for k in range(len(arrays)):
         check(op, into(op, k, *[kit.laid_out(a, layout) for a in arrays]), expected)
@@ -231,14 +248,13 @@ def test_where_in_every_layout(call: Any, kit: Any, rng: Any, stored: Any, layou
     np.testing.assert_array_equal(call("where", c, x[0, 0, 0:1], y[1]), np.where(c, x[0, 0, 0:1], y[1]))
 
 
-@pytest.mark.parametrize("target", ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"])
-def test_casts_between_all_dtypes(call: Any, kit: Any, rng: Any, stored: Any, layout: str, target: str) -> None:
+@pytest.mark.parametrize("target", DTYPES, ids=str)
+def test_casts_between_all_dtypes(call: Any, kit: Any, rng: Any, stored: Any, layout: str, target: np.dtype) -> None:
     x = kit.sample(rng, (3, 4, 5), stored)
-    if np.dtype(target).kind == "u" and stored.kind == "f":
-        x = np.abs(x)
-    with np.errstate(invalid="ignore"):
-        expected = x.astype(target)
-    got = call("cast", kit.laid_out(x, layout), dtype=np.dtype(target))
+    if target.kind == "u" and stored.kind not in "biu":
+        x = np.abs(x).astype(stored)
+    expected = NumpyBackend.kernels["cast"](x, dtype=target)
+    got = call("cast", kit.laid_out(x, layout), dtype=target)
     assert got.dtype == expected.dtype
     np.testing.assert_array_equal(got, expected)
 
@@ -250,6 +266,81 @@ def test_a_cast_of_nan_to_bool_is_true(call: Any, floating: Any) -> None:
         False,
         True,
     ]
+
+
+NARROW = tuple(map(as_dtype, ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")))
+
+
+@pytest.mark.parametrize("narrow", NARROW, ids=str)
+def test_every_narrow_float_is_widened_exactly(narrow: np.dtype, call: Any) -> None:
+    x = np.arange(2 ** (8 * narrow.itemsize)).astype(f"u{narrow.itemsize}").view(narrow)
+    for wide in (np.dtype("f4"), np.dtype("f8")):
+        with np.errstate(invalid="ignore"):
+            got, expected = call("cast", x, dtype=wide), x.astype(wide)
+        np.testing.assert_array_equal(got, expected)
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(expected))
+        np.testing.assert_array_equal(call("cast", got, dtype=narrow).astype(wide), expected)
+
+
+@pytest.mark.parametrize("narrow", NARROW, ids=str)
+def test_narrow_floats_are_rounded_to_the_nearest(narrow: np.dtype, call: Any, rng: Any) -> None:
+    """Halfway between neighbours goes to the even one; subnormal numbers, overflow and infinity are included."""
+    with np.errstate(invalid="ignore"):
+        every = np.arange(2 ** (8 * narrow.itemsize)).astype(f"u{narrow.itemsize}").view(narrow).astype("f8")
+    every = np.sort(every[np.isfinite(every)])
+    halves = ((every[1:] + every[:-1]) / 2).astype("f4")
+    spread = (rng.normal(size=20_000) * 2.0 ** rng.integers(-140, 120, 20_000)).astype("f4")
+    near = np.concatenate([every[-1:] * k for k in (1.001, 1.03, 1.04, 1.12, 1.13, 1.5, 2.0)])
+    near = np.minimum(near, np.finfo(np.float32).max).astype("f4")
+    given = [halves, np.nextafter(halves, np.float32(np.inf)), np.nextafter(halves, np.float32(-np.inf))]
+    x = np.concatenate([*given, spread, near, -near, np.array([np.inf, -np.inf, np.nan, 0.0, -0.0], "f4")])
+    for wide in ("f4", "f8"):
+        got = call("cast", x.astype(wide), dtype=narrow).astype("f4")
+        expected = NumpyBackend.kernels["cast"](x, dtype=narrow).astype("f4")
+        np.testing.assert_array_equal(got, expected)
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(expected))
+
+
+@pytest.mark.parametrize(
+    ("op", "x", "y"),
+    [
+        ("tanh", complex(math.inf, math.nan), complex(1, 0)),
+        ("tanh", complex(math.nan, 0), complex(math.nan, 0)),
+        ("tanh", complex(math.inf, 2), complex(1, 0)),
+        ("tanh", complex(-math.inf, -2), complex(-1, -0.0)),
+        ("acos", 0j, complex(math.pi / 2, -0.0)),
+        ("acos", complex(-math.inf, math.inf), complex(3 * math.pi / 4, -math.inf)),
+        ("asinh", complex(math.inf, math.inf), complex(math.inf, math.pi / 4)),
+        ("asinh", complex(-0.0, 0.0), complex(-0.0, 0.0)),
+        ("cosh", complex(math.inf, 0), complex(math.inf, 0)),
+        ("sqrt", complex(-4.0, -0.0), complex(0, -2)),
+        ("sqrt", complex(-math.inf, 1.0), complex(0, math.inf)),
+    ],
+)
+def test_complex_functions_keep_special_values(op: str, x: complex, y: complex, call: Any, kit: Any) -> None:
+    for dtype in kit.COMPLEX:
+        (got,) = call(op, np.array([x], dtype))
+        for part, expected in ((got.real, y.real), (got.imag, y.imag)):
+            np.testing.assert_allclose(part, expected, rtol=1e-6)
+            assert math.isnan(expected) or np.signbit(part) == np.signbit(expected)
+
+
+def test_the_sign_bit_of_everything(call: Any, floating: Any) -> None:
+    x = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, -np.nan], floating)
+    assert call("signbit", x).tolist() == [False, True] * 4
+    assert call("signbit", x[::-2]).tolist() == [True] * 4
+    assert call("signbit", x.astype("f2")).tolist() == [False, True] * 4
+
+
+@pytest.mark.parametrize("op", sorted(set(CpuBackend.into) - {"where", "slice_update", "scatter"}))
+def test_in_place_forms_decline_dtypes_without_a_loop(op: str, backend: Any, kit: Any) -> None:
+    for dtype in set(kit.STORED) - set(codes(op)):
+        x, i = view.from_array(np.ones(3, dtype)), view.from_array(np.arange(3))
+        scatter = op.startswith("scatter")
+        operands = (x, i, x) if scatter else (x, x) if op in BINARY else (x,)
+        attrs = {} if not scatter else {"axis": 0 if op == "scatter_add" else (0,)}
+        assert backend.into[op](x, *operands, **attrs) is NotImplemented
+        np.testing.assert_array_equal(np.asarray(x), np.ones(3, dtype))
 
 
 @pytest.mark.parametrize("op", [*BINARY, *UNARY])

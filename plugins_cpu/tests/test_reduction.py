@@ -134,8 +134,8 @@ def test_empty_operands(call: Any, number: Any) -> None:
 
 
 @pytest.mark.parametrize("op", ["argmax", "argmin"])
-def test_arg(op: str, call: Any, kit: Any, rng: Any, stored: Any, layout: str) -> None:
-    x = kit.sample(rng, (6, 7, 8), stored)
+def test_arg(op: str, call: Any, kit: Any, rng: Any, computed: Any, layout: str) -> None:
+    x = kit.sample(rng, (6, 7, 8), computed)
     for axis in range(3):
         for keepdims in (False, True):
             got = call(op, kit.laid_out(x, layout), axis=axis, keepdims=keepdims)

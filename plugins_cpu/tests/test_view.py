@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from plugrad.dtypes import as_dtype
 from plugrad.errors import DTypeError, ShapeError
 from plugrad_cpu import view
 
@@ -133,8 +134,33 @@ def test_lengths_that_are_no_sizes_raise() -> None:
         view.empty((2.5,), np.float32)
 
 
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_dtypes_without_a_buffer_format_share_memory_too(name: str, backend: Any) -> None:
+    dtype = as_dtype(name)
+    value = backend.from_host(np.arange(6).astype(dtype).reshape(2, 3), "cpu")
+    turned = backend.kernels["permute"].fn(value, axes=(1, 0))
+    array = np.asarray(turned)
+    assert array.dtype == dtype and array.ctypes.data == value.address and not array.flags.writeable
+    assert array.tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert np.asarray(turned, np.float32).dtype == np.float32 and np.array(turned).ctypes.data != value.address
+    with pytest.raises(BufferError, match=f"cannot say that it holds {name}"):
+        memoryview(value)
+    lent = np.arange(4).astype(dtype)
+    assert np.asarray(backend.borrow(lent[::2], "cpu")).ctypes.data == lent.ctypes.data
+    assert backend.to_host(value).dtype == dtype and backend.dlpack(value).dtype == dtype
+
+
+def test_memory_between_the_places_of_an_element_is_not_borrowed(backend: Any) -> None:
+    """NumPy aligns complex64 to 4 bytes; the kernels move it as 8."""
+    raw = np.zeros(68, np.uint8)
+    raw = raw[-raw.ctypes.data % 8 :][:60]
+    assert backend.borrow(raw[:56].view(np.complex64), "cpu") is not NotImplemented
+    assert backend.borrow(raw[4:60].view(np.complex64), "cpu") is NotImplemented
+    assert backend.borrow(np.zeros(4, np.complex128), "cpu") is not NotImplemented
+
+
 def test_dtypes_that_are_not_stored_raise(backend: Any) -> None:
-    for dtype in (np.complex64, np.float16, "M8[s]", object):
+    for dtype in ("M8[s]", "S3", np.longdouble, object):
         with pytest.raises(DTypeError, match="not stored"):
             backend.from_host(np.zeros(3, dtype), "cpu")
 

@@ -54,6 +54,17 @@ def test_two_operands(name: str) -> None:
                 run((y[0], x[0]), (y[1], x[1]), f"{shape} {layout} second") if name != "pow" else None
 
 
+@pytest.mark.parametrize("name", ["floor_divide", "remainder"])
+def test_division_with_infinities_and_zeros(name: str) -> None:
+    for dtype in dtypes_of(name, "f4", "f8"):
+        x = np.array([np.inf, -np.inf, 2.0, -2.0, 0.0, -0.0, 7.5, np.nan], DTYPES[dtype])
+        a, b = np.repeat(x, x.size), np.tile(x, x.size)
+        got, expected = get(call(KERNELS, name, put(a), put(b))), call(REFERENCE, name, a, b)
+        np.testing.assert_array_equal(got, expected)
+        numbers = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(got[numbers]), np.signbit(expected[numbers]))
+
+
 @pytest.mark.parametrize("name", ["add", "sub", "less", "maximum", "mul"])
 @pytest.mark.parametrize(
     "shapes", [((3, 1), (4,)), ((2, 3, 4), (3, 1)), ((), (5,)), ((1,), (0, 3)), ((4, 1, 2), (1, 3, 1))]

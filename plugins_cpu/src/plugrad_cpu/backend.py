@@ -9,46 +9,61 @@ import numpy as np
 
 from plugrad.backend import Backend, Kernel, Spec
 
-from . import contraction, creation, elementwise, indexing, movement, norm, random, reduction, view
+from . import cast, contraction, creation, elementwise, indexing, movement, norm, random, reduction, view
 from .view import View
 
-STORED = "b1 i1 i2 i4 i8 u1 u2 u4 u8 f4 f8"
 INTS = "i1 i2 i4 i8 u1 u2 u4 u8"
 FLOATS = "f4 f8"
 NUMBERS = f"{INTS} {FLOATS}"
+COMPUTED = f"b1 {NUMBERS}"
+COMPLEX = "c8 c16"
+STORED = f"{COMPUTED} {COMPLEX} f2 bf2 f1e4 f1e5"
 
-# op name -> dtypes of its key operand; every one of these is also an in-place form
+# op name -> dtypes of its key operand; each also has an in-place form
 _UNARY: dict[str, str] = {
-    **dict.fromkeys(("neg", "abs", "sign"), NUMBERS),
+    "sign": NUMBERS,
+    **dict.fromkeys(("neg", "abs"), f"{NUMBERS} {COMPLEX}"),
     "invert": f"b1 {INTS}",
-    **dict.fromkeys(("sqrt", "floor", "exp", "log", "tanh", "expm1", "log1p", "sin", "cos", "erf"), FLOATS),
+    "conj": COMPLEX,
+    **dict.fromkeys(("floor", "expm1", "log1p", "erf"), FLOATS),
+    **dict.fromkeys(("sqrt", "exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh"), f"{FLOATS} {COMPLEX}"),
+    **dict.fromkeys(("asin", "acos", "atan", "asinh", "acosh", "atanh"), f"{FLOATS} {COMPLEX}"),
 }
 _BINARY: dict[str, str] = {
-    **dict.fromkeys(("add", "mul", "maximum", "minimum"), STORED),
-    **dict.fromkeys(("sub", "remainder", "floor_divide"), NUMBERS),
-    **dict.fromkeys(("div", "pow"), FLOATS),
+    **dict.fromkeys(("add", "mul"), f"{COMPUTED} {COMPLEX}"),
+    **dict.fromkeys(("maximum", "minimum"), COMPUTED),
+    "sub": f"{NUMBERS} {COMPLEX}",
+    "div": f"{FLOATS} {COMPLEX}",
+    "pow": FLOATS,
+    **dict.fromkeys(("remainder", "floor_divide"), NUMBERS),
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), f"b1 {INTS}"),
     **dict.fromkeys(("shift_left", "shift_right"), INTS),
 }
-_COMPARE = ("equal", "less", "less_equal")
+_COMPARE = {"equal": f"{COMPUTED} {COMPLEX}", "less": COMPUTED, "less_equal": COMPUTED}
+_CHANGED = {"real": COMPLEX, "imag": COMPLEX, "signbit": f"{FLOATS} f2 bf2"}
+_SCATTERED = {
+    **dict.fromkeys(("scatter_add", "scatter_mul"), f"{COMPUTED} {COMPLEX}"),
+    **dict.fromkeys(("scatter_min", "scatter_max"), COMPUTED),
+}
 
 
 def _kernels() -> dict[str, Kernel]:
     """The whole table."""
     table = {name: Kernel(getattr(elementwise, name), dtypes) for name, dtypes in _UNARY.items()}
     table |= {name: Kernel(getattr(elementwise, name), dtypes, scalars=True) for name, dtypes in _BINARY.items()}
-    table |= {name: Kernel(getattr(elementwise, name), STORED, scalars=True) for name in _COMPARE}
-    table |= {"where": Kernel(elementwise.where, STORED, scalars=True), "cast": Kernel(elementwise.cast, STORED)}
+    table |= {name: Kernel(getattr(elementwise, name), dtypes, scalars=True) for name, dtypes in _COMPARE.items()}
+    table |= {name: Kernel(getattr(cast, name), dtypes) for name, dtypes in _CHANGED.items()}
+    table |= {"where": Kernel(elementwise.where, STORED, scalars=True), "cast": Kernel(cast.cast, STORED)}
     folds = ("sum", "prod", "max", "min", "argmax", "argmin", "cumsum")
-    table |= {name: Kernel(getattr(reduction, name), STORED) for name in folds}
+    table |= {name: Kernel(getattr(reduction, name), COMPUTED) for name in folds}
     moves = ("copy", "reshape", "permute", "broadcast_to", "slice", "pad", "concat", "slice_update")
     table |= {name: Kernel(getattr(movement, name), STORED) for name in moves}
-    table |= {name: Kernel(getattr(indexing, name), STORED) for name in ("gather", "take_along")}
+    table |= {name: Kernel(getattr(indexing, name), STORED) for name in ("gather", "take_along", "scatter")}
+    table |= {name: Kernel(getattr(indexing, name), dtypes) for name, dtypes in _SCATTERED.items()}
     table |= {
-        "scatter_add": Kernel(indexing.scatter_add, STORED),
         "matmul": Kernel(contraction.matmul, NUMBERS),
         "full": Kernel(creation.full, STORED),
-        "iota": Kernel(creation.iota, NUMBERS),
+        "iota": Kernel(creation.iota, f"{NUMBERS} f2 bf2 c8 c16"),
         "random_bits": Kernel(random.random_bits, "u4"),
         "norm.layer_norm": Kernel(norm.layer_norm, FLOATS, when=_last_axis),
         "norm.layer_norm_bwd": Kernel(norm.layer_norm_bwd, FLOATS, when=_last_axis_bwd),
@@ -59,7 +74,8 @@ def _kernels() -> dict[str, Kernel]:
 def _into() -> dict[str, Callable[..., None]]:
     """The forms that write into given memory."""
     table = {name: getattr(elementwise, f"{name}_into") for name in (*_UNARY, *_BINARY, "where")}
-    return table | {"slice_update": movement.slice_update_into, "scatter_add": indexing.scatter_add_into}
+    table |= {name: getattr(indexing, f"{name}_into") for name in ("scatter", *_SCATTERED)}
+    return table | {"slice_update": movement.slice_update_into}
 
 
 def _last_axis(x: Spec, w: Spec, b: Spec, **attrs: Any) -> bool | str:

@@ -5,7 +5,7 @@ from libc.string cimport memset
 from .movement cimport broadcast, copy_into
 from .view cimport PG_F4, PG_F8, PG_I8, PG_MAX_DIMS, View, code_of, fresh, pg_itemsize, read_dims, scalar
 
-from .elementwise import cast
+from .cast import cast
 
 
 def full(*, tuple shape, dtype, value, device="cpu") -> View:

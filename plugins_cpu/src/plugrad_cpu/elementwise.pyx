@@ -1,14 +1,12 @@
-"""Elementwise ops, comparisons, ``where``, ``cast``. Drivers: ``rows``; loops: ``elementwise.h``, ``cast.h``.
+"""Elementwise ops, comparisons, ``where``. Drivers: ``rows``; loops: ``elementwise.h``.
 
 ``<op>_into(out, ...)`` writes into ``out``, which may be an operand. A Python scalar may stand for one of two operands.
 """
 
-from .plan cimport pg_plan
-from .rows cimport Rows, add_operand, binary, name_rows, run_plan, run_row, select, start_plan, unary
-from .tables cimport load, pg_fn, pg_row_fn
-from .view cimport PG_CODES, View, code_of, fresh, pg_itemsize, pg_short_name
+from .rows cimport Rows, binary, name_rows, select, unary
+from .view cimport PG_C8, PG_C16, View
 
-from .movement import copy
+from .cast import magnitude
 
 cdef Rows NEG
 cdef Rows ABS
@@ -23,6 +21,16 @@ cdef Rows EXPM1
 cdef Rows LOG1P
 cdef Rows SIN
 cdef Rows COS
+cdef Rows TAN
+cdef Rows SINH
+cdef Rows COSH
+cdef Rows ASIN
+cdef Rows ACOS
+cdef Rows ATAN
+cdef Rows ASINH
+cdef Rows ACOSH
+cdef Rows ATANH
+cdef Rows CONJ
 cdef Rows ERF
 cdef Rows ADD
 cdef Rows SUB
@@ -54,6 +62,16 @@ name_rows(&EXPM1, "expm1")
 name_rows(&LOG1P, "log1p")
 name_rows(&SIN, "sin")
 name_rows(&COS, "cos")
+name_rows(&TAN, "tan")
+name_rows(&SINH, "sinh")
+name_rows(&COSH, "cosh")
+name_rows(&ASIN, "asin")
+name_rows(&ACOS, "acos")
+name_rows(&ATAN, "atan")
+name_rows(&ASINH, "asinh")
+name_rows(&ACOSH, "acosh")
+name_rows(&ATANH, "atanh")
+name_rows(&CONJ, "conj")
 name_rows(&ERF, "erf")
 name_rows(&ADD, "add")
 name_rows(&SUB, "sub")
@@ -80,7 +98,9 @@ def neg(View x not None) -> View:
 
 
 def abs(View x not None) -> View:
-    """Absolute values."""
+    """Absolute values; of complex numbers as floats."""
+    if x.code == PG_C8 or x.code == PG_C16:
+        return magnitude(x)
     return unary(&ABS, x, None)
 
 
@@ -137,6 +157,56 @@ def sin(View x not None) -> View:
 def cos(View x not None) -> View:
     """Cosines."""
     return unary(&COS, x, None)
+
+
+def tan(View x not None) -> View:
+    """Tangents."""
+    return unary(&TAN, x, None)
+
+
+def sinh(View x not None) -> View:
+    """Hyperbolic sines."""
+    return unary(&SINH, x, None)
+
+
+def cosh(View x not None) -> View:
+    """Hyperbolic cosines."""
+    return unary(&COSH, x, None)
+
+
+def asin(View x not None) -> View:
+    """Inverse sines."""
+    return unary(&ASIN, x, None)
+
+
+def acos(View x not None) -> View:
+    """Inverse cosines."""
+    return unary(&ACOS, x, None)
+
+
+def atan(View x not None) -> View:
+    """Inverse tangents."""
+    return unary(&ATAN, x, None)
+
+
+def asinh(View x not None) -> View:
+    """Inverse hyperbolic sines."""
+    return unary(&ASINH, x, None)
+
+
+def acosh(View x not None) -> View:
+    """Inverse hyperbolic cosines."""
+    return unary(&ACOSH, x, None)
+
+
+def atanh(View x not None) -> View:
+    """Inverse hyperbolic tangents."""
+    return unary(&ATANH, x, None)
+
+
+def conj(View x not None) -> View:
+    """Complex conjugates."""
+    return unary(&CONJ, x, None)
 
 
 def erf(View x not None) -> View:
@@ -229,121 +299,175 @@ def less_equal(x, y) -> View:
     return binary(&LESS_EQUAL, x, y, None, True)
 
 
-# -- the same into given memory
+# -- the same into given memory: NotImplemented for a dtype without a loop
 
-def neg_into(View out not None, View x not None) -> None:
-    unary(&NEG, x, out)
-
-
-def abs_into(View out not None, View x not None) -> None:
-    unary(&ABS, x, out)
-
-
-def sign_into(View out not None, View x not None) -> None:
-    unary(&SIGN, x, out)
+cdef object unary_into(Rows* rows, View x, View out):
+    if rows.by_code[x.code] == NULL:
+        return NotImplemented
+    unary(rows, x, out)
+    return None
 
 
-def invert_into(View out not None, View x not None) -> None:
-    unary(&INVERT, x, out)
+cdef object binary_into(Rows* rows, object x, object y, View out):
+    if rows.by_code[out.code] == NULL:
+        return NotImplemented
+    binary(rows, x, y, out, False)
+    return None
 
 
-def sqrt_into(View out not None, View x not None) -> None:
-    unary(&SQRT, x, out)
+def neg_into(View out not None, View x not None):
+    return unary_into(&NEG, x, out)
 
 
-def floor_into(View out not None, View x not None) -> None:
-    unary(&FLOOR, x, out)
+def abs_into(View out not None, View x not None):
+    return unary_into(&ABS, x, out)
 
 
-def exp_into(View out not None, View x not None) -> None:
-    unary(&EXP, x, out)
+def sign_into(View out not None, View x not None):
+    return unary_into(&SIGN, x, out)
 
 
-def log_into(View out not None, View x not None) -> None:
-    unary(&LOG, x, out)
+def invert_into(View out not None, View x not None):
+    return unary_into(&INVERT, x, out)
 
 
-def tanh_into(View out not None, View x not None) -> None:
-    unary(&TANH, x, out)
+def sqrt_into(View out not None, View x not None):
+    return unary_into(&SQRT, x, out)
 
 
-def expm1_into(View out not None, View x not None) -> None:
-    unary(&EXPM1, x, out)
+def floor_into(View out not None, View x not None):
+    return unary_into(&FLOOR, x, out)
 
 
-def log1p_into(View out not None, View x not None) -> None:
-    unary(&LOG1P, x, out)
+def exp_into(View out not None, View x not None):
+    return unary_into(&EXP, x, out)
 
 
-def sin_into(View out not None, View x not None) -> None:
-    unary(&SIN, x, out)
+def log_into(View out not None, View x not None):
+    return unary_into(&LOG, x, out)
 
 
-def cos_into(View out not None, View x not None) -> None:
-    unary(&COS, x, out)
+def tanh_into(View out not None, View x not None):
+    return unary_into(&TANH, x, out)
 
 
-def erf_into(View out not None, View x not None) -> None:
-    unary(&ERF, x, out)
+def expm1_into(View out not None, View x not None):
+    return unary_into(&EXPM1, x, out)
 
 
-def add_into(View out not None, x, y) -> None:
-    binary(&ADD, x, y, out, False)
+def log1p_into(View out not None, View x not None):
+    return unary_into(&LOG1P, x, out)
 
 
-def sub_into(View out not None, x, y) -> None:
-    binary(&SUB, x, y, out, False)
+def sin_into(View out not None, View x not None):
+    return unary_into(&SIN, x, out)
 
 
-def mul_into(View out not None, x, y) -> None:
-    binary(&MUL, x, y, out, False)
+def cos_into(View out not None, View x not None):
+    return unary_into(&COS, x, out)
 
 
-def div_into(View out not None, x, y) -> None:
-    binary(&DIV, x, y, out, False)
+def tan_into(View out not None, View x not None):
+    return unary_into(&TAN, x, out)
 
 
-def pow_into(View out not None, x, y) -> None:
-    binary(&POW, x, y, out, False)
+def sinh_into(View out not None, View x not None):
+    return unary_into(&SINH, x, out)
 
 
-def maximum_into(View out not None, x, y) -> None:
-    binary(&MAXIMUM, x, y, out, False)
+def cosh_into(View out not None, View x not None):
+    return unary_into(&COSH, x, out)
 
 
-def minimum_into(View out not None, x, y) -> None:
-    binary(&MINIMUM, x, y, out, False)
+def asin_into(View out not None, View x not None):
+    return unary_into(&ASIN, x, out)
 
 
-def bitwise_and_into(View out not None, x, y) -> None:
-    binary(&BITWISE_AND, x, y, out, False)
+def acos_into(View out not None, View x not None):
+    return unary_into(&ACOS, x, out)
 
 
-def bitwise_or_into(View out not None, x, y) -> None:
-    binary(&BITWISE_OR, x, y, out, False)
+def atan_into(View out not None, View x not None):
+    return unary_into(&ATAN, x, out)
 
 
-def bitwise_xor_into(View out not None, x, y) -> None:
-    binary(&BITWISE_XOR, x, y, out, False)
+def asinh_into(View out not None, View x not None):
+    return unary_into(&ASINH, x, out)
 
 
-def remainder_into(View out not None, x, y) -> None:
-    binary(&REMAINDER, x, y, out, False)
+def acosh_into(View out not None, View x not None):
+    return unary_into(&ACOSH, x, out)
 
 
-def floor_divide_into(View out not None, x, y) -> None:
-    binary(&FLOOR_DIVIDE, x, y, out, False)
+def atanh_into(View out not None, View x not None):
+    return unary_into(&ATANH, x, out)
 
 
-def shift_left_into(View out not None, x, y) -> None:
-    binary(&SHIFT_LEFT, x, y, out, False)
+def conj_into(View out not None, View x not None):
+    return unary_into(&CONJ, x, out)
 
 
-def shift_right_into(View out not None, x, y) -> None:
-    binary(&SHIFT_RIGHT, x, y, out, False)
+def erf_into(View out not None, View x not None):
+    return unary_into(&ERF, x, out)
 
 
-# -- where and cast
+def add_into(View out not None, x, y):
+    return binary_into(&ADD, x, y, out)
+
+
+def sub_into(View out not None, x, y):
+    return binary_into(&SUB, x, y, out)
+
+
+def mul_into(View out not None, x, y):
+    return binary_into(&MUL, x, y, out)
+
+
+def div_into(View out not None, x, y):
+    return binary_into(&DIV, x, y, out)
+
+
+def pow_into(View out not None, x, y):
+    return binary_into(&POW, x, y, out)
+
+
+def maximum_into(View out not None, x, y):
+    return binary_into(&MAXIMUM, x, y, out)
+
+
+def minimum_into(View out not None, x, y):
+    return binary_into(&MINIMUM, x, y, out)
+
+
+def bitwise_and_into(View out not None, x, y):
+    return binary_into(&BITWISE_AND, x, y, out)
+
+
+def bitwise_or_into(View out not None, x, y):
+    return binary_into(&BITWISE_OR, x, y, out)
+
+
+def bitwise_xor_into(View out not None, x, y):
+    return binary_into(&BITWISE_XOR, x, y, out)
+
+
+def remainder_into(View out not None, x, y):
+    return binary_into(&REMAINDER, x, y, out)
+
+
+def floor_divide_into(View out not None, x, y):
+    return binary_into(&FLOOR_DIVIDE, x, y, out)
+
+
+def shift_left_into(View out not None, x, y):
+    return binary_into(&SHIFT_LEFT, x, y, out)
+
+
+def shift_right_into(View out not None, x, y):
+    return binary_into(&SHIFT_RIGHT, x, y, out)
+
+
+# -- where
 
 def where(View c not None, x, y) -> View:
     """x where the condition holds, else y."""
@@ -353,35 +477,3 @@ def where(View c not None, x, y) -> View:
 def where_into(View out not None, View c not None, x, y) -> None:
     """``where`` into ``out``."""
     select(c, x, y, out)
-
-
-# -- cast
-
-cdef pg_fn CAST[PG_CODES][PG_CODES]        # [from][to]
-for _code in range(PG_CODES):
-    load("cast", pg_short_name[_code], CAST[_code])
-
-
-def cast(View x not None, *, dtype) -> View:
-    """The elements converted to another dtype, C's way; to bool: whether they differ from 0."""
-    cdef int code = code_of(dtype)
-    cdef pg_plan plan
-    cdef char* p[2]
-    cdef Py_ssize_t s[2]
-    cdef View out
-    if code == x.code:
-        return copy(x)
-    out = fresh(x.ndim, x.dims, code)
-    if x.size == 0:
-        return out
-    p[0] = out.data
-    p[1] = x.data
-    if x.contiguous:
-        s[0] = pg_itemsize[code]
-        s[1] = pg_itemsize[x.code]
-        run_row(<pg_row_fn>CAST[x.code][code], p, s, x.size)
-        return out
-    start_plan(&plan, out)
-    add_operand(&plan, x, out, "cast")
-    run_plan(<pg_row_fn>CAST[x.code][code], &plan, p, out.size)
-    return out

@@ -1,5 +1,8 @@
+from .tables cimport pg_row_fn
 from .view cimport View
 
+
+cdef pg_row_fn copy_rows[17]               # by item size
 
 cdef int copy_into(View out, View x) except -1
 cdef View contiguous(View x)

@@ -20,16 +20,17 @@ cdef extern from "plugrad/movement_plan.h" nogil:
 cdef enum:
     HOLD_GIL_BELOW = 4096                  # elements: releasing and taking the GIL costs more than such a loop
 
-cdef pg_row_fn _copy_rows[9]               # by item size
-cdef pg_transpose_fn _transposes[9]
-_copy_rows[1] = <pg_row_fn>find("movement", "copy", "u1")
-_copy_rows[2] = <pg_row_fn>find("movement", "copy", "u2")
-_copy_rows[4] = <pg_row_fn>find("movement", "copy", "u4")
-_copy_rows[8] = <pg_row_fn>find("movement", "copy", "u8")
+cdef pg_transpose_fn _transposes[17]
+copy_rows[1] = <pg_row_fn>find("movement", "copy", "u1")
+copy_rows[2] = <pg_row_fn>find("movement", "copy", "u2")
+copy_rows[4] = <pg_row_fn>find("movement", "copy", "u4")
+copy_rows[8] = <pg_row_fn>find("movement", "copy", "u8")
+copy_rows[16] = <pg_row_fn>find("movement", "copy", "c16")
 _transposes[1] = <pg_transpose_fn>find("movement", "transpose", "u1")
 _transposes[2] = <pg_transpose_fn>find("movement", "transpose", "u2")
 _transposes[4] = <pg_transpose_fn>find("movement", "transpose", "u4")
 _transposes[8] = <pg_transpose_fn>find("movement", "transpose", "u8")
+_transposes[16] = <pg_transpose_fn>find("movement", "transpose", "c16")
 
 
 cdef int copy_into(View out, View x) except -1:
@@ -58,7 +59,7 @@ cdef int copy_into(View out, View x) except -1:
     base[0] = out.data
     base[1] = x.data
     with nogil:
-        pg_plan_copy(&plan, base, _copy_rows[itemsize], _transposes[itemsize])
+        pg_plan_copy(&plan, base, copy_rows[itemsize], _transposes[itemsize])
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint64_t
 
-from plugrad.errors import ShapeError
+from plugrad.errors import DTypeError, ShapeError
 
 from .movement cimport squeezed
 from .plan cimport pg_plan, pg_plan_simplify
@@ -42,6 +42,12 @@ ARGMAX[<int>PG_B1] = ARGMAX[<int>PG_U1]
 ARGMIN[<int>PG_B1] = ARGMIN[<int>PG_U1]
 
 
+cdef int _check(str op, View x, pg_fn fn) except -1:
+    if fn == NULL:
+        raise DTypeError(f"{op}: not defined for {x.dtype}; cast it first")
+    return 0
+
+
 cdef uint64_t _bits(str op, View x, tuple axis) except? 0:
     """The axes of a call as bits, checked."""
     cdef uint64_t axes = 0
@@ -62,6 +68,7 @@ cdef View _reduce(str op, pg_fn* by_code, View x, tuple axis, bint keepdims, obj
     cdef uint64_t axes = _bits(op, x, axis)
     cdef View out
     cdef int i
+    _check(op, x, by_code[x.code])
     for i in range(x.ndim):
         dims[i] = 1 if axes >> i & 1 else x.dims[i]
     out = fresh(x.ndim, dims, x.code)
@@ -118,6 +125,7 @@ cdef View _arg(str op, pg_fn* by_code, View x, Py_ssize_t axis, bint keepdims):
     cdef char* base[2]
     cdef View out
     cdef int i
+    _check(op, x, by_code[x.code])
     for i in range(x.ndim):
         dims[i] = 1 if i == axis else x.dims[i]
     out = fresh(x.ndim, dims, PG_I8)
@@ -149,6 +157,7 @@ def cumsum(View x not None, *, Py_ssize_t axis) -> View:
     cdef Py_ssize_t strides[2]
     cdef char* base[2]
     cdef View out
+    _check("cumsum", x, CUMSUM[x.code])
     _bits("cumsum", x, (axis,))
     out = fresh(x.ndim, x.dims, x.code)
     if x.size > 0:

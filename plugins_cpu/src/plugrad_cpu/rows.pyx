@@ -201,11 +201,12 @@ cdef View bad_pair(Rows* rows, View x, View y):
 
 # -- a condition and two operands
 
-cdef pg_row_fn WHERE[9]                   # by item size
+cdef pg_row_fn WHERE[17]                  # by item size
 WHERE[1] = <pg_row_fn>find("elementwise", "where", "u1")
 WHERE[2] = <pg_row_fn>find("elementwise", "where", "u2")
 WHERE[4] = <pg_row_fn>find("elementwise", "where", "u4")
 WHERE[8] = <pg_row_fn>find("elementwise", "where", "u8")
+WHERE[16] = <pg_row_fn>find("elementwise", "where", "c16")
 
 
 cdef View select(View c, object left, object right, View out):

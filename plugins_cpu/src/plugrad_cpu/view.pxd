@@ -16,6 +16,12 @@ cdef extern from "plugrad/common.h":
         PG_U8
         PG_F4
         PG_F8
+        PG_F2
+        PG_BF2
+        PG_C8
+        PG_C16
+        PG_F1E4
+        PG_F1E5
     const int* pg_itemsize
     const char** pg_short_name
 

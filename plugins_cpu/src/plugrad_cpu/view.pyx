@@ -1,7 +1,7 @@
 """``View``: a strided window on aligned memory, the value type of this backend. Knows no op.
 
 A view is read-only for everyone outside this package: ``numpy.asarray(view)`` shares its memory and refuses writes.
-Strides are in bytes. Fresh views are C-contiguous.
+Strides are in bytes. Fresh views are C-contiguous. Every element lies at a multiple of its size, or of 8.
 """
 
 cimport cython
@@ -15,6 +15,7 @@ from libc.string cimport memcmp, memcpy
 
 import numpy as np
 
+from plugrad.dtypes import as_dtype
 from plugrad.errors import DTypeError, ShapeError
 
 from .memory cimport allocate, borrow
@@ -23,14 +24,19 @@ from .memory cimport allocate, borrow
 cdef Py_ssize_t LARGEST = <Py_ssize_t>1 << 46          # bytes: about what an address can span
 
 cdef tuple DTYPES = tuple(
-    np.dtype(name)
-    for name in "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split()
+    as_dtype(name)
+    for name in "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 float16 bfloat16 complex64 "
+    "complex128 float8_e4m3fn float8_e5m2".split()
 )
 cdef dict CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
-cdef char[PG_CODES][2] FORMATS
+cdef list BITS = []                                    # what stands for a dtype that the buffer protocol has not
+cdef char[PG_CODES][3] FORMATS                         # empty for those
 for _code, _dtype in enumerate(DTYPES):
-    FORMATS[_code][0] = ord(_dtype.char)
-    FORMATS[_code][1] = 0
+    _known = _code not in (PG_BF2, PG_F1E4, PG_F1E5)
+    BITS.append(_dtype if _known else np.dtype(f"u{_dtype.itemsize}"))
+    _letters = memoryview(np.empty(0, _dtype)).format.encode() if _known else b""
+    for _i in range(3):
+        FORMATS[_code][_i] = _letters[_i] if _i < len(_letters) else 0
 
 
 @cython.final
@@ -88,6 +94,15 @@ cdef class View:
     def __reduce__(self):
         return from_array, (np.array(self),)
 
+    def __array__(self, dtype=None, copy=None):
+        """A read-only array on the memory; asked by NumPy for what the buffer protocol has no format for."""
+        cdef View bits = alias(self, self.ndim)
+        bits.code = CODES[BITS[self.code]]
+        memcpy(bits.dims, self.dims, self.ndim * sizeof(Py_ssize_t))
+        memcpy(bits.strides_, self.strides_, self.ndim * sizeof(Py_ssize_t))
+        settle(bits)
+        return np.array(np.asarray(bits).view(DTYPES[self.code]), dtype=dtype, copy=copy)
+
     def __getbuffer__(self, Py_buffer* buffer, int flags):
         if flags & PyBUF_WRITABLE:
             raise BufferError("View: the memory is read-only; copy it with numpy.array(view)")
@@ -96,6 +111,8 @@ cdef class View:
                 f"View: strides {self.strides} of shape {self.shape} do not fit the request; "
                 "copy it with numpy.array(view)"
             )
+        if flags & PyBUF_FORMAT and FORMATS[self.code][0] == 0:
+            raise BufferError(f"View: a buffer cannot say that it holds {self.dtype}; use numpy.asarray(view)")
         buffer.buf = self.data
         buffer.obj = self
         buffer.len = self.size * pg_itemsize[self.code]
@@ -257,7 +274,11 @@ cdef int settle(View x) except -1:
 
 cdef View scalar(object value, int code):
     """A 0-d view holding a Python scalar; raises OverflowError where an integer does not fit."""
-    cdef View x = fresh(0, NULL, code)
+    cdef View x
+    if code > PG_F8:
+        with np.errstate(over="ignore"):
+            return from_array(np.asarray(value, DTYPES[code]))
+    x = fresh(0, NULL, code)
     if code == PG_F4:
         (<float*>x.data)[0] = value
     elif code == PG_F8:
@@ -295,7 +316,7 @@ def from_array(array) -> View:
     cdef Py_buffer source
     array = _native(np.asarray(array, order="C"))
     cdef View x = empty(array.shape, array.dtype)
-    PyObject_GetBuffer(array, &source, PyBUF_STRIDED_RO)
+    PyObject_GetBuffer(array.view(BITS[x.code]), &source, PyBUF_STRIDED_RO)
     try:
         memcpy(x.data, source.buf, x.size * pg_itemsize[x.code])
     finally:
@@ -307,23 +328,27 @@ def over_array(array) -> View | None:
     """A view on the array's own memory, or None where its byte order, alignment or rank does not allow it."""
     cdef Py_buffer source
     cdef View x
-    cdef int i, ndim = array.ndim
+    cdef bint aligned
+    cdef int i, unit, ndim = array.ndim
     if array.dtype not in CODES or not array.flags.aligned or ndim > PG_MAX_DIMS:
         return None
     x = View.__new__(View)
     x.code = code_of(array.dtype)
     x.ndim = ndim
-    PyObject_GetBuffer(array, &source, PyBUF_STRIDED_RO)
+    PyObject_GetBuffer(array.view(BITS[x.code]), &source, PyBUF_STRIDED_RO)
+    unit = min(pg_itemsize[x.code], 8)
+    aligned = <size_t>source.buf % unit == 0
     try:
         for i in range(ndim):
             x.dims[i] = source.shape[i]
             x.strides_[i] = source.strides[i]
+            aligned = aligned and (x.dims[i] < 2 or x.strides_[i] % unit == 0)
         x.owner = borrow(source.buf, array)
     finally:
         PyBuffer_Release(&source)
     x.data = x.owner.data
     settle(x)
-    return x
+    return x if aligned or x.size == 0 else None
 
 
 cdef object _native(object array):

@@ -382,6 +382,7 @@ def linspace(
 def eye(rows: int, columns: int | None = None, *, k: int = 0, dtype: Any = None, device: str | None = None) -> Tensor:
     """Ones on diagonal ``k`` and zeros elsewhere, float32 by default."""
     columns = rows if columns is None else columns
+    k = max(-rows, min(k, columns))
     row = reshape(arange(rows, device=device), (rows, 1))
     return (row + k == arange(columns, device=device)).astype(chosen_dtype(dtype))
 

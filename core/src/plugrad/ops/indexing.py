@@ -172,8 +172,8 @@ def triu(x: Tensor, *, k: int = 0) -> Tensor:
 def _below(name: str, x: Tensor, k: int) -> Tensor:
     if x.ndim < 2:
         raise ShapeError(f"{name}: shape {x.shape} has fewer than 2 axes; reshape it first")
-    rows, columns = [arange(n, device=x.device) for n in x.shape[-2:]]
-    return reshape(rows, (-1, 1)) + k >= columns
+    m, n = x.shape[-2:]
+    return reshape(arange(m, device=x.device), (-1, 1)) + max(-m, min(k, n)) >= arange(n, device=x.device)
 
 
 def from_front(name: str, i: Tensor, n: int, past: int) -> Tensor:

@@ -48,9 +48,11 @@ def _pow(x: Any, y: Any) -> Any:
 
 @silent
 def _expm1(x: Any) -> Any:
-    """NumPy's; of complex numbers that are not finite from exp, which knows the special cases."""
+    """NumPy's; of complex numbers that are not finite from exp, which knows the special cases; +0 of zeros."""
     out = np.expm1(x)
-    return np.where(np.isfinite(x), out, np.exp(x) - 1) if x.dtype.kind == "c" else out
+    if x.dtype.kind != "c":
+        return out
+    return np.where(x == 0, x - x.real, np.where(np.isfinite(x), out, np.exp(x) - 1))
 
 
 @silent

@@ -3,6 +3,7 @@
    (isa.h). */
 #define PG_ISA avx2
 #if defined(__x86_64__)
+#include <complex.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>

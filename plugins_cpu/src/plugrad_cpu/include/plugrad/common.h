@@ -10,7 +10,11 @@
 #define PG_MAX_DIMS 16
 #define PG_MAX_OPERANDS 4
 
-enum { PG_B1, PG_I1, PG_I2, PG_I4, PG_I8, PG_U1, PG_U2, PG_U4, PG_U8, PG_F4, PG_F8, PG_CODES };
+/* Arithmetic is there for the dtypes up to PG_F8; the others are stored, moved and cast. */
+enum {
+    PG_B1, PG_I1, PG_I2, PG_I4, PG_I8, PG_U1, PG_U2, PG_U4, PG_U8, PG_F4, PG_F8,
+    PG_F2, PG_BF2, PG_C8, PG_C16, PG_F1E4, PG_F1E5, PG_CODES
+};
 
 enum { PG_OK, PG_BAD_INDEX, PG_TOO_BIG, PG_NO_MEMORY };
 
@@ -30,8 +34,14 @@ typedef struct {
     const pg_entry *entries;
 } pg_family;
 
-static const int pg_itemsize[PG_CODES] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
-static const char *const pg_short_name[PG_CODES] = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"};
+static const int pg_itemsize[PG_CODES] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 2, 2, 8, 16, 1, 1};
+static const char *const pg_short_name[PG_CODES] = {"b1", "i1", "i2", "i4",  "i8", "u1",  "u2",   "u4",  "u8",
+                                                    "f4", "f8", "f2", "bf2", "c8", "c16", "f1e4", "f1e5"};
+
+/* Bits that are only moved: an element of 16 bytes, aligned like a double. */
+typedef struct {
+    uint64_t word[2];
+} pg_pair;
 
 #define PG_PASTE_(A, B) A##_##B
 #define PG_PASTE(A, B) PG_PASTE_(A, B)

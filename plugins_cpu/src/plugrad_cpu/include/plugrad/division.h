@@ -6,7 +6,8 @@
 
 #include <math.h>
 
-/* The quotient rounded down and the remainder with the divisor's sign, from C's truncated remainder. */
+/* The quotient rounded down and the remainder with the divisor's sign, from C's truncated remainder. Infinite operands
+   have no remainder, so there the quotient itself is the answer, as the Array API says. */
 #define PG_DEFINE_DIVISION(S, T, FMOD, FLOOR, COPYSIGN)               \
     static inline T pg_remainder_##S(T a, T b) {                      \
         const T m = FMOD(a, b);                                       \
@@ -14,7 +15,7 @@
         return (m < 0) != (b < 0) && m == m ? m + b : m;              \
     }                                                                 \
     static inline T pg_floor_divide_##S(T a, T b) {                   \
-        if (b == 0) return a / b;                                     \
+        if (b == 0 || isinf(a) || isinf(b)) return a / b;             \
         const T m = FMOD(a, b);                                       \
         T q = (a - m) / b;                                            \
         if (m != 0 && (m < 0) != (b < 0)) q -= 1;                     \

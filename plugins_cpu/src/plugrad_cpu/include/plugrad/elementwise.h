@@ -5,6 +5,8 @@
 #ifndef PLUGRAD_ELEMENTWISE_H
 #define PLUGRAD_ELEMENTWISE_H
 
+#include <complex.h>
+
 #include "common.h"
 #include "division.h"
 #include "vecmath.h"
@@ -60,7 +62,8 @@
 #define PG_DEFINE_BINARY(OP, S, T, EXPR) PG_DEFINE_ROW2(OP, S, T, T, EXPR)
 #define PG_DEFINE_COMPARE(OP, S, T, EXPR) PG_DEFINE_ROW2(OP, S, T, uint8_t, EXPR)
 
-/* p[1] is the condition. Only bits move, so there is one for each item size, under the name of an unsigned integer. */
+/* p[1] is the condition. Only bits move, so there is one for each item size, under the name of an unsigned integer or,
+   for 16 bytes, of complex128. */
 #define PG_WHERE_LOOP(T, A, B)          \
     PG_INDEPENDENT                      \
     for (ptrdiff_t i = 0; i < n; ++i) { \
@@ -91,29 +94,54 @@
         }                                                                                       \
     }
 
-/* Functions of the C library: one call an element, not vectorised. */
+/* Functions of the C library: one call an element, not vectorised. The complex ones keep the special values of C's
+   Annex G, which are those of the Array API but for tanh far out: there a zero has the sign of the imaginary part. */
 #define PG_LIBM(X, OP) X(OP, f4, float, OP##f(a)) X(OP, f8, double, OP(a))
+#ifdef PG_BASELINE
+static inline float _Complex pg_tanh_c8(float _Complex a) {
+    const float re = crealf(a), im = cimagf(a);
+    return isinf(re) && isfinite(im) ? CMPLXF(copysignf(1, re), copysignf(0, im)) : ctanhf(a);
+}
+static inline double _Complex pg_tanh_c16(double _Complex a) {
+    const double re = creal(a), im = cimag(a);
+    return isinf(re) && isfinite(im) ? CMPLX(copysign(1, re), copysign(0, im)) : ctanh(a);
+}
+#define PG_TANH_COMPLEX(X) X(tanh, c8, float _Complex, pg_tanh_c8(a)) X(tanh, c16, double _Complex, pg_tanh_c16(a))
+#define PG_COMPLEX(X, OP, E) X(OP, c8, float _Complex, E) X(OP, c16, double _Complex, E)
+#define PG_LIBM_COMPLEX(X, OP) X(OP, c8, float _Complex, c##OP##f(a)) X(OP, c16, double _Complex, c##OP(a))
+#define PG_CONJ(X) X(conj, c8, float _Complex, conjf(a)) X(conj, c16, double _Complex, conj(a))
+#else
+#define PG_TANH_COMPLEX(X)
+#define PG_CONJ(X)
+#define PG_COMPLEX(X, OP, E)
+#define PG_LIBM_COMPLEX(X, OP)
+#endif
+#define PG_LIBM_BOTH(X, OP) PG_LIBM(X, OP) PG_LIBM_COMPLEX(X, OP)
 
-#define PG_UNARY(X)                                                      \
-    PG_NUMBERS(X, neg, -a)                                               \
-    PG_INTS(X, abs, a < 0 ? -a : a)                                      \
-    X(abs, f4, float, fabsf(a)) X(abs, f8, double, fabs(a))              \
-    PG_INTS(X, sign, (a > 0) - (a < 0))                                  \
-    PG_FLOATS(X, sign, a > 0 ? 1 : a < 0 ? -1 : a == 0 ? 0 : a)          \
-    PG_INTS(X, invert, ~a) PG_BOOL(X, invert, !a)                        \
-    X(sqrt, f4, float, sqrtf(a)) X(sqrt, f8, double, sqrt(a))            \
-    X(floor, f4, float, floorf(a)) X(floor, f8, double, floor(a))        \
-    X(exp, f4, float, pg_exp_f4(a)) X(exp, f8, double, pg_exp_f8(a))     \
-    X(log, f4, float, pg_log_f4(a)) X(log, f8, double, pg_log_f8(a))     \
-    X(tanh, f4, float, pg_tanh_f4(a)) X(tanh, f8, double, pg_tanh_f8(a)) \
-    PG_LIBM(X, expm1) PG_LIBM(X, log1p) PG_LIBM(X, sin) PG_LIBM(X, cos) PG_LIBM(X, erf)
+#define PG_UNARY(X)                                                                               \
+    PG_NUMBERS(X, neg, -a) PG_COMPLEX(X, neg, -a)                                                 \
+    PG_INTS(X, abs, a < 0 ? -a : a)                                                               \
+    X(abs, f4, float, fabsf(a)) X(abs, f8, double, fabs(a))                                       \
+    PG_INTS(X, sign, (a > 0) - (a < 0))                                                           \
+    PG_FLOATS(X, sign, a > 0 ? 1 : a < 0 ? -1 : a == 0 ? 0 : a)                                   \
+    PG_INTS(X, invert, ~a) PG_BOOL(X, invert, !a)                                                 \
+    X(sqrt, f4, float, sqrtf(a)) X(sqrt, f8, double, sqrt(a)) PG_LIBM_COMPLEX(X, sqrt)            \
+    X(floor, f4, float, floorf(a)) X(floor, f8, double, floor(a))                                 \
+    X(exp, f4, float, pg_exp_f4(a)) X(exp, f8, double, pg_exp_f8(a)) PG_LIBM_COMPLEX(X, exp)      \
+    X(log, f4, float, pg_log_f4(a)) X(log, f8, double, pg_log_f8(a)) PG_LIBM_COMPLEX(X, log)      \
+    X(tanh, f4, float, pg_tanh_f4(a)) X(tanh, f8, double, pg_tanh_f8(a)) PG_TANH_COMPLEX(X)       \
+    PG_LIBM(X, expm1) PG_LIBM(X, log1p) PG_LIBM(X, erf) PG_CONJ(X)                                \
+    PG_LIBM_BOTH(X, sin) PG_LIBM_BOTH(X, cos) PG_LIBM_BOTH(X, tan)                                \
+    PG_LIBM_BOTH(X, asin) PG_LIBM_BOTH(X, acos) PG_LIBM_BOTH(X, atan)                             \
+    PG_LIBM_BOTH(X, sinh) PG_LIBM_BOTH(X, cosh)                                                   \
+    PG_LIBM_BOTH(X, asinh) PG_LIBM_BOTH(X, acosh) PG_LIBM_BOTH(X, atanh)
 
 /* maximum and minimum give NaN if either operand is NaN. */
 #define PG_BINARY(X)                                                                                           \
-    PG_NUMBERS(X, add, a + b) PG_BOOL(X, add, a | b)                                                           \
-    PG_NUMBERS(X, sub, a - b)                                                                                  \
-    PG_NUMBERS(X, mul, a * b) PG_BOOL(X, mul, a & b)                                                           \
-    PG_FLOATS(X, div, a / b)                                                                                   \
+    PG_NUMBERS(X, add, a + b) PG_COMPLEX(X, add, a + b) PG_BOOL(X, add, a | b)                                 \
+    PG_NUMBERS(X, sub, a - b) PG_COMPLEX(X, sub, a - b)                                                        \
+    PG_NUMBERS(X, mul, a * b) PG_COMPLEX(X, mul, a * b) PG_BOOL(X, mul, a & b)                                 \
+    PG_FLOATS(X, div, a / b) PG_COMPLEX(X, div, a / b)                                                         \
     X(pow, f4, float, b == 2 ? a * a : powf(a, b)) X(pow, f8, double, b == 2 ? a * a : pow(a, b))              \
     X(remainder, f4, float, pg_remainder_f4(a, b)) X(remainder, f8, double, pg_remainder_f8(a, b))             \
     X(floor_divide, f4, float, pg_floor_divide_f4(a, b)) X(floor_divide, f8, double, pg_floor_divide_f8(a, b)) \
@@ -125,13 +153,14 @@
     PG_INTS(X, bitwise_or, a | b) PG_BOOL(X, bitwise_or, a | b)                                                \
     PG_INTS(X, bitwise_xor, a ^ b) PG_BOOL(X, bitwise_xor, a ^ b)
 
-#define PG_COMPARE(X)                                      \
-    PG_NUMBERS(X, equal, a == b) PG_BOOL(X, equal, a == b) \
-    PG_NUMBERS(X, less, a < b) PG_BOOL(X, less, a < b)     \
+#define PG_COMPARE(X)                                                                   \
+    PG_COMPLEX(X, equal, a == b) PG_NUMBERS(X, equal, a == b) PG_BOOL(X, equal, a == b) \
+    PG_NUMBERS(X, less, a < b) PG_BOOL(X, less, a < b)                                  \
     PG_NUMBERS(X, less_equal, a <= b) PG_BOOL(X, less_equal, a <= b)
 
-#define PG_WHERE(X) \
-    X(where, u1, uint8_t, ) X(where, u2, uint16_t, ) X(where, u4, uint32_t, ) X(where, u8, uint64_t, )
+#define PG_WHERE(X)                                                                                    \
+    X(where, u1, uint8_t, ) X(where, u2, uint16_t, ) X(where, u4, uint32_t, ) X(where, u8, uint64_t, ) \
+    X(where, c16, pg_pair, )
 
 PG_UNARY(PG_DEFINE_UNARY)
 PG_BINARY(PG_DEFINE_BINARY)

@@ -1,5 +1,6 @@
-/* Indexing along one axis, seen as outer x length x inner: rows of `inner` elements are fetched or added. Indices are
-   int64, contiguous, checked and made non-negative before anything else happens. Independent of the instruction set. */
+/* Indexing along one axis, seen as outer x length x inner: rows of `inner` elements are fetched or added; and writing
+   at positions over several axes. Indices are int64, contiguous, checked and made non-negative before anything else
+   happens. Independent of the instruction set. */
 #ifndef PLUGRAD_INDEXING_PLAN_H
 #define PLUGRAD_INDEXING_PLAN_H
 
@@ -20,9 +21,11 @@ static inline void pg_gather(char *o, const char *x, const int64_t *i, ptrdiff_t
                              ptrdiff_t row) {
     for (ptrdiff_t a = 0; a < outer; ++a, x += length * row) {
         if (row == 4)
-            for (ptrdiff_t k = 0; k < n; ++k, o += 4) *(uint32_t *)o = *(const uint32_t *)(x + i[k] * 4);
+            for (ptrdiff_t k = 0; k < n; ++k, o += 4) memcpy(o, x + i[k] * 4, 4);
         else if (row == 8)
-            for (ptrdiff_t k = 0; k < n; ++k, o += 8) *(uint64_t *)o = *(const uint64_t *)(x + i[k] * 8);
+            for (ptrdiff_t k = 0; k < n; ++k, o += 8) memcpy(o, x + i[k] * 8, 8);
+        else if (row == 16)
+            for (ptrdiff_t k = 0; k < n; ++k, o += 16) memcpy(o, x + i[k] * 16, 16);
         else
             for (ptrdiff_t k = 0; k < n; ++k, o += row) memcpy(o, x + i[k] * row, (size_t)row);
     }
@@ -38,6 +41,34 @@ static inline void pg_scatter_add(char *o, const char *v, const int64_t *i, ptrd
             char *p[3] = {target, target, (char *)v};
             add(p, s, inner);
         }
+}
+
+/* Positions in C order over axes of lengths `d` become distances in bytes. */
+static inline void pg_distances(int64_t *i, ptrdiff_t n, int axes, const ptrdiff_t *d, const ptrdiff_t *stride) {
+    for (ptrdiff_t k = 0; k < n; ++k) {
+        int64_t rest = i[k], distance = 0;
+        for (int a = axes - 1; a > 0; --a) {
+            distance += rest % d[a] * stride[a];
+            rest /= d[a];
+        }
+        i[k] = distance + rest * stride[0];
+    }
+}
+
+/* At distance i[k] from each place of o, `inner` elements change by those of v, `step` bytes from one k to the next, in
+   the order of k. `row` either copies its second operand or combines two, of which the first is the result. The nest is
+   over o and v; `s` are the strides of o, first and second operand along the row. */
+static inline void pg_scatter(const pg_plan *q, char *const *base, const int64_t *i, ptrdiff_t n, ptrdiff_t step,
+                              ptrdiff_t inner, const ptrdiff_t *s, int combine, pg_row_fn row) {
+    char *p[2] = {base[0], base[1]};
+    ptrdiff_t index[PG_MAX_DIMS] = {0};
+    do
+        for (ptrdiff_t k = 0; k < n; ++k) {
+            char *const target = p[0] + i[k], *const value = p[1] + k * step;
+            char *const operands[3] = {target, combine ? target : value, value};
+            row(operands, s, inner);
+        }
+    while (pg_plan_next(q, q->ndim, index, p));
 }
 
 /* o[.., k, ..] = x[.., i[.., k, ..], ..] for one line. operands of the nest: o, i, x. */

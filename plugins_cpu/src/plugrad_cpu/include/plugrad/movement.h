@@ -40,7 +40,8 @@
     }
 
 #ifdef PG_BASELINE
-#define PG_SIZES(X, OP) X(OP, u1, uint8_t, ) X(OP, u2, uint16_t, ) X(OP, u4, uint32_t, ) X(OP, u8, uint64_t, )
+#define PG_SIZES(X, OP) \
+    X(OP, u1, uint8_t, ) X(OP, u2, uint16_t, ) X(OP, u4, uint32_t, ) X(OP, u8, uint64_t, ) X(OP, c16, pg_pair, )
 #else
 #define PG_SIZES(X, OP)
 #endif
