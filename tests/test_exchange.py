@@ -101,7 +101,11 @@ VIEWS = {
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
-@pytest.mark.parametrize("export", [lambda t: t.numpy(), np.asarray, np.from_dlpack], ids=["numpy", "array", "dlpack"])
+@pytest.mark.parametrize(
+    "export",
+    [lambda t: t.numpy(), np.asarray, lambda t: np.from_dlpack(t, copy=False)],
+    ids=["numpy", "array", "dlpack"],
+)
 def test_every_way_out_keeps_its_value(view: Any, export: Any, device: str) -> None:
     x = pg.asarray(np.arange(12.0).reshape(4, 3), copy=True)
     kept = view(x)

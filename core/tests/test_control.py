@@ -324,6 +324,24 @@ def test_an_example_that_is_done_lets_no_nan_through():
     close(pg.vmap(pg.grad(f))(xs), pg.stack([pg.grad(f)(x) for x in xs]))
 
 
+def test_an_example_that_never_starts_lets_no_nan_through():
+    """The weight that all use would get the NaN of the body at a place for which it is not defined."""
+
+    def f(x, w):
+        step = lambda c: (c[0] - 1.0, c[1] + w * pg.sqrt(c[0]))  # noqa: E731
+        return pg.while_loop(lambda c: c[0] > 0, step, (x, x * 0.0))[1]
+
+    w, xs = pg.asarray(2.0, dtype="float64"), pg.asarray([[3.0, -1.0], [-2.0, -1.0]], dtype="float64")
+    total = lambda w, f: pg.sum(f(xs, w))  # noqa: E731
+    twice = pg.vmap(pg.vmap(f, (0, None)), (0, None))
+    wanted = np.sqrt(3.0) + np.sqrt(2.0) + 1.0
+    assert pg.grad(total)(w, twice).item() == pytest.approx(wanted)
+    assert pg.grad(lambda w: total(w, twice) ** 2)(w).item() == pytest.approx(2 * 2.0 * wanted**2)
+    assert pg.jvp(lambda w: total(w, twice), (w,), (w,))[1].item() == pytest.approx(2.0 * wanted)
+    flat = lambda xs, w: pg.sum(pg.vmap(f, (0, None))(xs, w))  # noqa: E731
+    close(pg.vmap(pg.grad(flat, 1), (0, None))(xs, w), [pg.asarray([wanted, 0.0], dtype="float64")], rtol=1e-9)
+
+
 def test_max_steps_ends_the_loop():
     double = lambda c: c * 2  # noqa: E731
     assert pg.while_loop(lambda c: c < 1000, double, 1, max_steps=3).item() == 8
@@ -337,6 +355,18 @@ def test_errors_of_while():
         pg.while_loop(lambda c: c < 3, lambda c: c, pg.zeros(2))
     with pytest.raises(ShapeError, match="while_loop: init holds no tensor"):
         pg.while_loop(lambda c: True, lambda c: c, None)
+
+
+def test_structures_that_differ_in_what_is_no_tensor():
+    def f(x):
+        return pg.cond(x > 0, lambda: {"a": x, "name": "yes"}, lambda: {"a": x, "name": "no"})
+
+    with pytest.raises(
+        ShapeError, match=r"with result\['a'\]; structures must agree, containers and what is no tensor"
+    ):
+        pg.stage(f, pg.ones(()))
+    with pytest.raises(DTypeError, match=r"carry enters as float32 \(\), leaves as float64 \(\); .*\.astype\(\)"):
+        pg.scan(lambda c, x: (c + x, None), 0.0, pg.asarray([1.0], dtype="float64"))
 
 
 def test_fori_loop():

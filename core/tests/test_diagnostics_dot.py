@@ -12,7 +12,10 @@ from plugrad.errors import RecordingError
 
 STRING = r'"(?:[^"\\\n]|\\.)*"'
 ATTRS = rf"\[label={STRING}(?:, \w+=\w+)*\]"
-LINE = re.compile(rf"  (?:node \[shape=box\]|n\d+ {ATTRS}|n\d+ -> n\d+(?: \[label={STRING}\])?);")
+LINE = re.compile(
+    rf" +(?:node \[shape=box\];|n\d+ {ATTRS};|n\d+ -> n\d+(?: \[label={STRING}\])?;"
+    rf"|label={STRING};|subgraph cluster\d+ {{|}})"
+)
 
 
 def parsed(text):
@@ -22,6 +25,8 @@ def parsed(text):
     assert [line for line in lines if not LINE.fullmatch(line)] == []
     labels, edges = {}, []
     for line in lines[1:]:
+        if line.strip() == "}" or line.strip().startswith(("subgraph", "label=")):
+            continue
         ids = re.findall(r"n\d+", line.partition(" [")[0])
         if len(ids) == 1:
             assert ids[0] not in labels
@@ -107,6 +112,47 @@ def test_staged_graphs():
     heads = [re.sub(r" %\d+", "", a) + " " + b for a, b in drawn(text)]
     writes = {"sum stop_gradient", "stop_gradient write"}
     assert set(heads) == {"input sum", "input result", "sum mul", "captured mul", "mul result", *writes}
+
+
+def framed(text):
+    """What each frame holds: its title, the titles of its boxes, and the frames inside it."""
+    outermost, stack = ["", [], []], []
+    stack.append(outermost)
+    for line in map(str.strip, text.split("\n")[1:-1]):
+        if line.startswith("subgraph"):
+            stack[-1][2].append(["", [], []])
+            stack.append(stack[-1][2][-1])
+        elif line == "}":
+            stack.pop()
+        elif line.startswith("label="):
+            stack[-1][0] = re.search(STRING, line).group()[1:-1]
+        elif "->" not in line and "ellipse" not in line and not line.startswith("node"):
+            stack[-1][1].append(re.search(STRING, line).group()[1:-1].split("\\n")[0])
+    assert stack == [outermost]
+    return outermost
+
+
+def test_branches_and_loops_are_framed_with_their_graphs():
+    w = pg.asarray(2.0)
+
+    def f(xs):
+        def step(c, x):
+            return pg.cond(x > 0, lambda: pg.exp(c) * w, lambda: c), None
+
+        return pg.while_loop(lambda c: c < 3.0, lambda c: c + 1.0, pg.scan(step, pg.zeros(()), xs)[0])
+
+    text = pg.to_dot(pg.stage(f, pg.ones(3)))
+    cond = ["cond", ["cond"], [["true", ["exp", "mul"], []], ["false", [], []]]]
+    scan = ["scan", ["scan"], [["body", ["less"], [cond]]]]
+    loop = ["while", ["while"], [["cond", ["less"], []], ["body", ["add"], []]]]
+    assert framed(text) == ["", ["full"], [scan, loop]]
+    edges = drawn(text)
+    assert ("scan", "while") in edges and ("while", "result") in edges and ("less", "cond") in edges
+    names = re.findall(r"subgraph (\w+)", text)
+    assert len(names) == len(set(names)) == 8
+    inside = text[text.index("subgraph") :].split("\n  }\n")[0]  # an edge from outside would draw its tail in here
+    ids = set(re.findall(r"n\d+ \[", inside))
+    assert {i + " [" for i in re.findall(r"n\d+(?= ->|;)", inside)} <= ids
 
 
 def test_labels_are_escaped():

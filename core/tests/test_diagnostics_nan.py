@@ -70,6 +70,11 @@ def test_dtypes(dtype):
     assert "sub: NaN" in caught(lambda: x - x)
 
 
+@pytest.mark.parametrize(("dtype", "flaw"), [("float8_e4m3fn", "NaN"), ("float8_e5m2", "infinity")])
+def test_what_does_not_fit_a_stored_dtype(dtype, flaw):
+    assert f"cast: {flaw} (1 of 2 elements" in caught(lambda: T([1.0, 1e30]).astype(dtype), inf=True)
+
+
 def test_a_part_that_is_masked_is_no_fault_and_one_that_is_not_is_named():
     hidden = pg.Op("test.hidden", elementwise=True, dtypes="float", decompose=lambda x: pg.where(x > 0, pg.log(x), 0.0))
     shown = pg.Op("test.shown", elementwise=True, dtypes="float", decompose=lambda x: pg.log(x) + 1.0)
@@ -151,6 +156,25 @@ def test_batching_says_which_example():
     assert "log: NaN (1 of 6 elements, the first at (1,) of example 1 of vmap)" in text
     nested = pg.vmap(pg.vmap(lambda x: pg.log(x)))
     assert "the first at () of example 1, 0 of vmap" in caught(nested, T([[1.0, 1.0], [-2.0, 1.0]]))
+
+
+def test_branches_and_loops():
+    def branch(x):
+        return pg.cond(x > 0, lambda: pg.sqrt(x), lambda: pg.log(x))
+
+    text = caught(pg.vmap(branch), T([-1.0, 1.0]))
+    assert text.startswith("cond: NaN (1 of 2 elements, the first at () of example 0 of vmap)") and "\n" not in text
+    assert "the first in its part log" in text
+    assert caught(branch, T(-1.0)).startswith("log: NaN")
+    with pg.find_nan():  # each example sees the branch that it takes only
+        assert pg.vmap(lambda x: pg.cond(x > 0, lambda: pg.sqrt(x), lambda: x + 1.0))(T([-1.0, 4.0])).tolist() == [0, 2]
+
+    def loop(x):
+        return pg.scan(lambda c, _: (c - 1.0, pg.log(c)), x, length=4)[1]
+
+    for f in (loop, pg.stage(loop, T(2.5)), pg.compile(loop)):
+        assert caught(f, T(2.5)).startswith("log: NaN (1 of 1 elements")
+        assert caught(pg.vmap(f), T([9.0, 2.5])).startswith("log: NaN (1 of 2 elements, the first at () of example 1")
 
 
 def test_a_compiled_function_when_it_is_replayed():

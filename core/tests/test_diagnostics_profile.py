@@ -12,7 +12,7 @@ import pytest
 
 import plugrad as pg
 from plugrad import dispatch, state
-from plugrad.errors import UnknownNameError
+from plugrad.errors import ArgumentError, UnknownNameError
 from plugrad.reference.backend import NumpyBackend
 
 
@@ -161,6 +161,8 @@ def test_observers_nest_and_are_found_by_name():
     assert (len(outer.spans), len(inner.spans)) == (2, 1)
     with pytest.raises(UnknownNameError, match=r"observer 'profil' is not registered \(did you mean 'profile'\?\)"):
         pg.observe("profil")
+    with pytest.raises(ArgumentError, match="observe: got a NoneType; give a function"):
+        pg.observe(None)
 
 
 def test_an_observer_of_ones_own():

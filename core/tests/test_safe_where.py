@@ -71,3 +71,12 @@ def test_errors():
         pg.safe_where(x, pg.log, x)
     with pytest.raises(ShapeError, match=r"where: shapes \(3,\), \(2,\)"):
         pg.safe_where(pg.ones((3,)) > 0, pg.log, x)
+
+
+def test_errors_of_the_users_function_are_the_users():
+    x = pg.ones((2,))
+    with pytest.raises(KeyError, match=r"^'a'$"):
+        pg.safe_where(x > 0, lambda v: {}["a"], x)
+    with pytest.raises(ValueError, match="^invalid literal") as found:
+        pg.safe_where(x > 0, lambda v: int("one"), x)
+    assert type(found.value) is ValueError

@@ -84,13 +84,15 @@ def _first_run(f: F, leaves: list[Tensor], build: tree.TreeDef, ids: int, here: 
         outputs = [capture.resolve(y) for y in outputs]  # a captured value may leave without passing through an op
     own = {(id(t.node), t.ix) for t in before}
     inputs = before + [t for place, t in capture.found.items() if place not in own]
-    masks = [live(t, here) & (ids if parent is None else ids & ~parent.hold) for t in inputs]
+    carried = [live(t, here) & ~(0 if parent is None else parent.hold) for t in inputs]
+    masks = [m & ids for m in carried]
     mask = functools.reduce(operator.or_, masks, 0)
     if not mask:
         return build_y(outputs)
     buffers = [t if isinstance(t, Buffer) else None for t in before]
     places = [(id(t.node), t.ix) if m else None for t, m in zip(inputs, masks, strict=True)]
-    snapshots = tuple([t.clone(t.node if m else None, m, t.ix) for t, m in zip(inputs, masks, strict=True)])
+    # ids of levels below stay too, for the derivative of the second run's derivative
+    snapshots = tuple([t.clone(t.node, m, t.ix) for t, m in zip(inputs, carried, strict=True)])
     op = _Rerun(f, build, buffers, places, log, here)
     node = Node(op, {}, snapshots, tuple([y.ghost(None, 0) for y in outputs]), mask)
     return build_y([y.clone(node, mask, i) if KIND[y.dt] in "fc" else y for i, y in enumerate(outputs)])

@@ -67,14 +67,16 @@ class _Tree:
         """ShapeError or DTypeError unless another tree has this one's structure, shapes, dtypes and devices."""
         if self.build != other.build:
             a, b = [", ".join(tree.paths(t.build, name)) or "no tensor" for t in (self, other)]
-            raise ShapeError(f"{what}: {name} {verbs[0]} with {a}, {verbs[1]} with {b}; structures must agree")
+            rule = "structures must agree" + (", containers and what is no tensor too" if a == b else "")
+            raise ShapeError(f"{what}: {name} {verbs[0]} with {a}, {verbs[1]} with {b}; {rule}")
         for i, (x, y) in enumerate(zip(self.leaves, other.leaves, strict=True)):
             if (x.shape, x.dt, x.be, x.dev) != (y.shape, y.dt, y.be, y.dev):
                 path = tree.paths(self.build, name)[i]
                 error = ShapeError if x.shape != y.shape else DTypeError
                 at = [f" on {t.device}" if x.device != y.device else "" for t in (x, y)]
                 found = [f"as {t.dtype} {t.shape}{where}" for t, where in zip((x, y), at, strict=True)]
-                raise error(f"{what}: {path} {verbs[0]} {found[0]}, {verbs[1]} {found[1]}; they must agree")
+                rule = "they must agree" + ("; cast one with .astype()" if x.dt != y.dt else "")
+                raise error(f"{what}: {path} {verbs[0]} {found[0]}, {verbs[1]} {found[1]}; {rule}")
 
 
 class _Carry(_Tree):

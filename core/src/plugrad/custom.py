@@ -11,7 +11,7 @@ from typing import Any
 
 from . import tree
 from .backend import Spec
-from .errors import PluginError, ShapeError
+from .errors import PluginError, ShapeError, StateError
 from .interpreters.stage import Stage
 from .op import Op
 from .state import state
@@ -49,7 +49,13 @@ class _Function(Op):
             return None
         with Stage() as level:
             found = self.decompose(*[level.new(x, x.be, x.dev) for x in xs])
-        return tuple([Spec(t.shape, t.dtype) for t in found])
+            specs = tuple([Spec(t.shape, t.dtype) for t in found])
+        written = [h for h, _ in level.log.handles.values()]
+        if hidden := [*written, *[h for h, _ in level.constants if h.tr is not None]]:
+            got = f"it {'writes to' if written else 'uses'} a {hidden[0].describe()} from outside"
+            remedy = "give that as an argument" + (", and the new value as a result" if written else "")
+            raise StateError(f"{self.name}: {got}, which a graph does not see; {remedy}")
+        return specs
 
 
 class _VjpFunction(_Function):

@@ -22,7 +22,7 @@ from .state import ACTIVE, UNCHANGED, WATCHING, State, state, watched, within
 from .table import add_backend as add_backend
 from .table import add_kernel as add_kernel
 from .table import check_stored, decline
-from .tape import elsewhere, live
+from .tape import elsewhere, joined, live
 from .tensor import FOREIGN, LENT, Attrs, Node, Tensor, Tensors, leaked, tupled
 
 # -- the fast roads: eager, one dtype, one device, nothing recorded
@@ -294,24 +294,34 @@ def own_borrowed(xs: Iterable[Tensor]) -> None:
 
 
 def record(op: Op, xs: Tensors, attrs: Attrs, out: Any, rec: int) -> Any:
-    """Put a call on the tape: snapshots hold only the ids being recorded and only the values that the backward rule
-    reads.
+    """Put a call on the tape: snapshots hold only the values that the backward rule reads. These keep the ids that are
+    recorded below the level of the call, for the rule's own derivative, but not those that a checkpoint holds back.
     """
     here = state()
+    hold = here.capture.hold if here.capture is not None else 0
     inputs = []
     for i, x in enumerate(xs):
-        mask = live(x, here) & rec if x.mask else 0
-        keep = op.saves is None or i in op.saves
-        inputs.append(x.clone(x.node, mask, x.ix) if keep else x.ghost(x.node, mask, x.ix))
+        mask = live(x, here) & ~hold if x.mask else 0
+        if op.saves is None or i in op.saves:
+            inputs.append(x.clone(x.node, mask, x.ix))
+        else:
+            inputs.append(x.ghost(x.node, mask & rec, x.ix))
     outs, save = tupled(out), op.save_output
     saved = range(len(outs)) if save is True else save or ()
-    kept = tuple([o.clone(None, 0) if i in saved else o.ghost(None, 0) for i, o in enumerate(outs)])
-    node = Node(op, attrs, tuple(inputs), kept, rec)
-    results = tuple([o if _fresh(o, xs) else o.clone(None, 0) for o in outs])
-    for i, o in enumerate(results):
+    node = Node(op, attrs, tuple(inputs), (), rec)
+    kept: list[Tensor] = []
+    results: list[Tensor] = []
+    for i, o in enumerate(outs):
+        # what does not depend on a level was recorded below it, with ids that the node does not have
+        below = live(o, here) & ~rec & ~hold if o.mask else 0
+        kept.append(o.clone(o.node, below, o.ix) if i in saved else o.ghost(None, 0))
+        new = o if _fresh(o, xs) else o.clone(None, 0)  # one that comes twice has a node by then
         if KIND[o.dt] in "fc":
-            o.node, o.mask, o.ix = node, rec, i
-    return results if type(out) is tuple else results[0]
+            new.node, new.mask, new.ix = node, rec, i
+            new = joined(new, o.ghost(o.node, below, o.ix)) if below else new
+        results.append(new)
+    node.outputs = tuple(kept)
+    return tuple(results) if type(out) is tuple else results[0]
 
 
 def _fresh(o: Tensor, xs: Tensors) -> bool:

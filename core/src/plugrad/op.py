@@ -251,6 +251,10 @@ class Op:
             return self(*[pad_rank(x, rank) if b else x for x, b in zip(xs, batched, strict=True)], **attrs)
         return loop(self, size, xs, batched, attrs)
 
+    def reached(self, flags: Sequence[bool], results: int, attrs: Attrs) -> Sequence[bool]:
+        """Which of the results depend on flagged operands, of which there are some."""
+        return [True] * results
+
     def has_jvp(self) -> bool:
         """Whether forward mode keeps the op whole."""
         return bool(self.decompose is None or self.jvp or self.linear or self.multilinear or self.partials)

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from .backend import Spec
 from .dtypes import KIND
 from .errors import RecordingError, StateError
-from .interpreters.levels import JVP, Batch
+from .interpreters.levels import JVP, Batch, Same
 from .interpreters.stage import Graph, Stage
 from .op import Cotangents, Flags, Op, pad_rank
 from .ops.common import AxisOp, repeated, stop_gradient
@@ -22,9 +23,9 @@ from .ops.elementwise import where
 from .ops.indexing import take
 from .ops.movement import moveaxis, stack
 from .ops.reduction import argmax
-from .state import state, within
+from .state import state
 from .tape import live
-from .tensor import Tensor, Tensors, tupled
+from .tensor import Attrs, Tensor, Tensors, tupled
 from .transforms import vjp
 
 Flat = Callable[..., Sequence[Tensor]]
@@ -41,16 +42,15 @@ def opened(name: str, fs: Sequence[Flat], given: Sequence[Sequence[Tensor]]) -> 
     written handles hold then.
     """
     here = state()
-    draws = "error" if here.draws == "different" else here.draws
     staged = []
     for f, xs in zip(fs, given, strict=True):
-        # no log around hears of the writes: they are taken back, and made again with what the op gives
-        with within(log=None, draws=draws), Stage() as level:
+        with Stage() as level:
             inputs = [level.new(x, x.be, x.dev) for x in xs]
             places = [x.val for x in inputs]
             staged.append((level, Graph(level, places, f(*inputs))))
         if here.stage is not None:
             here.stage.modules += level.modules
+            here.stage.drawn = here.stage.drawn or level.drawn
     written = {id(h): h for _, graph in staged for h, _ in graph.state}
     captured = {id(h): h for _, graph in staged for h, _ in graph.constants if id(h) not in written}
     graphs = []
@@ -115,17 +115,18 @@ def iterate(test: Flat, body: Flat, carry: Sequence[Tensor]) -> Tensors:
 
 def _python_loop(test: Flat, body: Flat, carry: Tensors) -> Tensors:
     """An example that is done keeps its carry. The body goes on with its last carry before that, for which it is
-    defined: a NaN there would spoil the gradients of the others.
+    defined, or with that of another example: a NaN there would spoil the gradients of the others.
     """
-    inside = carry
+    inside: Tensors | None = None
     while True:
         (p,) = test(*carry)
         if not _varies(p):
             if not p:
                 return carry
-            carry = inside = tuple(body(*carry))
+            carry = tuple(body(*carry))
         elif _anywhere(p):
-            inside = tuple([where(p, c, stop_gradient(s)) for c, s in zip(carry, inside, strict=True)])
+            last = inside or [ACTIVE(p, stop_gradient(c)) for c in carry]
+            inside = tuple([where(p, c, stop_gradient(s)) for c, s in zip(carry, last, strict=True)])
             carry = tuple([where(p, n, c) for n, c in zip(body(*inside), carry, strict=True)])
         else:
             return carry
@@ -157,6 +158,28 @@ def _python_fold(f: Flat, carry: Tensors, rows: Sequence[Tensors], order: range)
     if order.step < 0:
         steps.reverse()
     return (*carry, *[stack(column) for column in zip(*steps, strict=True)])
+
+
+class _Active(Op):
+    """``x`` if the predicate holds, else that of an example of the batch for which it does, if there is one."""
+
+    def spec(self, p: Any, x: Any) -> Any:
+        return Spec(x.shape, x.dtype)
+
+    def decompose(self, p: Tensor, x: Tensor) -> Tensor:
+        return x
+
+    def batch(self, size: int, xs: Tensors, batched: Flags) -> Any:
+        (p, x), out = xs, batched[1]
+        if batched[0] and size:
+            x, out = repeated(size, x, out), True
+            other = take(x, argmax(p.astype("int32"), axis=0), axis=0)
+            x, p = where(pad_rank(p, x.ndim - 1), x, other), p.any(axis=0)
+        found = self(p, x)
+        return found if out else Same(found)
+
+
+ACTIVE = _Active("while.active")
 
 
 class _Rows(AxisOp):
@@ -208,15 +231,17 @@ def _pulled(f: Flat, xs: Sequence[Tensor], gs: Cotangents) -> tuple[Tensor | Non
     return found
 
 
-def _mapped(f: Flat, size: int, xs: Sequence[Tensor], flags: Sequence[bool], out: Sequence[bool] | None) -> Tensors:
-    """``f`` over a batch: operands with a flag have the batch dimension first, and so have results with one (all, for
-    None).
-    """
+def _mapped(f: Flat, size: int, xs: Sequence[Tensor], flags: Sequence[bool], out: Sequence[bool]) -> Tensors:
+    """``f`` over a batch: operands with a flag have the batch dimension first, and so have results with one."""
     with Batch(size, "ok") as level:
         ys = f(*[level.wrap(x) if b else x for x, b in zip(xs, flags, strict=True)])
         found = [(y.val, True) if y.tr is level else (y, False) for y in ys]
-    wanted = out if out is not None else [True] * len(found)
-    return tuple([repeated(size, y, b) if w else y for (y, b), w in zip(found, wanted, strict=True)])
+    return tuple([repeated(size, y, b) if w else y for (y, b), w in zip(found, out, strict=True)])
+
+
+def _marked(ys: Sequence[Tensor], flags: Sequence[bool]) -> tuple[Tensor | Same, ...]:
+    """The results of a batching rule, of which those with a flag have the batch dimension."""
+    return tuple([y if f else Same(y) for y, f in zip(ys, flags, strict=True)])
 
 
 # -- the ops
@@ -276,16 +301,31 @@ class _Cond(_Control):
         found = choose(xs[0], (back(true), back(false)), (*xs[1:], *[c for c in tupled(g) if c is not None]))
         return [None, *_spread(n, wanted, found)]
 
-    def batch(self, size: int, xs: Tensors, batched: Flags, *, true: Graph, false: Graph) -> Tensors:
+    def reached(self, flags: Sequence[bool], results: int, attrs: Attrs) -> Sequence[bool]:
+        return [True] * results if flags[0] else _either(flags[1:], **attrs)
+
+    def batch(self, size: int, xs: Tensors, batched: Flags, *, true: Graph, false: Graph) -> Any:
         pred, flags = xs[0], batched[1:]
         if not batched[0]:
-            fs = [lambda *args, graph=graph: _mapped(graph, size, args, flags, None) for graph in (true, false)]
-            return choose(pred, fs, xs[1:])
+            out = _either(flags, true, false)
+            fs = [lambda *args, graph=graph: _mapped(graph, size, args, flags, out) for graph in (true, false)]
+            return _marked(choose(pred, fs, xs[1:]), out)
         sides = [
-            _mapped(graph, size, [_safe(x, b, p) for x, b in zip(xs[1:], flags, strict=True)], flags, None)
+            _mapped(
+                graph,
+                size,
+                [_safe(x, b, p) for x, b in zip(xs[1:], flags, strict=True)],
+                flags,
+                [True] * len(graph.outputs),
+            )
             for graph, p in ((true, pred), (false, ~pred))
         ]
         return tuple([where(pad_rank(pred, a.ndim - 1), a, b) for a, b in zip(*sides, strict=True)])
+
+
+def _either(flags: Sequence[bool], true: Graph, false: Graph) -> list[bool]:
+    """Which results of a choice depend on flagged operands in one of the branches."""
+    return [a or b for a, b in zip(true.reached(flags), false.reached(flags), strict=True)]
 
 
 def _safe(x: Tensor, batched: bool, taken: Tensor) -> Tensor:
@@ -323,11 +363,16 @@ class _While(_Control):
         remedy = "give max_steps=, use scan, or differentiate forward (jvp, jacfwd)"
         raise RecordingError(f"while_loop: a loop of unknown length in a graph has no reverse derivative; {remedy}")
 
-    def batch(self, size: int, xs: Tensors, batched: Flags, *, cond: Graph, body: Graph, carries: int) -> Tensors:
+    def reached(self, flags: Sequence[bool], results: int, attrs: Attrs) -> list[bool]:
+        """All of them if the predicate does."""
+        k = attrs["carries"]
+        found = _spreading(attrs["body"], flags, k)
+        return [True] * k if attrs["cond"].reached((*found, *flags[k:]))[0] else found
+
+    def batch(self, size: int, xs: Tensors, batched: Flags, *, cond: Graph, body: Graph, carries: int) -> Any:
         k, rest, fixed = carries, xs[carries:], batched[carries:]
-        flags = _spreading(body, batched, k)
-        if varies := cond.reached((*flags, *fixed))[0]:
-            flags = [True] * k
+        flags = self.reached(batched, k, {"cond": cond, "body": body, "carries": k})
+        varies = cond.reached((*flags, *fixed))[0]
         carry = [repeated(size, x, b) if f else x for x, b, f in zip(xs, batched, flags)]
 
         def test(*c: Tensor) -> Tensors:
@@ -343,10 +388,10 @@ class _While(_Control):
 
         if varies:
             return iterate(lambda p, *c: (p.any(),), frozen, (*test(*carry), *carry))[1:]
-        return tuple([repeated(size, y, f) for y, f in zip(iterate(test, step, carry), flags, strict=True)])
+        return _marked(iterate(test, step, carry), flags)
 
 
-def _spreading(body: Graph, batched: Flags, k: int) -> list[bool]:
+def _spreading(body: Graph, batched: Sequence[bool], k: int) -> list[bool]:
     """Which carries are batched once the body has run any number of times."""
     flags = list(batched[:k])
     while True:
@@ -427,18 +472,22 @@ class _Scan(_Control):
         found = fold(step, start, inputs, plan.length, not plan.reverse)
         return _spread(len(xs), (*floats, *fixed, *moving), found)
 
-    def batch(self, size: int, xs: Tensors, batched: Flags, *, body: Graph, plan: Plan) -> Tensors:
+    def reached(self, flags: Sequence[bool], results: int, attrs: Attrs) -> list[bool]:
+        body, k = attrs["body"], attrs["plan"].carries
+        found = _spreading(body, flags, k)
+        return [*found, *body.reached((*found, *flags[k:]))[k:]]
+
+    def batch(self, size: int, xs: Tensors, batched: Flags, *, body: Graph, plan: Plan) -> Any:
         k, end = plan.carries, plan.end
-        flags = _spreading(body, batched, k)
-        inside = (*flags, *batched[k:])
-        out = [*flags, *body.reached(inside)[k:]]
-        carry = [repeated(size, x, b) if f else x for x, b, f in zip(xs, batched, flags)]
+        out = self.reached(batched, len(body.outputs), {"body": body, "plan": plan})
+        inside = (*out[:k], *batched[k:])
+        carry = [repeated(size, x, b) if f else x for x, b, f in zip(xs, batched, out[:k])]
         moved = [moveaxis(x, 1, 0) if b else x for x, b in zip(xs[k:end], batched[k:end], strict=True)]
         found = fold(
             lambda *args: _mapped(body, size, (*args, *xs[end:]), inside, out), carry, moved, plan.length, plan.reverse
         )
         first = [moveaxis(y, 0, 1) if f and i >= k else y for i, (y, f) in enumerate(zip(found, out, strict=True))]
-        return tuple([repeated(size, y, f) for y, f in zip(first, out, strict=True)])
+        return _marked(first, out)
 
 
 COND = _Cond("cond")

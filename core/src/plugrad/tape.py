@@ -73,6 +73,24 @@ class _Identity:
         return [g]
 
 
+class _Both:
+    """The op of a result that two levels recorded, each for ids of its own: both get its cotangent."""
+
+    name = "both"
+
+    @staticmethod
+    def vjp_rule(g: Tensor, *_: Any) -> list[Tensor | None]:
+        return [g, g]
+
+
+def joined(t: Tensor, other: Tensor) -> Tensor:
+    """A handle on the value of ``t`` that is on the tape for the ids of both."""
+    out = t.clone(None, 0)
+    out.mask = t.mask | other.mask
+    out.node = Node(_Both, {}, (t.ghost(t.node, t.mask, t.ix), other), (t.ghost(None, 0),), out.mask)
+    return out
+
+
 def entering(x: Tensor) -> Tensor:
     """A value on its way into a scope or level. An open checkpoint or stage knows it by its own name: a clone of a
     captured handle would be a constant.
@@ -137,7 +155,8 @@ def backprop(seeds: Pairs, wanted: Wanted, bit: int, start: int, observe: Observ
             part = f"the record of {node.op.name}, which gave a {next(iter(cotangents.values())).describe()},"
             raise RecordingError(f"backward: {part} was freed by an earlier backward(); {remedy}")
         need = tuple([t.node is not None and t.mask & bit != 0 and t.node.seq >= start for t in inputs])
-        y: Any = tuple([o.clone(node, node.mask, i) for i, o in enumerate(outputs)])
+        made = [o.clone(node, node.mask, i) for i, o in enumerate(outputs)]
+        y: Any = tuple([joined(new, o) if o.mask else new for new, o in zip(made, outputs, strict=True)])
         gs: Any = tuple([cotangents.get(i) for i in range(len(y))])
         if len(y) == 1:
             (y,), (gs,) = y, gs

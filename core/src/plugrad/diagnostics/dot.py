@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from ..errors import ArgumentError, RecordingError, article
-from ..interpreters.stage import Graph
+from ..interpreters.stage import Equation, Graph
 from ..module import Module
 from ..tensor import Node, Tensor
 from ..transforms import Staged
@@ -17,8 +19,9 @@ def to_dot(graph: Any, names: Module | None = None) -> str:
     """The DOT text of a recorded tensor's tape (or of several tensors' in a list), or of a staged function.
 
     Boxes are ops, with the shape and dtype of what they gave; ellipses are leaves, inputs and results, dashed ones
-    what a graph captured. Leaves that are Parameters of the Module ``names`` carry their paths. Ids count from the
-    inputs, so that the same computation gives the same text. RecordingError for a tensor that was not recorded.
+    what a graph captured; frames hold the op of a branch or loop and its graphs. Leaves that are Parameters of the
+    Module ``names`` carry their paths. Ids count from the inputs, so that the same computation gives the same text.
+    RecordingError for a tensor that was not recorded.
 
     >>> import plugrad
     >>> x = plugrad.asarray([1.0, 2.0]).requires_grad_()
@@ -43,24 +46,40 @@ def to_dot(graph: Any, names: Module | None = None) -> str:
 
 
 class _Text:
-    """The lines of a drawing, which numbers its nodes."""
+    """The lines of a drawing, which numbers its nodes and frames."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.count = 0
+        self.count = self.frames = 0
+        self.indent = "  "
 
     def node(self, title: str, what: Any, style: str = "") -> str:
         """A node for something with shape and dtype, or several; returns its id."""
         several = what if isinstance(what, (list, tuple)) and not hasattr(what, "shape") else [what]
         rows = [title, *[f"{one.dtype} {one.shape}" for one in several]]
-        label = "\\n".join([row.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for row in rows])
         name, self.count = f"n{self.count}", self.count + 1
-        self.lines.append(f'  {name} [label="{label}"{", " + style if style else ""}];')
+        label = "\\n".join(map(_quoted, rows))
+        self.lines.append(f'{self.indent}{name} [label="{label}"{", " + style if style else ""}];')
         return name
+
+    @contextlib.contextmanager
+    def frame(self, title: str) -> Iterator[None]:
+        """A frame around the nodes of the block. What an edge in it names is in it too."""
+        before, self.frames = self.indent, self.frames + 1
+        self.lines.append(f"{before}subgraph cluster{self.frames} {{")
+        self.indent += "  "
+        self.lines.append(f'{self.indent}label="{_quoted(title)}";')
+        yield
+        self.indent = before
+        self.lines.append(before + "}")
 
     def edge(self, tail: str, head: str, output: int | None = None) -> None:
         """An arrow, with the number of the output where there are several."""
-        self.lines.append(f"  {tail} -> {head}" + (";" if output is None else f' [label="{output}"];'))
+        self.lines.append(f"{self.indent}{tail} -> {head}" + (";" if output is None else f' [label="{output}"];'))
+
+
+def _quoted(words: str) -> str:
+    return words.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _draw_tape(ends: list[Any], names: Module | None, text: _Text) -> None:
@@ -104,11 +123,23 @@ def _draw_graph(graph: Graph, text: _Text) -> None:
     ids.update({v: text.node(f"captured %{v.id}", v.spec, _DASHED) for _, v in graph.constants})
     place: dict[Any, int | None] = dict.fromkeys(ids)
     for equation in graph.equations:
-        attrs = "".join([f"\n{k}={v}" for k, v in equation.attrs.items()])
-        made = text.node(equation.op.name + attrs, [v.spec for v in equation.outputs])
+        made = _draw_op(equation, text)
         for v in equation.inputs:
             text.edge(ids[v], made, place[v])
         ids.update(dict.fromkeys(equation.outputs, made))
         place.update({v: i if len(equation.outputs) > 1 else None for i, v in enumerate(equation.outputs)})
     for title, v in [*[("result", v) for v in graph.outputs], *[("write", v) for _, v in graph.state]]:
         text.edge(ids[v], text.node(title, v.spec, _DOUBLE), place[v])
+
+
+def _draw_op(equation: Equation, text: _Text) -> str:
+    """The box of an op, in a frame with its graphs if it has some."""
+    op, attrs = equation.op, equation.attrs
+    graphs = {k: v for k, v in attrs.items() if isinstance(v, Graph)}
+    title = op.name + "".join([f"\n{k}={v}" for k, v in attrs.items() if k not in graphs])
+    with text.frame(op.name) if graphs else contextlib.nullcontext():
+        made = text.node(title, [v.spec for v in equation.outputs])
+        for name, graph in graphs.items():
+            with text.frame(name):
+                _draw_graph(graph, text)
+    return made

@@ -14,6 +14,7 @@ from ..backend import BACKENDS
 from ..dtypes import KIND
 from ..errors import NonFiniteError
 from ..fallback import user_line
+from ..interpreters.stage import Graph
 from ..state import Observer, Run
 from ..tensor import Tensor, tupled
 
@@ -33,7 +34,7 @@ def _values(ts: Any) -> Iterator[_Value]:
     while todo:
         t, lanes, tangent = todo.pop()
         if t.tr is None:
-            if t.val is not None and KIND[t.dt] in "fc":
+            if t.val is not None and KIND[t.dt] in "fcs":
                 yield _Value(t.be, t.val, lanes, tangent)
         elif not t.tr.staging:
             todo += [(t.aux, lanes, True)] if isinstance(t.aux, Tensor) else []
@@ -99,7 +100,7 @@ class find_nan(Observer):
                 here.part = here.part or f"; the first in its part {op.name}"
             else:
                 operands = "; ".join([x.describe() for x in xs])
-                shown = "".join([f", {k}={v}" for k, v in attrs.items()])
+                shown = "".join([f", {k}={v}" for k, v in attrs.items() if not isinstance(v, Graph)])
                 raise NonFiniteError(
                     f"{op.name}: {flaw} from operands without: {operands}{shown}; called at {user_line()}"
                     f"{here.part}; look at the operands there, or keep the op from them with plugrad.safe_where"

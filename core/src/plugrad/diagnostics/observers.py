@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from ..errors import ArgumentError, article
 from ..plugins import roads
 from ..state import Observer, state, within
 
@@ -30,4 +31,7 @@ def observe(observer: Any) -> contextlib.AbstractContextManager[Any]:
     """
     found = roads.observer(observer) if isinstance(observer, str) else observer
     made = found() if isinstance(found, type) else found
+    if not isinstance(made, Observer) and not callable(made):
+        wrong = f"got {article(type(made).__name__)}"
+        raise ArgumentError(f"observe: {wrong}; give a function of (op, backend, how), an Observer, or a name")
     return made if isinstance(made, Observer) else within(observers=(*state().observers, made))

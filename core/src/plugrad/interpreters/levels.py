@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ..op import Op
 from ..state import RECORDING, State, serial, state, within
@@ -76,6 +76,12 @@ class JVP(Interpreter):
         return tuple(map(self.wrap, out, found)) if type(out) is tuple else self.wrap(out, found)
 
 
+class Same(NamedTuple):
+    """A result of a batching rule that is the same for every example, and has no batch dimension."""
+
+    value: Tensor
+
+
 class Batch(Interpreter):
     """One example stands for a batch: the level of one ``vmap`` call over ``size`` examples. The batch dimension of a
     wrapped value is always dimension 0.
@@ -99,4 +105,7 @@ class Batch(Interpreter):
 
     def process(self, op: Op, xs: Tensors, attrs: Attrs, spec: Any) -> Any:
         out = op.batch_rule(self.size, self.lowered(xs), tuple([x.tr is self for x in xs]), attrs)
-        return tuple(map(self.wrap, out)) if type(out) is tuple else self.wrap(out)
+        return tuple(map(self._result, out)) if type(out) is tuple else self._result(out)
+
+    def _result(self, found: Tensor | Same) -> Tensor:
+        return found.value if isinstance(found, Same) else self.wrap(found)

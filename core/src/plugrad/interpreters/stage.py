@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from ..backend import BACKENDS, Spec
 from ..dtypes import CODE
-from ..errors import ShapeError, article
+from ..errors import ShapeError, StateError, article
 from ..op import Op
 from ..state import RECORDING, UNCHANGED, Log, state, within
 from ..table import check_stored
-from ..tape import plain
+from ..tape import entering, plain
 from ..tensor import Attrs, Tensor, Tensors, tupled
 from .levels import Interpreter
 
@@ -54,12 +54,14 @@ class Stage(Interpreter):
     staging = True
 
     def __init__(self) -> None:
-        here = state()
-        self.log, self.recordable = Log(here.log), here.mask
+        # no log around hears of the writes, since they are taken back
+        self.log, self.recordable = Log(None), state().mask
         super().__init__(log=self.log)
         self.equations: list[Equation] = []
         self.constants: list[tuple[Tensor, Var]] = []
         self.modules: list[Any] = []
+        self.draws, self.drawn = state().draws, False
+        """The randomness of ``vmap`` around; whether a generator handed out keys."""
         self._known: dict[tuple[bool, int], Var] = {}
         self._ids = itertools.count()
 
@@ -136,6 +138,7 @@ class Graph:
             return renamed.get(v, v)
 
         self.inputs, self.outputs = tuple(inputs), tuple(map(final, outputs))
+        self.draws = level.draws if level.drawn else None
         self.state = tuple([(handle, final(handle)) for handle, _ in level.log.handles.values()])
         used = {*self.outputs, *[v for _, v in self.state]}
         needed = []
@@ -147,6 +150,9 @@ class Graph:
         self.constants = tuple([(handle, v) for handle, v in level.constants if v in used])
 
     def __call__(self, *xs: Tensor) -> Tensors:
+        if self.draws not in (None, state().draws):
+            got = "a generator's draws were staged outside this vmap, and would be the same for every example"
+            raise StateError(f"stage: {got}; stage the function inside vmap, or pass keys and map over them")
         env = dict(zip(self.inputs, xs, strict=True))
         for v, x in env.items():
             if (x.shape, x.dtype) != v.spec:
@@ -154,7 +160,7 @@ class Graph:
                 raise ShapeError(
                     f"stage: an input is {article(x.describe())}; it was staged for {wanted}, stage it again"
                 )
-        env.update([(v, plain(handle)) for handle, v in self.constants])
+        env.update([(v, plain(entering(handle))) for handle, v in self.constants])
         for op, attrs, inputs, outputs, hidden in self.equations:
             with within(mask=state().mask & ~hidden) if hidden else UNCHANGED:
                 found = op(*[env[v] for v in inputs], **attrs)
@@ -167,6 +173,7 @@ class Graph:
         """The same equations between other variables, what was captured or written being among them."""
         new = copy.copy(self)
         new.inputs, new.outputs, new.constants, new.state = tuple(inputs), tuple(outputs), (), ()
+        new.draws = None
         return new
 
     def reached(self, flags: Sequence[bool]) -> list[bool]:
@@ -174,7 +181,9 @@ class Graph:
         found = {v for v, flag in zip(self.inputs, flags, strict=True) if flag}
         for equation in self.equations:
             if not found.isdisjoint(equation.inputs):
-                found.update(equation.outputs)
+                op, attrs, inputs, outputs, _ = equation
+                hit = op.reached([v in found for v in inputs], len(outputs), attrs)
+                found.update(itertools.compress(outputs, hit))
         return [v in found for v in self.outputs]
 
     def __str__(self) -> str:

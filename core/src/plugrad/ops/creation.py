@@ -12,7 +12,7 @@ import numpy as np
 from ..backend import BACKENDS, Place, Spec, device_name, parse_device
 from ..dispatch import bind
 from ..dtypes import CODE, DTYPES, KIND, as_dtype, complex64, float32, float64, int64, parse
-from ..errors import DeviceError, ExchangeError, ShapeError
+from ..errors import DeviceError, ExchangeError, ShapeError, article
 from ..op import Op
 from ..plugins import backend_index, default_backend
 from ..reference.random import KERNELS
@@ -192,13 +192,17 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     Without ``device`` it is on the device whose memory ``x`` is in; for the host's memory that is the default device if
     it uses it, else the reference. The memory is borrowed where the backend can: it is never written, the first write
     copies. ``copy=True`` copies; ``copy=False`` raises ExchangeError (a BufferError and a ValueError) where a copy is
-    needed. Recorded tensors, and whatever the producer refuses, raise BufferError.
+    needed. Recorded tensors, and whatever the producer refuses, raise BufferError; an object without the methods
+    AttributeError, as the standard has it.
 
     >>> a = np.arange(3.0)
     >>> x = from_dlpack(a, device="numpy")
     >>> np.shares_memory(x.numpy(), a), x.dtype.name
     (True, 'float64')
     """
+    if not hasattr(x, "__dlpack__") or not hasattr(x, "__dlpack_device__"):
+        wrong = f"x is {article(type(x).__name__)}, which does not speak DLPack"
+        raise AttributeError(f"from_dlpack: {wrong}; make a tensor of it with plugrad.asarray")
     if isinstance(x, Tensor) and x.mask & state().mask:
         raise ExchangeError(f"from_dlpack: this {x.describe()} is recorded; call .detach() first")
     if isinstance(x, Tensor) and (device is None or (x.be, x.dev) == place(device)):

@@ -39,7 +39,8 @@ def to_dlpack(
     """A DLPack capsule of the tensor's memory; what ``from_dlpack`` of other libraries calls.
 
     It is read-only, since values never change. A consumer that cannot be told so (``max_version`` below 1.0) gets a
-    copy, or with ``copy=False`` the memory itself, which it must not write. To the host's memory (``dl_device=(1, 0)``)
+    copy, or with ``copy=False`` the memory itself, which it must not write. What runs backwards through its memory is
+    copied too, unless ``copy=False``: not every library can read it. To the host's memory (``dl_device=(1, 0)``)
     a tensor of another device is copied. ExchangeError for a recorded tensor, and where a copy is needed that
     ``copy=False`` forbids.
     """
@@ -94,7 +95,8 @@ def _capsule(
     t: Tensor, lent: Any, place: tuple[int, int], stream: Any, old: bool, max_version: Any, copy: bool | None
 ) -> Any:
     """A capsule of an array on the host, or of what describes its memory by ``__cuda_array_interface__``."""
-    copied = bool(copy) or (old and copy is None)
+    flipped = isinstance(lent, np.ndarray) and any(step < 0 for step in lent.strides)  # aborts PyTorch 2.13
+    copied = bool(copy) or (copy is None and (old or flipped))
     writable = copied or old
     if isinstance(lent, np.ndarray):
         if stream is not None:
@@ -149,13 +151,13 @@ def host_array(obj: Any, place: tuple[int, int], copy: bool | None) -> np.ndarra
     try:
         take = _component("take", "it")
     except ExchangeError:
-        raise ExchangeError(f"from_dlpack: {refusal}; cast it in its own library first") from refusal
+        raise ExchangeError(f"from_dlpack: {refusal}; copy, cast or detach it in its own library first") from refusal
     if place[0] not in HOST_KINDS and copy is False:
         raise ExchangeError("from_dlpack: another device's memory needs a copy, and copy=False was asked") from refusal
     array, code, bits = take(_asked(obj, place))
     found = next((dt for dt, known in _UNKNOWN_TO_NUMPY.items() if known == (code, bits)), None)
     if found is None:
-        raise ExchangeError(f"from_dlpack: {refusal}; cast it in its own library first") from refusal
+        raise ExchangeError(f"from_dlpack: {refusal}; copy, cast or detach it in its own library first") from refusal
     view = array.view(DTYPES[found])
     return np.array(view) if copy else view
 

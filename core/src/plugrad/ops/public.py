@@ -23,7 +23,6 @@ from . import (
     elementary,
     elementwise,
     fft,
-    guarded,
     indexing,
     linalg,
     movement,
@@ -97,7 +96,8 @@ def _name_errors(module: ModuleType, names: list[str], prefix: str = "") -> None
             setattr(module, name, told(prefix + name, function))
 
 
-_ARRAYS = (arrange, contraction, creation, elementary, elementwise, guarded, indexing, movement, reduction, sorting)
+# not guarded: what the user's function raises is the user's
+_ARRAYS = (arrange, contraction, creation, elementary, elementwise, indexing, movement, reduction, sorting)
 for _family in (*_ARRAYS, einsum, windows):
     _name_errors(_family, _family.__all__)
 for _family in (fft, linalg, random):  # public modules of their own, with functions of others among them

@@ -180,6 +180,8 @@ class Generator:
         if here.draws == "error":
             remedy = "pass keys and map over them, or say vmap(f, randomness='same') or vmap(f, randomness='different')"
             raise StateError(f"vmap: a draw from a generator would be the same for every example; {remedy}")
+        if here.stage is not None:
+            here.stage.drawn = True
         with _drawing:
             found = self.state.copy()
             self.state.assign(self.state + asarray(np.array([0, 1], np.uint32), device=self.state.device))
@@ -196,8 +198,8 @@ def _each_different(found: Tensor, level: Any) -> Tensor:
     if not level.batched or level.draws != "different":
         return found
     with level.underneath():
-        keys = fold_in(found, arange(level.size, device=found.device))
-    return level.wrap(keys)
+        number = level.wrap(arange(level.size, device=found.device))
+    return fold_in(found, number)
 
 
 @functools.cache
