@@ -62,7 +62,7 @@ def as_dtype(dtype: Any) -> np.dtype:
     if isinstance(dtype, type) and dtype in PYTHON:
         return DTYPES[PYTHON[dtype]]
     try:
-        return DTYPES[CODE[np.dtype(dtype)]]
+        return DTYPES[CODE[np.dtype("None" if dtype is None else dtype)]]  # for NumPy None means float64
     except (TypeError, KeyError, ValueError, SyntaxError, RecursionError) as error:
         known = ", ".join(d.name for d in DTYPES)
         raise DTypeError(f"dtype: {shown(dtype)} is not a dtype that plugrad supports; use one of {known}") from error

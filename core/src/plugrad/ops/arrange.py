@@ -119,6 +119,7 @@ def repeat(x: Tensor, repeats: Any, /, *, axis: int | None = None) -> Tensor:
     if counts.shape not in ((), (1,), (n,)) or (counts.size and counts.min() < 0):
         what = f"repeats {counts.tolist()} for axis {a} of shape {x.shape}"
         raise ShapeError(f"repeat: {what}; give one non-negative number, or one for each of {n} elements")
+    counts = counts.astype(np.int64)
     if counts.size == 1:
         times = int(counts.reshape(()))
         before, after = x.shape[:a], x.shape[a + 1 :]
@@ -141,8 +142,10 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
         raise DTypeError("diff: bools have no difference; cast with .astype('int64')")
     parts = [lifted("diff", part, x) for part in (prepend, x, append) if part is not None]
     one = (*x.shape[:a], 1, *x.shape[a + 1 :])
-    x = concat([broadcast_to(part, one) if part.ndim == 0 else part for part in parts], axis=a) if parts[1:] else x
+    out = alias(x)
+    if parts[1:]:
+        out = concat([broadcast_to(part, one) if part.ndim == 0 else part for part in parts], axis=a)
     whole = (slice(None),) * a
-    for _ in range(min(n, x.shape[a])):
-        x = x[(*whole, slice(1, None))] - x[(*whole, slice(None, -1))]
-    return x
+    for _ in range(min(n, out.shape[a])):
+        out = out[(*whole, slice(1, None))] - out[(*whole, slice(None, -1))]
+    return out

@@ -16,7 +16,7 @@ from ..tensor import Tensor, install
 from .common import alias
 from .elementwise import add, maximum, minimum, multiply, where
 from .indexing import GATHER, SLICE_UPDATE
-from .movement import RESHAPE, SLICE, broadcast_to, moveaxis, reshape
+from .movement import RESHAPE, SLICE, broadcast_to, moveaxis, reshape, reshaped
 from .scatter import SCATTER, SCATTER_MAX, SCATTER_MIN, SCATTER_MUL, added
 from .subscript import Flat, Pick, Subscript, parse, positions
 
@@ -93,7 +93,7 @@ def _write(name: str, x: Tensor, index: Any, value: Any, way: _Way) -> None:
         value = _fitted(name, value, sub.rest)
         new = value if way is _SET else way.change(_region(x, sub), value)
         attrs = sub.region
-        overwrite(SLICE_UPDATE, x, (reshape(broadcast_to(new, sub.rest), attrs["size"]),), attrs)
+        overwrite(SLICE_UPDATE, x, (reshaped(broadcast_to(new, sub.rest), attrs["size"]),), attrs)
     elif (spread := _spread(name, value, sub)) is not None:
         _select(x, sub, *spread, way)
     else:
@@ -139,7 +139,7 @@ def _select(x: Tensor, sub: Subscript, pick: Pick, values: Tensor, way: _Way) ->
     if rest == attrs["size"] == x.shape and attrs["step"].count(1) == x.ndim:
         x.rebind(new)
     else:
-        overwrite(SLICE_UPDATE, x, (reshape(new, attrs["size"]),), attrs)
+        overwrite(SLICE_UPDATE, x, (reshaped(new, attrs["size"]),), attrs)
 
 
 def _selected(x: Tensor, window: Subscript, pick: Pick, values: Tensor, way: _Way) -> Tensor:
@@ -154,7 +154,7 @@ def _scatter(name: str, x: Tensor, sub: Subscript, value: Tensor, way: _Way) -> 
     shape = _whole(sub, block)
     value = broadcast_to(_fitted(name, value, shape), shape)
     real = [d for d, a in zip(sub.rest, sub.sources, strict=True) if a >= 0]
-    value = reshape(value, (*real[:before], *block, *real[before:]))
+    value = reshaped(value, (*real[:before], *block, *real[before:]))
     count = len(block)
     if before < low and count:
         value = moveaxis(value, tuple(range(before, before + count)), tuple(range(low, low + count)))

@@ -12,7 +12,7 @@ from ..backend import BACKENDS
 from ..dispatch import bind
 from ..dtypes import CODE, KIND, as_dtype
 from ..errors import AxisError, LeakedTracerError, ShapeError, shown
-from ..op import OPS, Op, elementwise
+from ..op import OPS, Op, broadcast_shapes, elementwise
 from ..state import state
 from ..table import check_stored
 from ..tensor import Shared, Tensor
@@ -123,7 +123,8 @@ def _normal_axes(name: str, ndim: int, given: tuple[Any, ...], in_order: bool) -
     axes = [_integer(a) for a in given]
     for a in axes:
         if not -ndim <= a < ndim:
-            raise AxisError(f"{name}: axis {a} is out of range for {ndim} dimensions; use {-ndim} to {ndim - 1}")
+            remedy = f"use {-ndim} to {ndim - 1}" if ndim else "a 0-d tensor has no axes, reshape it first"
+            raise AxisError(f"{name}: axis {a} is out of range for {ndim} dimensions; {remedy}")
     found = [a % ndim for a in axes]
     if len(set(found)) != len(found):
         raise ShapeError(f"{name}: axis {shown(given)} names the same axis twice")
@@ -156,6 +157,17 @@ def normal_shape(name: str, shape: Any, least: int = 0) -> tuple[int, ...]:
 def reduced_shape(shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
     """What is left of a shape once axes are reduced."""
     return tuple([1 if i in axes else d for i, d in enumerate(shape) if keepdims or i not in axes])
+
+
+def batch_shape(name: str, a: Any, b: Any, kept: int = 2) -> tuple[int, ...]:
+    """What the axes of two operands in front of the ``kept`` last ones broadcast to; ShapeError showing both whole."""
+    one, two = a.shape[: a.ndim - kept], b.shape[: b.ndim - kept]
+    try:
+        return broadcast_shapes(name, one, two)
+    except ShapeError as error:
+        which = f"the axes before the last{f' {kept}' if kept > 1 else ''}, {one} and {two}"
+        rule = "sizes must agree or be 1, counted from the last of these"
+        raise ShapeError(f"{name}: shapes {a.shape} and {b.shape}: {which}, do not broadcast; {rule}") from error
 
 
 def repeated(size: int, x: Tensor, batched: bool) -> Tensor:

@@ -9,9 +9,9 @@ from typing import Any
 from ..backend import Spec
 from ..dispatch import bind
 from ..errors import ShapeError
-from ..op import Op, broadcast_shapes, conjugate, pad_rank, unbroadcast
+from ..op import Op, conjugate, pad_rank, unbroadcast
 from ..tensor import Tensor
-from .common import normal_axes, single_axis, tensors
+from .common import batch_shape, normal_axes, single_axis, tensors
 from .movement import matrix_transpose, moveaxis, permute_dims, reshape, squeeze
 
 __all__ = ["matmul", "outer", "tensordot", "vecdot"]
@@ -25,7 +25,7 @@ class _Matmul(Op):
     def spec(self, a: Any, b: Any) -> Any:
         if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
             raise _mismatch(a, b)
-        return Spec((*broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), a.dtype)
+        return Spec((*batch_shape("matmul", a, b), a.shape[-2], b.shape[-1]), a.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any) -> Any:
         a, b = xs
@@ -46,7 +46,8 @@ MATMUL = _Matmul("matmul", dtypes="numeric", multilinear=(0, 1), together="all")
 
 def matmul(a: Any, b: Any, /) -> Tensor:
     """Matrix product: (..., n, k) @ (..., k, m) -> (..., n, m); 1-d operands count as a row or a column, which the
-    result drops.
+    result drops. The axes in front broadcast, numeric dtypes promote; low-precision floats accumulate in float32.
+    ShapeError where sizes disagree.
 
     >>> matmul(asarray([[1.0, 2.0]]), asarray([3.0, 4.0])).tolist()
     [11.0]
@@ -102,7 +103,12 @@ def tensordot(a: Any, b: Any, /, *, axes: Axes = 2) -> Tensor:
 
 
 def outer(a: Any, b: Any, /) -> Tensor:
-    """Products of every pair of elements of two 1-d tensors: (n,), (m,) -> (n, m)."""
+    """Products of every pair of elements of two 1-d tensors: (n,), (m,) -> (n, m). Nothing is conjugated; ShapeError
+    for other shapes.
+
+    >>> outer(asarray([1, 2]), asarray([3, 4])).tolist()
+    [[3, 4], [6, 8]]
+    """
     a, b = tensors(a, b)
     if a.ndim != 1 or b.ndim != 1:
         raise ShapeError(f"outer: needs two 1-d tensors, got shapes {a.shape} and {b.shape}; reshape them first")
@@ -120,6 +126,6 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
     if rows.shape[-1] != columns.shape[-1]:
         what = f"shapes {rows.shape} and {columns.shape}, the axis last"
         raise ShapeError(f"vecdot: {what}, differ in its size; it is not broadcast")
-    broadcast_shapes("vecdot", rows.shape[:-1], columns.shape[:-1])
+    batch_shape("vecdot", rows, columns, 1)
     row, column = reshape(conjugate(rows), (*rows.shape[:-1], 1, rows.shape[-1])), reshape(columns, (*columns.shape, 1))
     return squeeze(matmul(row, column), (-2, -1))

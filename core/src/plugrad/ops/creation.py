@@ -12,7 +12,7 @@ import numpy as np
 from ..backend import BACKENDS, Place, Spec, device_name, parse_device
 from ..dispatch import bind
 from ..dtypes import CODE, DTYPES, KIND, as_dtype, complex64, float32, float64, int64, parse
-from ..errors import DeviceError, ExchangeError, ShapeError, article
+from ..errors import DeviceError, DTypeError, ExchangeError, ShapeError, article
 from ..op import Op
 from ..plugins import backend_index, default_backend
 from ..reference.random import KERNELS
@@ -282,7 +282,14 @@ def _nested(obj: Any, dtype: Any, device: str | None) -> Tensor:
 
 
 def tensor(obj: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
-    """A new tensor of ``obj`` in memory of its own; with ``requires_grad`` a leaf of the tape."""
+    """A new tensor of ``obj``, whatever ``asarray`` takes, in memory of its own; with ``requires_grad`` a leaf of the
+    tape.
+
+    >>> x = tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad.tolist()
+    [2.0, 4.0]
+    """
     constant = obj.detach() if isinstance(obj, Tensor) else obj
     out = asarray(constant, dtype=dtype, device=device, copy=True)
     return out.requires_grad_() if requires_grad else out
@@ -298,7 +305,9 @@ def _filled(shape: tuple[int, ...], value: Any, dtype: np.dtype, where: Place) -
 
 
 def full(shape: int | Sequence[int], fill_value: Any, *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """A tensor filled with one value, a number or a 0-d tensor.
+    """A tensor filled with one value, a number or a 0-d tensor (differentiable), of its dtype by default.
+
+    DTypeError for a complex number that is to be real.
 
     >>> full((2,), 7).tolist()
     [7, 7]
@@ -308,16 +317,26 @@ def full(shape: int | Sequence[int], fill_value: Any, *, dtype: Any = None, devi
         return copy(broadcast_to(asarray(fill_value, dtype=dtype, device=device), new))
     chosen = as_dtype(_from_python(fill_value).dtype if dtype is None else dtype)
     number = fill_value.item() if isinstance(fill_value, np.generic) else fill_value
+    if isinstance(number, complex) and KIND[CODE[chosen]] != "c":
+        raise DTypeError(f"full: {number!r} does not fit {chosen.name}; ask for a complex dtype, or give .real")
     return _filled(new, number, chosen, place(device))
 
 
 def zeros(shape: int | Sequence[int], *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """A tensor of zeros, float32 by default."""
+    """A tensor of zeros, float32 by default; ShapeError for what is no shape.
+
+    >>> zeros((1, 2)).tolist(), zeros(2, dtype="int64").tolist()
+    ([[0.0, 0.0]], [0, 0])
+    """
     return _filled(normal_shape("zeros", shape), 0, chosen_dtype(dtype), place(device))
 
 
 def ones(shape: int | Sequence[int], *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """A tensor of ones, float32 by default."""
+    """A tensor of ones, float32 by default; ShapeError for what is no shape.
+
+    >>> ones((2, 1), dtype="int64").tolist()
+    [[1], [1]]
+    """
     return _filled(normal_shape("ones", shape), 1, chosen_dtype(dtype), place(device))
 
 
@@ -328,21 +347,37 @@ def empty(shape: int | Sequence[int], *, dtype: Any = None, device: str | None =
 
 def _like(x: Tensor, shape: Shape, value: Any, dtype: Any, device: str | None) -> Tensor:
     where = (x.be, x.dev) if device is None else place(device)
-    return _filled(x.shape if shape is None else shape, value, chosen_dtype(dtype, x.dtype), where)
+    if shape is None:
+        shape = x.shape
+    elif type(shape) is not tuple:
+        shape = normal_shape("full_like", shape)
+    return _filled(shape, value, chosen_dtype(dtype, x.dtype), where)
 
 
 def zeros_like(x: Tensor, shape: Shape = None, *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """Zeros with the shape (unless given), dtype and device of ``x``."""
+    """Zeros with the shape, dtype and device of ``x``, unless others are given.
+
+    >>> zeros_like(asarray([1, 2]), (1, 3)).tolist()
+    [[0, 0, 0]]
+    """
     return _like(x, shape, 0, dtype, device)
 
 
 def ones_like(x: Tensor, shape: Shape = None, *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """Ones with the shape (unless given), dtype and device of ``x``."""
+    """Ones with the shape, dtype and device of ``x``, unless others are given.
+
+    >>> ones_like(asarray([1, 2]), dtype="float64").tolist()
+    [1.0, 1.0]
+    """
     return _like(x, shape, 1, dtype, device)
 
 
 def full_like(x: Tensor, /, fill_value: Any, *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """One value with the shape, dtype and device of ``x``."""
+    """One value, a number or a 0-d tensor, with the shape, dtype and device of ``x``, unless others are given.
+
+    >>> full_like(asarray([1, 2]), 7).tolist()
+    [7, 7]
+    """
     return full(x.shape, fill_value, dtype=chosen_dtype(dtype, x.dtype), device=x.device if device is None else device)
 
 
@@ -354,7 +389,8 @@ def empty_like(x: Tensor, *, dtype: Any = None, device: str | None = None) -> Te
 def arange(
     start: float, stop: float | None = None, step: float = 1, *, dtype: Any = None, device: str | None = None
 ) -> Tensor:
-    """``start, start + step, ...`` up to but without ``stop``; int64 for integers, else float32.
+    """``start, start + step, ...`` up to but without ``stop``, 1-d; int64 for integers, else float32. ValueError for a
+    step of 0.
 
     >>> arange(1, 7, 2).tolist()
     [1, 3, 5]
@@ -377,15 +413,24 @@ def arange(
 def linspace(
     start: complex, stop: complex, /, num: int, *, dtype: Any = None, device: str | None = None, endpoint: bool = True
 ) -> Tensor:
-    """``num`` evenly spaced values from ``start`` to ``stop``, float32 by default, or complex64 for complex ends."""
+    """``num`` evenly spaced values from ``start`` to ``stop``, with or without it (``endpoint``), float32 by default,
+    complex64 for complex ends; computed in double precision.
+
+    >>> linspace(0, 1, 5).tolist()
+    [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
     values = np.linspace(start, stop, num, endpoint=endpoint)
     usual = complex64 if values.dtype.kind == "c" else float32
     return asarray(values, dtype=chosen_dtype(dtype, usual), device=device, copy=True)
 
 
 def eye(rows: int, columns: int | None = None, *, k: int = 0, dtype: Any = None, device: str | None = None) -> Tensor:
-    """Ones on diagonal ``k`` and zeros elsewhere, float32 by default."""
-    columns = rows if columns is None else columns
+    """A matrix (square by default) of ones on diagonal ``k`` and zeros elsewhere, float32 by default.
+
+    >>> eye(2, 3, k=1).tolist()
+    [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    rows, columns = normal_shape("eye", (rows, rows if columns is None else columns))
     k = max(-rows, min(k, columns))
     row = reshape(arange(rows, device=device), (rows, 1))
     return (row + k == arange(columns, device=device)).astype(chosen_dtype(dtype))

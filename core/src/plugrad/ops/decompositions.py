@@ -15,7 +15,7 @@ from ..dtypes import C8, CODE, DTYPES, KIND, promote, real_code
 from ..errors import LinAlgError, ShapeError
 from ..op import Op, broadcast_shapes, conjugate, pad_rank, unbroadcast
 from ..tensor import Tensor
-from .common import cast, repeated, stop_gradient
+from .common import batch_shape, cast, repeated, stop_gradient
 from .creation import eye
 from .elementwise import imag, real, where
 from .indexing import tril, triu
@@ -119,7 +119,7 @@ class _Solve(Op):
         n = square(self.name, a)[-1]
         if b.ndim < 2 or b.shape[-2] != n:
             raise ShapeError(f"{self.name}: {a.shape} and {b.shape}: b must have {n} rows, as a has")
-        return Spec((*broadcast_shapes(self.name, a.shape[:-2], b.shape[:-2]), *b.shape[-2:]), a.dtype)
+        return Spec((*batch_shape(self.name, a, b), *b.shape[-2:]), a.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, **attrs: Any) -> Any:
         a, b = xs

@@ -25,7 +25,7 @@ from ..tensor import Tensor
 from .common import alias, cast, tensors
 from .contraction import MATMUL
 from .elementwise import not_equal
-from .movement import SLICE, permute_dims, reshape
+from .movement import SLICE, permute_dims, reshape, reshaped
 from .reduction import sum as sum_
 
 __all__ = ["einsum"]
@@ -288,10 +288,6 @@ def _product(one: Part, two: Part, keep: frozenset[Label]) -> Part:
     """The product of two, summed over the names that are not kept: those of one operand alone before it."""
     one, two = _summed(one, keep.union(two[1])), _summed(two, keep.union(one[1]))
     form = _form(one[1], one[0].shape, two[1], two[0].shape, keep)
-    a = _shaped(_ordered(one, form.one[0]), form.one[1])
-    b = _shaped(_ordered(two, form.two[0]), form.two[1])
-    return _shaped(bind(MATMUL, (a, b), {}) if form.summed else a * b, form.result[1]), form.result[0]
-
-
-def _shaped(x: Tensor, shape: Sizes) -> Tensor:
-    return x if x.shape == shape else reshape(x, shape)
+    a = reshaped(_ordered(one, form.one[0]), form.one[1])
+    b = reshaped(_ordered(two, form.two[0]), form.two[1])
+    return reshaped(bind(MATMUL, (a, b), {}) if form.summed else a * b, form.result[1]), form.result[0]

@@ -271,6 +271,11 @@ def _atanh(x: Tensor) -> Tensor:
     return _complex(copysign(length, a), atan2(b * 2, rest * (size + 1) - square) * 0.5)
 
 
+def _asinh_slope(y: Tensor, x: Tensor) -> Tensor:
+    """``1 / sqrt(x**2 + 1)``, of reals without overflow."""
+    return 1 / (sqrt(x * x + 1) if _is_complex(x) else hypot(x, 1.0))
+
+
 def _acosh_slope(y: Tensor, x: Tensor) -> Tensor:
     return 1 / (sqrt(x - 1) * sqrt(_plus(x)))
 
@@ -285,9 +290,7 @@ def _sinh_slope(y: Tensor, x: Tensor) -> Tensor:
 
 sinh = unary("sinh", "hyperbolic sine", _sinh_slope, save_output=False, decompose=_wide(_sinh))
 cosh = unary("cosh", "hyperbolic cosine", lambda y, x: sinh(x), save_output=False, decompose=_wide(_cosh))
-asinh = unary(
-    "asinh", "inverse hyperbolic sine", lambda y, x: 1 / sqrt(_plus(x * x)), save_output=False, decompose=_wide(_asinh)
-)
+asinh = unary("asinh", "inverse hyperbolic sine", _asinh_slope, save_output=False, decompose=_wide(_asinh))
 acosh = unary("acosh", _ACOSH, _acosh_slope, save_output=False, decompose=_wide(_acosh))
 atanh = unary("atanh", _ATANH, lambda y, x: 1 / ((1 - x) * (1 + x)), save_output=False, decompose=_wide(_atanh))
 

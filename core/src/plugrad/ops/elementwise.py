@@ -29,9 +29,22 @@ __all__ = [
 # fmt: on
 
 
-def _named(function: Any, name: str, doc: str) -> Any:
+_KINDS = {
+    "inexact": "floating and complex",
+    "float": "floating",
+    "numeric": "integer, floating and complex",
+    "real": "integer and floating",
+    "ordered": "bool, integer and floating",
+    "arithmetic": "bool, integer, floating and complex",
+    "bool int": "bool and integer",
+    "int": "integer",
+}
+"""The declarations of dtypes here, in words."""
+
+
+def _named(function: Any, name: str, doc: str, dtypes: str) -> Any:
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"Elementwise {doc}."
+    function.__doc__ = f"Elementwise {doc}.\n\n    {dtypes}\n    "
     return function
 
 
@@ -42,7 +55,7 @@ def unary(name: str, doc: str, *partials: Any, op: str = "", **rules: Any) -> Ca
     def function(x: Any, /) -> Tensor:
         return bind1(rule, x)
 
-    return _named(function, name, doc)
+    return _named(function, name, doc, f"Defined for {_KINDS[rules.get('dtypes', 'inexact')]} dtypes, else DTypeError.")
 
 
 def binary(name: str, doc: str, dtypes: str, *partials: Any, op: str = "", **rules: Any) -> Callable[..., Tensor]:
@@ -52,7 +65,8 @@ def binary(name: str, doc: str, dtypes: str, *partials: Any, op: str = "", **rul
     def function(x: Any, y: Any, /) -> Tensor:
         return bind2(rule, x, y)
 
-    return _named(function, name, doc)
+    rest = f"{_KINDS[dtypes]} dtypes promote; ShapeError or DTypeError where they cannot."
+    return _named(function, name, doc, f"Shapes broadcast and {rest}")
 
 
 def floating(x: Any) -> Any:
@@ -70,10 +84,29 @@ def rounding(name: str, doc: str, **rules: Any) -> Callable[[Any], Tensor]:
     def function(x: Any, /) -> Tensor:
         return alias(x) if isinstance(x, Tensor) and KIND[x.dt] in "iu" else bind1(rule, x)
 
-    return _named(function, name, f"{doc}; integers are returned as they are")
+    kinds = _KINDS[rules.get("dtypes", "float")]
+    return _named(function, name, doc, f"Defined for {kinds} dtypes; integers are returned as they are.")
 
 
 floor = rounding("floor", "greatest whole number that is not above ``x``")
+
+
+def _expm1(x: Tensor) -> Tensor:
+    """``exp(x) - 1``; near 0 times ``x / log(exp(x))``, whose rounding errors are those of the difference (W. Kahan's;
+    Higham, "Accuracy and Stability of Numerical Algorithms", 2002, section 1.14.1).
+    """
+    grown = exp(x)
+    more, near, same = grown - 1, abs(x) < 1, grown == 1
+    ratio = where(near, x, 1) / log(where(near, where(same, 2, grown), 2))
+    return where(near, where(same, x, more * ratio), more)
+
+
+def _log1p(x: Tensor) -> Tensor:
+    """``log(1 + x)``; near 0 times ``x / (1 + x - 1)``, by the same argument."""
+    more = x + 1
+    near, same = abs(x) < 1, more == 1
+    ratio = where(near, x, 1) / where(near, where(same, 1, more - 1), 1)
+    return where(same, x, log(more) * ratio)
 
 
 def _tanh(x: Tensor) -> Tensor:
@@ -93,10 +126,10 @@ _ERF = "error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x"
 _ERF_SLOPE = 2 / math.sqrt(math.pi)
 
 negative = unary("negative", "``-x``", dtypes="numeric", op="neg", linear=(0,), vjp=lambda g, y, xs, need: (-g,))
-exp = unary("exp", "exponential, of floating or complex dtypes", lambda y, x: y, saves=())
-expm1 = unary("expm1", "``exp(x) - 1``, accurate near 0", lambda y, x: y + 1, saves=(), decompose=lambda x: exp(x) - 1)
+exp = unary("exp", "exponential", lambda y, x: y, saves=())
+expm1 = unary("expm1", "``exp(x) - 1``, accurate near 0", lambda y, x: y + 1, saves=(), decompose=_expm1)
 log = unary("log", "natural logarithm", lambda y, x: 1 / x, save_output=False)
-log1p = unary("log1p", _LOG1P, lambda y, x: 1 / (x + 1), save_output=False, decompose=lambda x: log(x + 1))
+log1p = unary("log1p", _LOG1P, lambda y, x: 1 / (x + 1), save_output=False, decompose=_log1p)
 sqrt = unary("sqrt", "square root", lambda y, x: 0.5 / y, saves=())
 sin = unary("sin", "sine, of radians", lambda y, x: x.cos(), save_output=False)
 cos = unary("cos", "cosine, of radians", lambda y, x: -x.sin(), save_output=False)
@@ -175,8 +208,9 @@ def _pow_base(z: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _pow_exponent(z: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """z log x, and 0 at x = 0, where z is 0 for the positive exponents that have a derivative."""
-    return z * log(where(x == 0, 1, x))
+    """z log x, and 0 at x = 0: there z is 0 for the positive exponents, which alone have a derivative."""
+    zero = x == 0
+    return where(zero, 0, z) * log(where(zero, 1, x))
 
 
 def _remainder_slope(z: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from ..dtypes import KIND
 from ..errors import DTypeError, ShapeError
 from ..op import conjugate
 from ..tensor import Tensor
-from .common import Axis, AxisOp, cast, normal_axes, normal_shape, tensors
+from .common import Axis, AxisOp, alias, cast, normal_axes, normal_shape, tensors
 from .creation import arange, asarray, chosen_dtype
 from .decompositions import complex_dtype, real_dtype
 from .elementwise import where
@@ -198,7 +198,11 @@ def fftn(x: Any, /, *, s: Sizes = None, axes: Sequence[int] | None = None, norm:
 
 
 def ifftn(x: Any, /, *, s: Sizes = None, axes: Sequence[int] | None = None, norm: str = "backward") -> Tensor:
-    """Inverse of ``fftn``."""
+    """Inverse of ``fftn``.
+
+    >>> ifftn(asarray([[10 + 0j, -2], [-4, 0]])).numpy().real.tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
+    """
     return _transform("ifftn", x, s, axes, norm, True)
 
 
@@ -221,23 +225,39 @@ def irfft(x: Any, /, *, n: int | None = None, axis: int = -1, norm: str = "backw
 
 
 def rfftn(x: Any, /, *, s: Sizes = None, axes: Sequence[int] | None = None, norm: str = "backward") -> Tensor:
-    """``rfft`` along the last of the axes (all by default), then ``fft`` along the others."""
+    """``rfft`` along the last of the axes (all by default), then ``fft`` along the others.
+
+    >>> rfftn(asarray([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [[(10+0j), (-2+0j)], [(-4+0j), 0j]]
+    """
     return _real_transform("rfftn", x, s, axes, norm)
 
 
 def irfftn(x: Any, /, *, s: Sizes = None, axes: Sequence[int] | None = None, norm: str = "backward") -> Tensor:
-    """Inverse of ``rfftn``."""
+    """Inverse of ``rfftn``, to the sizes ``s``; by default to an even one along the last axis.
+
+    >>> irfftn(rfftn(asarray([[1.0, 2.0], [3.0, 4.0]]))).numpy().round(5).tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
+    """
     return _real_inverse("irfftn", x, s, axes, norm)
 
 
 def hfft(x: Any, /, *, n: int | None = None, axis: int = -1, norm: str = "backward") -> Tensor:
-    """Real transform, of ``n`` elements, of a signal that is the conjugate of itself reversed, from its first half."""
+    """Real transform, of ``n`` elements, of a signal that is the conjugate of itself reversed, from its first half.
+
+    >>> hfft(asarray([1.0, 2.0, 3.0])).numpy().round(5).tolist()  # of [1, 2, 3, 2]
+    [8.0, -2.0, 0.0, -2.0]
+    """
     x = _checked("hfft", x, norm)
     return _real_inverse("hfft", conjugate(x), _one(n), (axis,), _OTHER[norm])
 
 
 def ihfft(x: Any, /, *, n: int | None = None, axis: int = -1, norm: str = "backward") -> Tensor:
-    """Inverse of ``hfft``: the first half."""
+    """Inverse of ``hfft``: the first half.
+
+    >>> ihfft(asarray([8.0, -2.0, 0.0, -2.0])).numpy().real.round(5).tolist()
+    [1.0, 2.0, 3.0]
+    """
     x = _checked("ihfft", x, norm, "f")
     return conjugate(_real_transform("ihfft", x, _one(n), (axis,), _OTHER[norm]))
 
@@ -248,6 +268,8 @@ def ihfft(x: Any, /, *, n: int | None = None, axis: int = -1, norm: str = "backw
 def _frequencies(name: str, k: np.ndarray, n: int, d: float, dtype: Any, device: str | None) -> Tensor:
     if n < 1:
         raise ShapeError(f"{name}: n is {n}; it must be at least 1")
+    if d == 0:
+        raise ValueError(f"{name}: d is 0; samples at one place have no frequencies, give their distance")
     return asarray(k / (n * d), dtype=chosen_dtype(dtype), device=device, copy=True)
 
 
@@ -271,7 +293,7 @@ def rfftfreq(n: int, /, *, d: float = 1.0, dtype: Any = None, device: str | None
 
 def _rolled(name: str, x: Any, axes: Axis, halves: Any) -> Tensor:
     """Along each axis the first ``halves(size)`` elements moved to the end."""
-    (x,) = tensors(x)
+    x = alias(*tensors(x))
     for a in normal_axes(name, x.ndim, tuple(axes) if isinstance(axes, list) else axes):
         first, before = halves(x.shape[a]), (slice(None),) * a
         x = concat([x[(*before, slice(first, None))], x[(*before, slice(None, first))]], axis=a)
@@ -288,5 +310,9 @@ def fftshift(x: Any, /, *, axes: Axis = None) -> Tensor:
 
 
 def ifftshift(x: Any, /, *, axes: Axis = None) -> Tensor:
-    """Inverse of ``fftshift``."""
+    """Inverse of ``fftshift``.
+
+    >>> ifftshift(asarray([-2, -1, 0, 1, 2])).tolist()
+    [0, 1, 2, -2, -1]
+    """
     return _rolled("ifftshift", x, axes, lambda n: n // 2)

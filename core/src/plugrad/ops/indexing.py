@@ -81,7 +81,11 @@ class _TakeAlong(AxisOp):
     def spec(self, x: Any, i: Any, *, axis: int) -> Any:
         if x.ndim != i.ndim:
             raise ShapeError(f"take_along_axis: {x.shape} and indices {i.shape} need the same number of axes")
-        shape = broadcast_shapes("take_along_axis", *[s[:axis] + s[axis + 1 :] for s in (x.shape, i.shape)])
+        try:
+            shape = broadcast_shapes("take_along_axis", *[s[:axis] + s[axis + 1 :] for s in (x.shape, i.shape)])
+        except ShapeError as error:
+            rule = f"all axes but axis {axis} must agree or be 1"
+            raise ShapeError(f"take_along_axis: {x.shape} and indices {i.shape} do not broadcast; {rule}") from error
         return Spec((*shape[:axis], i.shape[axis], *shape[axis:]), x.dtype)
 
     def decompose(self, x: Tensor, i: Tensor, *, axis: int) -> Tensor:
@@ -133,8 +137,8 @@ def _positions(what: str, i: Any, device: str | None) -> Tensor:
 
 
 def take(x: Tensor, indices: Any, *, axis: int | None = None) -> Tensor:
-    """Slices of ``x`` at integer ``indices`` of any shape along ``axis`` (optional for 1-d). Negative positions count
-    from the end.
+    """Slices of ``x`` at integer ``indices`` of any shape along ``axis`` (optional for 1-d), whose place that shape
+    takes. Negative positions count from the end; IndexError for those out of range.
 
     >>> take(asarray([10, 20, 30]), [2, 0]).tolist()
     [30, 10]
@@ -144,13 +148,18 @@ def take(x: Tensor, indices: Any, *, axis: int | None = None) -> Tensor:
 
 
 def take_along_axis(x: Tensor, indices: Any, *, axis: int = -1) -> Tensor:
-    """Elements of ``x`` at ``indices`` along ``axis``, one for each element of the result; other axes broadcast."""
+    """Elements of ``x`` at ``indices`` along ``axis``, one for each element of the result; other axes broadcast.
+    Negative positions count from the end; IndexError for those out of range.
+
+    >>> take_along_axis(asarray([[10, 20], [30, 40]]), asarray([[1], [0]])).tolist()
+    [[20], [30]]
+    """
     a = single_axis("take_along_axis", x.ndim, axis)
     return bind(TAKE_ALONG, (x, _positions("take_along_axis: indices", indices, x.device)), {"axis": a})
 
 
 def one_hot(labels: Any, n: int, *, dtype: Any = "float32", device: str | None = None) -> Tensor:
-    """Rows with a one at each label and zeros elsewhere: shape (..., n).
+    """Rows with a one at each integer label and zeros elsewhere, all zeros for a label out of range: (...) -> (..., n).
 
     >>> one_hot(asarray([1, 0]), 3).tolist()
     [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
@@ -160,12 +169,20 @@ def one_hot(labels: Any, n: int, *, dtype: Any = "float32", device: str | None =
 
 
 def tril(x: Tensor, *, k: int = 0) -> Tensor:
-    """The lower triangle of the last two axes, zeros above diagonal ``k``."""
+    """The lower triangle of the last two axes, zeros above diagonal ``k``; ShapeError for fewer than two.
+
+    >>> tril(asarray([[1, 2], [3, 4]])).tolist()
+    [[1, 0], [3, 4]]
+    """
     return where(_below("tril", x, k), x, 0)
 
 
 def triu(x: Tensor, *, k: int = 0) -> Tensor:
-    """The upper triangle of the last two axes, zeros below diagonal ``k``."""
+    """The upper triangle of the last two axes, zeros below diagonal ``k``; ShapeError for fewer than two.
+
+    >>> triu(asarray([[1, 2], [3, 4]]), k=1).tolist()
+    [[0, 2], [0, 0]]
+    """
     return where(_below("triu", x, k - 1), 0, x)
 
 

@@ -8,6 +8,7 @@ operands are float32, float64, complex64 or complex128.
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,7 +132,7 @@ def matrix_power(x: Any, n: int, /) -> Tensor:
     [[1.0, 5.0], [0.0, 1.0]]
     """
     (x,) = tensors(x)
-    shape = rules.square("matrix_power", x)
+    shape, n = rules.square("matrix_power", x), operator.index(n)
     if n == 0:
         return copy(broadcast_to(eye(shape[-1], dtype=x.dtype, device=x.device), shape))
     if n < 0:
@@ -190,11 +191,10 @@ def inv(x: Any, /) -> Tensor:
     return bind(rules.INV, (x,), {})
 
 
-def _tolerance(x: Tensor, rtol: Any) -> Tensor:
+def _tolerance(name: str, x: Tensor, rtol: Any) -> Tensor:
     """What counts as zero beside the largest singular value: by default the larger size times the machine epsilon."""
-    rules.matrices("matrix", x)
+    m, n = rules.matrices(name, x)[-2:]
     if rtol is None:
-        m, n = x.shape[-2:]
         rtol = (m if m > n else n) * float(np.finfo(x.dtype).eps)
     return cast(Tensor._convert(rtol, device=x.device), rules.real_dtype(x))
 
@@ -215,7 +215,7 @@ def pinv(x: Any, /, *, rtol: Any = None) -> Tensor:
     [[0.5, 0.0], [0.0, 0.0]]
     """
     x = _factored("pinv", x)
-    return bind(rules.PINV, (x, _tolerance(x, rtol)), {})
+    return bind(rules.PINV, (x, _tolerance("pinv", x, rtol)), {})
 
 
 def matrix_rank(x: Any, /, *, rtol: Any = None) -> Tensor:
@@ -225,7 +225,7 @@ def matrix_rank(x: Any, /, *, rtol: Any = None) -> Tensor:
     1
     """
     x = _factored("matrix_rank", x)
-    bound, s = _tolerance(x, rtol), svdvals(x)
+    bound, s = _tolerance("matrix_rank", x, rtol), svdvals(x)
     if s.shape[-1] == 0:
         return sum(s, axis=-1, dtype=int64)
     return sum(s > max(s, axis=-1, keepdims=True) * rules.column(bound), axis=-1)

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..backend import Spec
-from ..dispatch import bind
+from ..dispatch import bind, lifted
+from ..dtypes import DTYPES, promote
 from ..errors import ShapeError
-from ..op import broadcast_shapes, elementwise, pad_rank
+from ..op import OPS, broadcast_shapes, elementwise, pad_rank
 from ..tensor import Tensor, install
-from .common import Axis, AxisOp, alias, identity_vjp, normal_axes, normal_shape, tensors
-from .elementwise import where
+from .common import Axis, AxisOp, alias, cast, identity_vjp, normal_axes, normal_shape, tensors
 
 # fmt: off
 __all__ = [
@@ -118,8 +118,17 @@ def reshape(x: Tensor, shape: int | Sequence[int], *more: int, copy: bool | None
     return bind(COPY, (out,), {}) if copy else out
 
 
+def reshaped(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """``reshape`` for callers that only read: the same handle if it has the shape."""
+    return x if x.shape == shape else reshape(x, shape)
+
+
 def permute_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
-    """Axis i of the result is axis ``axes[i]`` of ``x``; a view."""
+    """Axis i of the result is axis ``axes[i]`` of ``x``; a view. ShapeError for what is not a permutation.
+
+    >>> permute_dims(asarray([[[1, 2, 3]], [[4, 5, 6]]]), (2, 0, 1)).shape
+    (3, 2, 1)
+    """
     order = normal_axes("permute_dims", x.ndim, tuple(axes) if isinstance(axes, Iterable) else axes, in_order=True)
     if len(order) != x.ndim:
         raise ShapeError(f"permute_dims: axes {order} are not a permutation of the {x.ndim} axes of shape {x.shape}")
@@ -136,30 +145,47 @@ def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
 
 
 def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """``x`` repeated to ``shape`` without copying."""
+    """``x`` repeated to ``shape`` without copying; ShapeError where it does not broadcast to that.
+
+    >>> broadcast_to(asarray([1, 2]), (2, 2)).tolist()
+    [[1, 2], [1, 2]]
+    """
     new = normal_shape("broadcast_to", shape)
     return alias(x) if x.shape == new else bind(BROADCAST_TO, (x,), {"shape": new})
 
 
 def broadcast_arrays(*xs: Tensor) -> tuple[Tensor, ...]:
-    """All tensors broadcast to their common shape."""
+    """All tensors broadcast to their common shape; views.
+
+    >>> [x.shape for x in broadcast_arrays(asarray([[1], [2]]), asarray([1, 2, 3]))]
+    [(2, 3), (2, 3)]
+    """
     shape = broadcast_shapes("broadcast_arrays", *[x.shape for x in xs])
     return tuple([broadcast_to(x, shape) for x in xs])
 
 
 def matrix_transpose(x: Tensor) -> Tensor:
-    """The last two axes swapped; a view."""
+    """The last two axes swapped, (..., m, n) -> (..., n, m); a view.
+
+    >>> matrix_transpose(asarray([[1, 2, 3]])).tolist()
+    [[1], [2], [3]]
+    """
     if x.ndim < 2:
         raise ShapeError(f"matrix_transpose: shape {x.shape} has fewer than 2 axes; reshape it first")
     return bind(PERMUTE, (x,), {"axes": (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)})
 
 
 def moveaxis(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> Tensor:
-    """Move axes to new positions; the others keep their order."""
+    """Move axes to new positions; the others keep their order. A view.
+
+    >>> moveaxis(asarray([[[1, 2, 3]], [[4, 5, 6]]]), 0, -1).shape
+    (1, 3, 2)
+    """
     sources = normal_axes("moveaxis", x.ndim, source, in_order=True)
     targets = normal_axes("moveaxis", x.ndim, destination, in_order=True)
     if len(sources) != len(targets):
-        raise ShapeError(f"moveaxis: source {source} and destination {destination} differ in length")
+        wrong = f"source {source} and destination {destination} differ in length"
+        raise ShapeError(f"moveaxis: {wrong}; give each axis of x that moves one place")
     pairs = dict(zip(targets, sources, strict=True))
     rest = iter([i for i in range(x.ndim) if i not in sources])
     axes = tuple([pairs[i] if i in pairs else next(rest) for i in range(x.ndim)])
@@ -167,23 +193,35 @@ def moveaxis(x: Tensor, source: int | tuple[int, ...], destination: int | tuple[
 
 
 def expand_dims(x: Tensor, axis: int | tuple[int, ...] = 0) -> Tensor:
-    """New axes of size 1, which are these axes of the result."""
+    """New axes of size 1, which are these axes of the result; a view.
+
+    >>> expand_dims(asarray([1, 2, 3]), (0, -1)).shape
+    (1, 3, 1)
+    """
     rank = x.ndim + (len(axis) if isinstance(axis, tuple) else 1)
     axes, sizes = normal_axes("expand_dims", rank, axis), iter(x.shape)
     return reshape(x, tuple([1 if a in axes else next(sizes) for a in range(rank)]))
 
 
 def squeeze(x: Tensor, axis: Axis = None) -> Tensor:
-    """Without the named axes, which must have size 1; by default without all that have."""
+    """Without the named axes, which must have size 1, or ShapeError; by default without all that have. A view.
+
+    >>> squeeze(asarray([[[1], [2]]]), (0, -1)).tolist()
+    [1, 2]
+    """
     axis = tuple([i for i, d in enumerate(x.shape) if d == 1]) if axis is None else axis
     axes = normal_axes("squeeze", x.ndim, axis)
     if any(x.shape[a] != 1 for a in axes):
-        raise ShapeError(f"squeeze: axes {axes} of shape {x.shape} are not all of size 1")
+        raise ShapeError(f"squeeze: axes {axes} of shape {x.shape} are not all of size 1; name only those that are")
     return reshape(x, tuple([d for i, d in enumerate(x.shape) if i not in axes]))
 
 
 def flip(x: Tensor, *, axis: int | tuple[int, ...] | None = None) -> Tensor:
-    """Elements in reverse order along axes (all by default); a view."""
+    """Elements in reverse order along axes (all by default); a view.
+
+    >>> flip(asarray([[1, 2], [3, 4]]), axis=1).tolist()
+    [[2, 1], [4, 3]]
+    """
     axes = normal_axes("flip", x.ndim, axis)
     start = tuple([d - 1 if i in axes and d else 0 for i, d in enumerate(x.shape)])
     step = tuple([-1 if i in axes else 1 for i in range(x.ndim)])
@@ -191,7 +229,8 @@ def flip(x: Tensor, *, axis: int | tuple[int, ...] | None = None) -> Tensor:
 
 
 def concat(xs: Sequence[Tensor], *, axis: int | None = 0) -> Tensor:
-    """Join tensors along an existing axis; ``axis=None`` flattens them first.
+    """Join tensors along an existing axis; ``axis=None`` flattens them first. Dtypes promote; ShapeError where other
+    axes differ.
 
     >>> concat([asarray([1]), asarray([2, 3])]).tolist()
     [1, 2, 3]
@@ -206,15 +245,26 @@ def concat(xs: Sequence[Tensor], *, axis: int | None = 0) -> Tensor:
 
 
 def stack(xs: Sequence[Tensor], *, axis: int = 0) -> Tensor:
-    """Join tensors of one shape along a new axis."""
+    """Join tensors of one shape along a new axis. Dtypes promote; ShapeError where shapes differ.
+
+    >>> stack([asarray([1, 2]), asarray([3, 4])], axis=1).tolist()
+    [[1, 3], [2, 4]]
+    """
     xs = tensors(*xs)
+    if not xs:
+        raise ShapeError("stack: needs at least one tensor")
     if len({x.shape for x in xs}) > 1:
         raise ShapeError(f"stack: shapes {', '.join(str(x.shape) for x in xs)} differ; they must be the same")
     return concat([expand_dims(x, axis) for x in xs], axis=axis)
 
 
 def split(x: Tensor, sections: int | Sequence[int], *, axis: int = 0) -> list[Tensor]:
-    """Views of consecutive pieces along an axis: so many of equal size, or of the given sizes."""
+    """Views of consecutive pieces along an axis: so many of equal size, or of the given sizes (not places to cut at, as
+    NumPy's). ShapeError where they do not add up to the axis.
+
+    >>> [part.tolist() for part in split(asarray([1, 2, 3, 4, 5]), [1, 4])]
+    [[1], [2, 3, 4, 5]]
+    """
     (a,) = normal_axes("split", x.ndim, axis)
     n = x.shape[a]
     if isinstance(sections, int):
@@ -231,17 +281,22 @@ def split(x: Tensor, sections: int | Sequence[int], *, axis: int = 0) -> list[Te
 def pad(x: Tensor, widths: Sequence[tuple[int, int]], *, value: float = 0) -> Tensor:
     """``x`` with ``widths[i] = (before, after)`` elements of ``value`` around axis i.
 
+    The value is a number or a 0-d tensor, differentiable as ``x`` is; the two promote. ShapeError unless there are two
+    non-negative widths for each axis.
+
     >>> pad(asarray([1.0]), [(1, 2)]).tolist()
     [0.0, 1.0, 0.0, 0.0]
     """
     if len(widths) != x.ndim or any(len(w) != 2 or min(w) < 0 for w in widths):
         raise ShapeError(f"pad: {x.shape} needs (before, after), both non-negative, for each axis, got {list(widths)}")
-    attrs = {"low": tuple([w[0] for w in widths]), "high": tuple([w[1] for w in widths]), "interior": (0,) * x.ndim}
-    padded = bind(PAD, (x,), attrs)
-    if value == 0:
-        return padded
-    inside = bind(PAD, (Tensor._convert(True, device=x.device).broadcast_to(x.shape),), attrs)
-    return where(inside, padded, value)
+    low, high = [tuple([w[k] for w in widths]) for k in (0, 1)]
+    if not isinstance(value, Tensor) and value == 0:
+        return bind(PAD, (x,), {"low": low, "high": high, "interior": (0,) * x.ndim})
+    fill = lifted("pad", value, x)
+    dtype, sizes = DTYPES[promote("pad", x.dt, fill.dt)], zip(x.shape, low, high, strict=True)
+    around = broadcast_to(cast(fill, dtype), tuple([lo + d + hi for d, lo, hi in sizes]))
+    attrs = {"start": low, "size": x.shape, "step": (1,) * x.ndim}
+    return bind(OPS["slice_update"], (around, cast(x, dtype)), attrs)
 
 
 def copy(x: Tensor) -> Tensor:

@@ -67,22 +67,26 @@ def _prod_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Any, keepdims: 
 
 
 def _product_of_others(x: Tensor, axis: int) -> Tensor:
-    """For each element the product of all others along an axis, by halves: no division, so zeros do not disturb."""
-    n = x.shape[axis]
-    if n <= 1:
-        return x.ones_like()
-    low, high = x.split((n // 2, n - n // 2), axis=axis)
-    first = _product_of_others(low, axis) * prod(high, axis, keepdims=True)
-    second = _product_of_others(high, axis) * prod(low, axis, keepdims=True)
-    return OPS["concat"](first, second, axis=axis)
+    """For each element the product of those before it along an axis times that of those behind it: no division, so
+    zeros do not disturb.
+    """
+    return _before(x, axis) * _before(x.flip(axis=axis), axis).flip(axis=axis)
+
+
+def _before(x: Tensor, axis: int) -> Tensor:
+    """For each element the product of those before it along an axis."""
+    n, region = x.shape[axis], (slice(None),) * axis
+    one = x.ones_like((*x.shape[:axis], builtins.min(n, 1), *x.shape[axis + 1 :]))
+    return OPS["concat"](one, CUMPROD(x[(*region, slice(n - 1))], axis=axis), axis=axis) if n > 1 else one
 
 
 def _extremum_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Any, keepdims: bool) -> Any:
     """Equal extrema share the cotangent; NaN, where there is any, is the extremum."""
     (x,) = xs
     g, y = restore_axes(g, x.shape, axis), restore_axes(y, x.shape, axis)
-    chosen = (x == y) | ew.isnan(x)
-    return (ew.where(chosen, g / sum(chosen, axis=axis, dtype=g.dtype, keepdims=True), 0),)
+    chosen, wide = (x == y) | ew.isnan(x), _wide("max", g)  # float16 may not hold the count
+    share = wide / sum(chosen, axis=axis, dtype=wide.dtype, keepdims=True)
+    return (ew.where(chosen, cast(share, g.dtype), 0),)
 
 
 def _cumsum_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: int) -> Any:
@@ -140,21 +144,37 @@ def sum(x: Tensor, axis: Axis = None, *, dtype: Any = None, keepdims: bool = Fal
 
 
 def prod(x: Tensor, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, out: None = None) -> Tensor:
-    """Product over axes (all by default)."""
+    """Product over axes (all by default), 1 where there is no element; small integers are multiplied in 64 bits.
+
+    The derivative divides by nothing, so that it is right where elements are 0.
+
+    >>> prod(asarray([[1.0, 2.0], [3.0, 4.0]]), axis=1).tolist()
+    [2.0, 12.0]
+    """
     if out is not None:
         raise _not_into("prod", out)
     return _reduced(PROD, _summable(x, dtype), axis, keepdims)
 
 
 def max(x: Tensor, axis: Axis = None, *, keepdims: bool = False, out: None = None) -> Tensor:
-    """Maximum over axes (all by default); NaN wins."""
+    """Maximum over axes (all by default); NaN wins. Equal maxima share the gradient. ShapeError where there is no
+    element, DTypeError for complex dtypes, which have no order.
+
+    >>> x = asarray([[1.0, 5.0], [4.0, 5.0]])
+    >>> max(x, axis=0).tolist(), pg.grad(lambda x: max(x))(x).tolist()
+    ([4.0, 5.0], [[0.0, 0.5], [0.0, 0.5]])
+    """
     if out is not None:
         raise _not_into("max", out)
     return _reduced(MAX, x, axis, keepdims)
 
 
 def min(x: Tensor, axis: Axis = None, *, keepdims: bool = False, out: None = None) -> Tensor:
-    """Minimum over axes (all by default); NaN wins."""
+    """Minimum over axes (all by default), as ``max`` otherwise.
+
+    >>> min(asarray([[1.0, 5.0], [4.0, 5.0]]), axis=1, keepdims=True).tolist()
+    [[1.0], [4.0]]
+    """
     if out is not None:
         raise _not_into("min", out)
     return _reduced(MIN, x, axis, keepdims)
@@ -175,8 +195,8 @@ def _wide(name: str, x: Tensor) -> Tensor:
 
 def _mean(x: Tensor, axes: tuple[int, ...], correction: float, keepdims: bool) -> Tensor:
     """The sum over axes, divided by (count - correction)."""
-    total, n = sum(x, axes, keepdims=keepdims), math.prod([x.shape[a] for a in axes]) - correction
-    return total * (1.0 / n) if n > 0 else total / 0.0
+    n = math.prod([x.shape[a] for a in axes]) - correction
+    return sum(x, axes, keepdims=keepdims) / builtins.max(n, 0)
 
 
 def mean(x: Tensor, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, out: None = None) -> Tensor:
@@ -206,13 +226,14 @@ def var(
     x: Tensor, axis: Axis = None, *, correction: float = 0, keepdims: bool = False,
     dtype: Any = None, out: None = None, ddof: float = 0,
 ) -> Tensor:  # fmt: skip
-    """Variance over axes: squared deviations summed and divided by (count - correction).
+    """Variance over axes (all by default), of floating and complex dtypes, real: squared deviations summed and divided
+    by (count - correction).
 
     Two passes, so no cancellation. Low-precision floats compute in float32; integers need a ``dtype`` to be cast to
     first. ``ddof`` is NumPy's word for ``correction``.
 
-    >>> var(asarray([1.0, 2.0, 3.0]), correction=1).item()
-    1.0
+    >>> var(asarray([1.0, 2.0, 6.0])).item(), var(asarray([1.0, 2.0, 6.0]), correction=1).item()
+    (4.666..., 7.0)
     """
     x = _averaged("var", x, dtype, out)
     return cast(_variance("var", x, axis, correction, ddof, keepdims), DTYPES[real_code(x.dt)])
@@ -224,20 +245,31 @@ def std(
 ) -> Tensor:  # fmt: skip
     """Square root of the variance, with its arguments. The derivative where that is 0 is NaN, the infinite slope of the
     root times 0.
+
+    >>> std(asarray([1.0, 3.0])).item()
+    1.0
     """
     x = _averaged("std", x, dtype, out)
     return cast(ew.sqrt(_variance("std", x, axis, correction, ddof, keepdims)), DTYPES[real_code(x.dt)])
 
 
 def any(x: Tensor, axis: Axis = None, *, keepdims: bool = False, out: None = None) -> Tensor:
-    """Whether some element is true, over axes; False where there is none."""
+    """Whether some element is true (not 0; NaN is true), over axes (all by default), bool; False where there is none.
+
+    >>> any(asarray([[0, 2], [0, 0]]), axis=1).tolist()
+    [True, False]
+    """
     if out is not None:
         raise _not_into("any", out)
     return _bool_reduction("any", MAX, x, axis, keepdims, False)
 
 
 def all(x: Tensor, axis: Axis = None, *, keepdims: bool = False, out: None = None) -> Tensor:
-    """Whether every element is true, over axes; True where there is none."""
+    """Whether every element is true (not 0; NaN is true), over axes (all by default), bool; True where there is none.
+
+    >>> all(asarray([[1, 2], [0, 3]]), axis=1).tolist()
+    [True, False]
+    """
     if out is not None:
         raise _not_into("all", out)
     return _bool_reduction("all", MIN, x, axis, keepdims, True)
@@ -258,12 +290,22 @@ def _arg(op: Op, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
 
 
 def argmax(x: Tensor, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
-    """Index (int64) of the first maximum along an axis, or in the flattened tensor."""
+    """Index (int64) of the first maximum along an axis, or in the flattened tensor; of the first NaN if there is one.
+    ShapeError where there is no element.
+
+    >>> x = asarray([[1.0, 9.0], [9.0, 2.0]])
+    >>> argmax(x).item(), argmax(x, axis=0).tolist()
+    (1, [1, 0])
+    """
     return _arg(ARGMAX, x, axis, keepdims)
 
 
 def argmin(x: Tensor, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
-    """Index (int64) of the first minimum along an axis, or in the flattened tensor."""
+    """Index (int64) of the first minimum along an axis, as ``argmax`` otherwise.
+
+    >>> argmin(asarray([3.0, 1.0, 1.0]), keepdims=True).tolist()
+    [1]
+    """
     return _arg(ARGMIN, x, axis, keepdims)
 
 

@@ -14,14 +14,14 @@ import numpy as np
 
 from ..backend import Spec
 from ..dispatch import overwrite
-from ..dtypes import int64
+from ..dtypes import BF2, F2, float32
 from ..errors import ShapeError
-from ..op import Op, conjugate
+from ..op import OPS, Op, conjugate
 from ..ownership import sole
 from ..tensor import Tensor
 from .common import cast, repeated
 from .creation import arange
-from .elementwise import isnan, maximum, where
+from .elementwise import equal, isnan, maximum, where
 from .indexing import GATHER, SCATTER_ADD, from_front
 from .movement import moveaxis, reshape
 
@@ -108,28 +108,52 @@ def _set_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Axes) -> Any:
     return SCATTER(g, i, zeros, axis=axis), None, gv
 
 
-def _mul_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Axes) -> Any:
-    """Each factor's cotangent is multiplied by what else meets at its position: without a division by zero, so that
-    zeros are exact, though a second derivative does not see that zeros which meet depend on each other.
+def _others(i: Tensor, v: Tensor, n: int, first: int) -> Tensor:
+    """For each factor the product of the others at its place, of ``n``; the positions' axes are those from ``first``
+    on. In the order of the places, by doubling: no division, so zeros do not disturb.
     """
+    flat = reshape(v, (*v.shape[:first], i.size, *v.shape[first + i.ndim :]))
+    place = reshape(where(i < 0, i + n, i), (-1,))
+    order = OPS["argsort"](place, axis=0, descending=False)
+    rows, place = GATHER(flat, order, axis=first), GATHER(place, order, axis=0)
+    back = _before(rows.flip(axis=first), place.flip(), first).flip(axis=first)
+    return reshape(
+        GATHER(_before(rows, place, first) * back, OPS["argsort"](order, axis=0, descending=False), axis=first), v.shape
+    )
+
+
+def _before(rows: Tensor, place: Tensor, axis: int) -> Tensor:
+    """For each row the product of those before it at the same place, which are next to each other."""
+    whole, n = (slice(None),) * axis, place.shape[0]
+
+    def behind(x: Tensor, step: int) -> Tensor:
+        """What is ``step`` rows before each, and 1 where that is another place's or nothing."""
+        same = reshape(equal(place[step:], place[:-step]), (-1, *(1,) * (x.ndim - axis - 1)))
+        found = where(same, x[(*whole, slice(None, -step))], 1)
+        return OPS["concat"](x.ones_like((*x.shape[:axis], step, *x.shape[axis + 1 :])), found, axis=axis)
+
+    out, step = behind(rows, 1), 1
+    while step < n:
+        out, step = out * behind(out, step), step * 2
+    return out
+
+
+def _mul_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Axes) -> Any:
+    """Each factor's cotangent is multiplied by what else meets at its position."""
     x, i, v = xs
-    ones = x.ones_like()
-    gx = g * conjugate(SCATTER_MUL(ones, i, v, axis=axis)) if need[0] else None
+    gx = g * conjugate(SCATTER_MUL(x.ones_like(), i, v, axis=axis)) if need[0] else None
     if not need[2]:
         return gx, None, None
-    zero = v == 0
-    factors = where(zero, 1, v)
-    product = gathered(SCATTER_MUL(ones, i, factors, axis=axis), i, axis)
-    count = cast(zero, int64)
-    others = gathered(added(count.zeros_like(x.shape), i, count, axis), i, axis) - count
-    return gx, None, gathered(g * conjugate(x), i, axis) * conjugate(where(others > 0, 0, product / factors))
+    n, gv = math.prod([x.shape[a] for a in axis]), gathered(g * conjugate(x), i, axis)
+    return gx, None, gv if _last(i, n) is None else gv * conjugate(_others(i, v, n, axis[0]))
 
 
 def _extremum_vjp(g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: Axes) -> Any:
     """All that equal the extremum share the cotangent; NaN, where there is any, is the extremum."""
     x, i, v = xs
-    old, new = cast((x == y) | isnan(x), g.dtype), cast((v == gathered(y, i, axis)) | isnan(v), g.dtype)
-    share = g / maximum(added(old, i, new, axis), 1)
+    wide = cast(g, float32) if g.dt in (F2, BF2) else g  # float16 may not hold the count
+    old, new = cast((x == y) | isnan(x), wide.dtype), cast((v == gathered(y, i, axis)) | isnan(v), wide.dtype)
+    share = wide / maximum(added(old, i, new, axis), 1)
     return share * old, None, gathered(share, i, axis) * new
 
 

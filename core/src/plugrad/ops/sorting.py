@@ -12,13 +12,13 @@ import numpy as np
 
 from ..backend import Spec
 from ..dispatch import bind, lifted
-from ..dtypes import KIND, int64
+from ..dtypes import DTYPES, KIND, int64, promote
 from ..errors import ShapeError
 from ..op import Op
 from ..tensor import Tensor
 from . import elementwise as ew
 from . import reduction as rd
-from .common import Axis, AxisOp, normal_axes, repeated, tensors
+from .common import Axis, AxisOp, cast, normal_axes, repeated, tensors
 from .indexing import take, take_along_axis
 from .movement import concat, reshape
 
@@ -33,6 +33,16 @@ __all__ = [
 class _Argsort(AxisOp):
     def spec(self, x: Any, *, axis: int, descending: bool) -> Any:
         return Spec(x.shape, int64)
+
+
+class _Sort(AxisOp):
+    """The elements in order; what is differentiated is the gather."""
+
+    def spec(self, x: Any, *, axis: int, descending: bool) -> Any:
+        return Spec(x.shape, x.dtype)
+
+    def decompose(self, x: Tensor, *, axis: int, descending: bool) -> Tensor:
+        return take_along_axis(x, ARGSORT(x, axis=axis, descending=descending), axis=axis)
 
 
 class _Searchsorted(Op):
@@ -62,6 +72,7 @@ def _places(rows: Tensor) -> Tensor:
 
 
 ARGSORT = _Argsort("argsort", dtypes="ordered")
+SORT = _Sort("sort", dtypes="ordered")
 SEARCHSORTED = _Searchsorted("searchsorted", dtypes="ordered", together="all")
 
 
@@ -76,13 +87,14 @@ def argsort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: b
 
 
 def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-    """``x`` sorted along an axis; NaN comes last. The cotangent goes back to where each element was.
+    """``x`` sorted along an axis, of bools or real numbers; NaN comes last. The cotangent goes back to where each
+    element was.
 
     >>> sort(asarray([3.0, 1.0, 2.0])).tolist()
     [1.0, 2.0, 3.0]
     """
     (a,) = normal_axes("sort", x.ndim, axis)
-    return take_along_axis(x, argsort(x, axis=a, descending=descending), axis=a)
+    return bind(SORT, (x,), {"axis": a, "descending": bool(descending)})
 
 
 def searchsorted(x1: Tensor, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Tensor:
@@ -104,9 +116,16 @@ def searchsorted(x1: Tensor, x2: Any, /, *, side: str = "left", sorter: Any = No
 
 # -- counting and finding
 
+_FEW = 16
+"""So many values are compared with each element; more are sorted."""
+
 
 def count_nonzero(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """How many elements (int64) over axes are not zero."""
+    """How many elements (int64) over axes (all by default) are not zero.
+
+    >>> count_nonzero(asarray([[0, 7], [8, 9]]), axis=0).tolist()
+    [1, 2]
+    """
     return rd.sum(ew.not_equal(x, 0), axis, dtype=int64, keepdims=keepdims)
 
 
@@ -137,16 +156,32 @@ def isin(x1: Any, x2: Any, /, *, invert: bool = False) -> Tensor:
     """
     like = next((x for x in (x1, x2) if isinstance(x, Tensor)), None)
     x, among = [lifted("isin", v, like) for v in (x1, x2)] if like is not None else tensors(x1, x2)
-    among = reshape(among, (-1,))
-    if KIND[x.dt] == "c" or KIND[among.dt] == "c":  # without an order: each with each
-        found = rd.any(ew.equal(reshape(x, (*x.shape, 1)), among), axis=-1)
-    elif among.size == 0:
-        found = ew.not_equal(x, x) & False
-    else:
-        ordered = sort(among)
-        at = ew.minimum(searchsorted(ordered, x), among.size - 1)
-        found = ew.equal(take(ordered, at), x)
+    dtype = DTYPES[promote("isin", x.dt, among.dt)]
+    x, among = cast(x, dtype), reshape(cast(among, dtype), (-1,))
+    found = (_is_one if among.size <= _FEW else _is_pair if KIND[x.dt] == "c" else _is_ordered)(x, among)
     return ew.logical_not(found) if invert else found
+
+
+def _is_one(x: Tensor, among: Tensor) -> Tensor:
+    """Each with each."""
+    return rd.any(ew.equal(x, reshape(among, (-1, *(1,) * x.ndim))), axis=0)
+
+
+def _is_ordered(x: Tensor, among: Tensor) -> Tensor:
+    """By the place where it would be."""
+    ordered = sort(among)
+    return ew.equal(take(ordered, ew.minimum(searchsorted(ordered, x), among.size - 1)), x)
+
+
+def _is_pair(x: Tensor, among: Tensor) -> Tensor:
+    """Complex numbers have no order, but their parts have: pairs of the places of these, as one integer, are looked
+    up.
+    """
+    parts = [(f(x), f(among)) for f in (ew.real, ew.imag)]
+    (a, a_among), (b, b_among) = [[searchsorted(sort(other), v) for v in (own, other)] for own, other in parts]
+    n = among.size + 1
+    both = _is_ordered(a * n + b, a_among * n + b_among)
+    return ew.logical_and(both, ew.logical_and(*[_is_ordered(own, other) for own, other in parts]))
 
 
 # -- sets
@@ -175,12 +210,24 @@ class UniqueInverse(NamedTuple):
     inverse_indices: Tensor
 
 
-def _unique(name: str, x: Tensor) -> UniqueAll:
+def _unique(name: str, x: Tensor, first: bool = False, inverse: bool = False, counts: bool = False) -> list[Tensor]:
+    """The values, and what else is asked for: positions of the first of each, of each one's value, and counts.
+
+    Positions cost a stable sort: values alone, of a tensor that nobody differentiates, do without.
+    """
     array = _on_host(name, x)
     array = array.astype(np.float32) if array.dtype.kind == "V" else array  # NumPy sorts no NaN of ml_dtypes' floats
-    _, first, inverse, counts = np.unique(array, True, True, True, equal_nan=False)
-    values = take(reshape(x, (-1,)), first, axis=0)
-    return UniqueAll(values, *[_positions(i, x.device) for i in (first, inverse.reshape(x.shape), counts)])
+    stable = first or inverse or bool(x.mask) or x.tr is not None
+    wanted: dict[str, Any] = {"return_index": stable, "return_inverse": inverse, "return_counts": counts}
+    found: Any = np.unique(array, **wanted, equal_nan=False)
+    values, *rest = found if isinstance(found, tuple) else (found,)
+    if stable:
+        out, rest = take(reshape(x, (-1,)), rest[0], axis=0), rest if first else rest[1:]
+    else:
+        out = Tensor._convert(values.astype(x.dtype, copy=False), device=x.device)
+    if inverse:
+        rest[first] = rest[first].reshape(x.shape)
+    return [out, *[_positions(i, x.device) for i in rest]]
 
 
 def unique_all(x: Tensor, /) -> UniqueAll:
@@ -194,21 +241,31 @@ def unique_all(x: Tensor, /) -> UniqueAll:
     >>> found.values.tolist(), found.indices.tolist(), found.inverse_indices.tolist(), found.counts.tolist()
     ([1, 3], [1, 0], [1, 0, 1], [1, 2])
     """
-    return _unique("unique_all", x)
+    return UniqueAll(*_unique("unique_all", x, True, True, True))
 
 
 def unique_counts(x: Tensor, /) -> UniqueCounts:
-    """The values and counts of ``unique_all``."""
-    found = _unique("unique_counts", x)
-    return UniqueCounts(found.values, found.counts)
+    """The values and counts of ``unique_all``.
+
+    >>> [t.tolist() for t in unique_counts(asarray([3, 1, 3]))]
+    [[1, 3], [1, 2]]
+    """
+    return UniqueCounts(*_unique("unique_counts", x, counts=True))
 
 
 def unique_inverse(x: Tensor, /) -> UniqueInverse:
-    """The values and inverse indices of ``unique_all``."""
-    found = _unique("unique_inverse", x)
-    return UniqueInverse(found.values, found.inverse_indices)
+    """The values and inverse indices of ``unique_all``.
+
+    >>> [t.tolist() for t in unique_inverse(asarray([3, 1, 3]))]
+    [[1, 3], [1, 0, 1]]
+    """
+    return UniqueInverse(*_unique("unique_inverse", x, inverse=True))
 
 
 def unique_values(x: Tensor, /) -> Tensor:
-    """The values of ``unique_all``."""
-    return _unique("unique_values", x).values
+    """The values of ``unique_all``.
+
+    >>> unique_values(asarray([3, 1, 3])).tolist()
+    [1, 3]
+    """
+    return _unique("unique_values", x)[0]

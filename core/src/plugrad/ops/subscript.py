@@ -203,7 +203,7 @@ def positions(name: str, x: Tensor, sub: Subscript) -> Flat:
     """All that is not a whole axis as positions, so that reading and writing cost what is read or written."""
     arrays = [found for pick in sub.picks for found in _arrays(name, pick)]
     try:
-        block = np.broadcast_shapes(*[i.shape for _, i in arrays])
+        block = np.broadcast_shapes(*[i.shape for _, i in arrays]) if arrays[1:] else arrays[0][1].shape
     except ValueError as error:
         listed = ", ".join([str(i.shape) for _, i in arrays])
         raise IndexError(f"{name}: arrays of positions of shapes {listed} do not broadcast together") from error

@@ -40,7 +40,7 @@ def _floor_divide(x: Any, y: Any) -> Any:
 def _pow(x: Any, y: Any) -> Any:
     """NumPy's; its root for an exponent of 0.5 that stands alone is not the power at -infinity and -0.0."""
     if x.dtype.kind in "iu" and (y < 0).any():
-        raise ArgumentError("pow: an integer to a negative power is no integer; cast with .astype('float64') first")
+        raise ArgumentError("pow: integers to negative powers are no integers; cast with .astype('float64') first")
     if x.dtype.kind == "f" and (half := y == 0.5).any():
         x = np.where(half & (np.isinf(x) | (x == 0)), np.abs(x), x)
     return np.power(x, y)
@@ -53,6 +53,16 @@ def _expm1(x: Any) -> Any:
     if x.dtype.kind != "c":
         return out
     return np.where(x == 0, x - x.real, np.where(np.isfinite(x), out, np.exp(x) - 1))
+
+
+@silent
+def _log1p(x: Any) -> Any:
+    """NumPy's; of complex numbers near 0 the real part from ``|1 + x|**2 - 1``, for which NumPy takes log(|1 + x|)."""
+    out = np.log1p(x)
+    if x.dtype.kind == "c":
+        out, a, b = np.asarray(out), x.real, x.imag
+        out.real = np.where(np.abs(x) < 0.5, np.log1p(a * (a + 2) + b * b) * 0.5, out.real)
+    return out
 
 
 @silent
@@ -72,7 +82,7 @@ def _cast(x: Any, *, dtype: Any) -> Any:
 
 
 # named as in NumPy; the plain ones never warn
-_NAMES = "abs sign exp log log1p log2 log10 sqrt sin cos tan sinh cosh add hypot logaddexp nextafter"
+_NAMES = "abs sign exp log log2 log10 sqrt sin cos tan sinh cosh add hypot logaddexp nextafter"
 _ORDER = "maximum minimum remainder less less_equal"
 _PLAIN = "floor ceil trunc signbit copysign invert conj equal bitwise_and bitwise_or bitwise_xor"
 _INVERSE = {"asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2}
@@ -87,7 +97,14 @@ KERNELS: dict[str, Any] = {
     "imag": lambda x: np.imag(x).copy(),
     "copy": lambda x: np.array(x, copy=True, order="C"),
 }
-KERNELS |= {"round": np.rint, "expm1": _expm1, "tanh": _tanh, "floor_divide": _floor_divide, "pow": _pow}
+KERNELS |= {
+    "round": np.rint,
+    "expm1": _expm1,
+    "log1p": _log1p,
+    "tanh": _tanh,
+    "floor_divide": _floor_divide,
+    "pow": _pow,
+}
 KERNELS |= {"shift_left": np.left_shift, "shift_right": np.right_shift, "erf": _erf, "cast": _cast, "where": _where}
 
 

@@ -21,7 +21,9 @@ def _named(name: str, remedy: str, f: Callable[..., Any]) -> Callable[..., Any]:
         try:
             found = f(*values, **attrs)
         except np.linalg.LinAlgError as error:
-            raise LinAlgError(f"{name}: {str(error)[:1].lower()}{str(error)[1:]}; {remedy}") from error
+            words = str(error)
+            words = words if words[1:2].isupper() else words[:1].lower() + words[1:]  # "SVD did not converge"
+            raise LinAlgError(f"{name}: {words}; {remedy}") from error
         return tuple(map(np.asarray, found)) if isinstance(found, tuple) else np.asarray(found)
 
     return kernel

@@ -42,7 +42,7 @@ def _full(*, shape: tuple[int, ...], dtype: Any, value: Any, device: str) -> np.
 
 
 def _iota(*, size: int, dtype: Any, device: str) -> np.ndarray:
-    return np.arange(size).astype(dtype)
+    return np.arange(size).astype(dtype, copy=False)
 
 
 KERNELS: dict[str, Any] = {"full": _full, "iota": _iota, "random_bits": random_bits}

@@ -26,4 +26,4 @@ def _searchsorted(name: str, dtype: np.dtype) -> Iterator[Sample]:
     yield Sample((numbers((0,), dtype, 0, 1), numbers((3,), dtype, 0, 1)), {"side": "left"}, "exact")
 
 
-SAMPLES: dict[str, Sampler] = {"argsort": _argsort, "searchsorted": _searchsorted}
+SAMPLES: dict[str, Sampler] = {"argsort": _argsort, "sort": _argsort, "searchsorted": _searchsorted}
