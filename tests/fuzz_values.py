@@ -101,6 +101,7 @@ PLAIN: list[Any] = [
     np.float32, np.datetime64("2020"), np.array(["a"]), np.array([None]), np.array([(1, 2.0)], dtype="i4,f4"),
     np.zeros((2, 3)), np.float64(2.0), np.ma.array([1.0]), range(3), range(2**10), "numpy", "cuda:0", "no such device",
     np.dtype("float32"), np.dtype("O"), float("-inf"), 2**1000, "ij,jk->ik", "i...,...", "ortho", "x" * 5000,
+    10**5000,
 ]  # fmt: skip
 
 

@@ -22,8 +22,9 @@ FAMILIES = (
 )  # fmt: skip
 LEFT_OUT = {
     "broadcast_shapes", "fft.fftfreq", "fft.rfftfreq",
-    "linalg.cholesky", "linalg.eig", "linalg.eigh", "linalg.eigvals", "linalg.eigvalsh", "linalg.inv", "linalg.pinv",
-    "linalg.matrix_rank", "linalg.qr", "linalg.slogdet", "linalg.solve", "linalg.svd", "linalg.svdvals",
+    "linalg.cholesky", "linalg.det", "linalg.eig", "linalg.eigh", "linalg.eigvals", "linalg.eigvalsh", "linalg.inv",
+    "linalg.matrix_rank", "linalg.pinv", "linalg.qr", "linalg.slogdet", "linalg.solve", "linalg.solve_triangular",
+    "linalg.svd", "linalg.svdvals",
 }  # fmt: skip
 """Functions of no tensor, and those that raise, or whose derivative does, for some values, which a graph or a batch
 cannot foresee.
@@ -140,6 +141,8 @@ def _guarded(name: str, xs: list[Any], arguments: dict[str, Any]) -> list[Any]:
     kinds = [KIND[x.dt] for x in xs]
     if name == "searchsorted":
         return [pg.sort(xs[0]), xs[1]]
+    if name in ("signbit", "copysign"):  # a NaN has either sign
+        return [pg.where(pg.isnan(x), 1, x) for x in xs]
     if arguments.get("dtype") and KIND[pg.dtypes.CODE[pg.as_dtype(arguments["dtype"])]] in "biu" and kinds[0] in "fc":
         return [_finite(xs[0], "u" in arguments["dtype"]), *xs[1:]]
     if len(xs) == 2 and set(kinds) <= {"i", "u", "b"}:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import plugrad as pg
@@ -28,9 +29,9 @@ def fuzzed(device: str, seed: int, calls: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_hostile_calls(device: str) -> None:
-    found = fuzzed(device, 1, 1500)
+    found = fuzzed(device, 1, 3000)
     assert not found["wrong"], found["wrong"][:20]
-    assert found["named"] > 0.9 * found["raised"], found["unnamed"]
+    assert found["named"] > 0.95 * found["raised"], found["unnamed"]
 
 
 @pytest.mark.slow
@@ -39,7 +40,7 @@ def test_hostile_calls(device: str) -> None:
 def test_many_hostile_calls(device: str, seed: int) -> None:
     found = fuzzed(device, 100 + seed, 10_000)
     assert not found["wrong"], found["wrong"][:20]
-    assert found["named"] > 0.9 * found["raised"], found["unnamed"]
+    assert found["named"] > 0.95 * found["raised"], found["unnamed"]
 
 
 def test_the_namespace_is_covered() -> None:
@@ -47,9 +48,10 @@ def test_the_namespace_is_covered() -> None:
     code = "import fuzz_calls as f, json; print(json.dumps([sorted(f.targets()), f.methods()]))"
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPT.parent, capture_output=True, text=True, check=True)
     functions, methods = json.loads(done.stdout)
-    assert {"sum", "asarray", "reshape", "random.normal", "grad", "vmap", "Parameter"} <= set(functions)
+    assert {"sum", "asarray", "reshape", "random.normal", "linalg.svd", "fft.rfft", "einsum", "sort"} <= set(functions)
+    assert {"grad", "vmap", "cond", "scan", "custom_vjp", "from_dlpack", "Generator.key", "Parameter"} <= set(functions)
     assert {"sum", "__add__", "__getitem__", "__setitem__", "backward", "item"} <= set(methods)
-    assert len(functions) > 130 and len(methods) > 60
+    assert len(functions) > 230 and len(methods) > 60
 
 
 @pytest.mark.parametrize(
@@ -69,6 +71,48 @@ def test_a_wrong_argument_is_named(call: Any, text: str) -> None:
     with pytest.raises(pg.errors.ArgumentError, match=text) as caught:
         call(pg.ones((2,), device="numpy"))
     assert isinstance(caught.value, TypeError) and isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda x: x[7], r"getitem: index 7 is out of range for axis 0 of shape \(2, 3\); use -2 to 1"),
+        (lambda x: x[10**5000], "getitem: index <int of very many digits> is out of range for axis 0"),
+        (lambda x: x[pg.asarray([7], device="numpy")], "^getitem: index 7 is out of bounds for axis 0 with size 2"),
+        (lambda x: x[0, 0, 0], r"getitem: 3 indices for shape \(2, 3\), which has 2 axes; leave out 1"),
+        (lambda x: x[0.5:], r"getitem: slice\(0.5, None, None\) along axis 0 of shape \(2, 3\): slice indices must be"),
+        (lambda x: x[int], "getitem: <class 'int'> is no index; use integers"),
+        (lambda x: x.at[[[9]]].add(1.0), "at.add: .* out of range"),
+        (lambda x: pg.linalg.trace(x[0]), "^linalg.trace: diagonal: shape"),
+        (lambda x: pg.reshape(x, x), "reshape: .* is not a shape"),
+        (lambda x: pg.sum(x, axis=x), "sum: axis .* must be an integer"),
+        (lambda x: pg.linalg.matrix_transpose(3), "matrix_transpose: x is an int, but must be a tensor"),
+        (lambda x: pg.while_loop(3, lambda c: c, x), "while_loop: cond_fn: got a int where a function is needed"),
+        (lambda x: pg.scan(lambda c, r: (c, r), x, length=[2]), "scan: length: got a list, where an integer is needed"),
+        (lambda x: pg.fori_loop(x, 3, lambda i, c: c, x), "fori_loop: lower is a float32 tensor"),
+        (lambda x: pg.linear_solve(lambda v: v, [], lambda f, b: b), "linear_solve: got a list without a tensor in it"),
+        (lambda x: pg.random.split(x), "random.split: random.bits: the first argument must be a key"),
+        (lambda x: pg.manual_seed([1]), "manual_seed: the seed is a list, but must be an integer"),
+        (lambda x: pg.to_dot(x, 3), "to_dot: names is an int, but must be a Module or None"),
+        (lambda x: pg.jacfwd(lambda v: (v, v))(x), "jacfwd.*the function returned a tuple; it must return one tensor"),
+        (lambda x: pg.promotion(np.ones(2)), "promotion: mode .* is unknown"),
+    ],
+)
+def test_what_was_mended_stays_mended(call: Any, text: str) -> None:
+    with pytest.raises((pg.errors.PlugradError, IndexError, ValueError), match=text):
+        call(pg.ones((2, 3), device="numpy"))
+
+
+def test_differences_end_where_nothing_is_left() -> None:
+    assert pg.diff(pg.ones((2, 3), device="numpy"), n=2**62).shape == (2, 0)
+
+
+def test_a_graph_raises_while_it_is_staged() -> None:
+    """Not when it runs: the device does not store what an op would give."""
+    if "cpu" not in DEVICES:
+        pytest.skip("no CPU backend: plugrad-cpu is not installed")
+    with pg.device("cpu"), pytest.raises(pg.errors.DTypeError, match="rfft: cpu does not store complex"):
+        pg.stage(pg.fft.rfft, pg.ones(4))
 
 
 def test_errors_of_the_users_own_pass_as_they_are() -> None:
@@ -94,3 +138,9 @@ def test_lists_without_end() -> None:
     for bad in (loop, deep):
         with pytest.raises(pg.errors.ShapeError, match="nested so deeply, or holding itself"):
             pg.asarray(bad)
+        with pytest.raises(IndexError, match="getitem: .* is no index"):
+            pg.ones((2,), device="numpy")[bad]
+        with pytest.raises(pg.errors.ShapeError, match="nested so deeply|contains itself"):
+            pg.grad(lambda x: x)(bad)
+        with pytest.raises(pg.errors.ShapeError, match="nested so deeply|contains itself"):
+            pg.scan(lambda c, x: (c, x), bad, length=1)

@@ -29,13 +29,13 @@ class _Rerun:
         self.first, self.draws, self.device = here.capture, here.draws, here.device
 
     def vjp_rule(self, g: Any, y: Any, xs: Tensors, *_: Any) -> list[Tensor | None]:
-        again = Log(None)
+        again = Log(None, holds=True)
         try:
             with Scope() as scope:
                 leaves = [leaf(x, scope) for x in xs]
                 nodes = [t.node for t in leaves]  # before f writes to them
                 for handle, content in self.log.handles.values():
-                    again.handles[id(handle)] = (handle, handle.content())
+                    again.keep(handle)
                     handle.restore(content)
                 replay = Capture(0, state().capture, 0, zip(self.places, leaves, strict=True), self.first)
                 with within(capture=replay, log=again, uid=again.uid, draws=self.draws, device=self.device):

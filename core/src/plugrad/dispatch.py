@@ -13,7 +13,7 @@ import numpy as np
 
 from .backend import BACKENDS
 from .dtypes import B1, CODE, DTYPES, KIND, PYTHON, RANK, promote, scalar_fits
-from .errors import ArgumentError, DeviceError, DTypeError, PluginError, RecordingError, ShapeError
+from .errors import ArgumentError, DeviceError, DTypeError, PluginError, RecordingError, ShapeError, shown
 from .fallback import through_host
 from .op import OPS, Op, broadcast_shapes
 from .ownership import sole
@@ -89,7 +89,8 @@ def lift(name: str, scalar: Any, like: Tensor) -> Tensor:
             with np.errstate(all="ignore"):
                 array = np.asarray(scalar, DTYPES[dt])
         except OverflowError as error:
-            raise DTypeError(f"{name}: {scalar!r} does not fit {DTYPES[dt].name}; cast with .astype() first") from error
+            wrong = f"{shown(scalar)} does not fit {DTYPES[dt].name}"
+            raise DTypeError(f"{name}: {wrong}; cast with .astype() first") from error
         if len(_lifted) > 4096:
             _lifted.clear()
         found = Tensor(BACKENDS[like.be].from_host(array, like.dev), like.be, dt, (), like.dev, LENT)

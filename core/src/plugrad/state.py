@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Self
 
+from .errors import StateError
+
 sequence = itertools.count(1)
 """Numbers nodes and scopes in the order of their birth."""
 
@@ -179,16 +181,36 @@ class Scope(within):
             _free_bits.append(self.bit)
 
 
+HELD: dict[int, tuple[State, int]] = {}
+"""By the id of a handle, the thread whose logs will undo what is written to it, and how many of them will."""
+
+
+def check_held(handle: Any) -> None:
+    """StateError for a write that another thread is about to undo."""
+    held = HELD.get(id(handle))
+    if held is not None and held[0] is not _local.state:
+        other = "another thread is staging with it, or runs a checkpoint with it again, and would undo this write"
+        raise StateError(f"write: {other}; give each thread its own instead of this {handle.describe()}")
+
+
 class Log:
-    """Handles older than the log, with what they held before their first write: an undo log for checkpoint and
-    stage.
+    """Handles older than the log, with what they held before their first write: an undo log for checkpoint and stage.
+    One that ``holds`` is sure to undo, so that until then no other thread may write to its handles.
     """
 
-    __slots__ = ("handles", "parent", "uid")
+    __slots__ = ("handles", "holds", "parent", "uid")
 
-    def __init__(self, parent: Log | None) -> None:
-        self.parent, self.uid = parent, next(serial)
+    def __init__(self, parent: Log | None, holds: bool = False) -> None:
+        self.parent, self.holds, self.uid = parent, holds, next(serial)
         self.handles: dict[int, tuple[Any, tuple[Any, ...]]] = {}
+
+    def keep(self, handle: Any) -> None:
+        """Keep what the handle holds now."""
+        if self.holds:
+            with _lock:
+                check_held(handle)
+                HELD[id(handle)] = _local.state, HELD.get(id(handle), (None, 0))[1] + 1
+        self.handles[id(handle)] = handle, handle.content()
 
     def note(self, handle: Any) -> None:
         """Keep what the handle holds now, in this log and those around it, unless it was noted before or is younger
@@ -196,11 +218,17 @@ class Log:
         """
         log: Log | None = self
         while log is not None:
-            if handle.born < log.uid:
-                log.handles.setdefault(id(handle), (handle, handle.content()))
+            if handle.born < log.uid and id(handle) not in log.handles:
+                log.keep(handle)
             log = log.parent
 
     def undo(self) -> None:
-        """Put every noted handle back."""
+        """Put every noted handle back, and let other threads write to it."""
         for handle, content in self.handles.values():
             handle.restore(content)
+        if self.holds:
+            with _lock:
+                for key in self.handles:
+                    here, count = HELD.pop(key)
+                    if count > 1:
+                        HELD[key] = here, count - 1

@@ -26,9 +26,10 @@ from .errors import (
     RecordingError,
     ShapeError,
     StateError,
+    shown,
 )
 from .host import on_host
-from .state import ACTIVE, sequence, state
+from .state import ACTIVE, HELD, check_held, sequence, state
 
 if TYPE_CHECKING:
     from . import tape
@@ -292,7 +293,7 @@ class Tensor:
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         """The module ``plugrad``, for every device."""
         if api_version is not None and api_version not in API_VERSIONS:
-            raise ValueError(f"array_namespace: version {api_version!r} is unknown; use one of {API_VERSIONS}")
+            raise ValueError(f"array_namespace: version {shown(api_version)} is unknown; use one of {API_VERSIONS}")
         return sys.modules[__package__]
 
     def __bool__(self) -> bool:
@@ -405,6 +406,8 @@ class Tensor:
 
     def _become(self, new: Tensor) -> None:
         """Hold what ``new`` holds; a leaf stays the same leaf. Checkpoints and traces around note what was there."""
+        if HELD:
+            check_held(self)
         if (log := state().log) is not None:
             log.note(self)
         place = (self if self.is_leaf else new).content()[8:]

@@ -55,7 +55,7 @@ class Stage(Interpreter):
 
     def __init__(self) -> None:
         # no log around hears of the writes, since they are taken back
-        self.log, self.recordable = Log(None), state().mask
+        self.log, self.recordable = Log(None, holds=True), state().mask
         super().__init__(log=self.log)
         self.equations: list[Equation] = []
         self.constants: list[tuple[Tensor, Var]] = []

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..dispatch import lifted
 from ..dtypes import KIND
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, ShapeError, shown
 from ..op import broadcast_shapes as common_shape
 from ..tensor import Tensor
 from .common import alias, normal_axes, normal_shape, tensors
@@ -38,7 +38,7 @@ def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
     [[[1, 2], [1, 2], [1, 2]], [[5, 5], [6, 6], [7, 7]]]
     """
     if indexing not in ("xy", "ij"):
-        raise ValueError(f"meshgrid: indexing {indexing!r} is unknown; use 'xy' or 'ij'")
+        raise ValueError(f"meshgrid: indexing {shown(indexing)} is unknown; use 'xy' or 'ij'")
     xs = tensors(*arrays)
     if any(x.ndim > 1 for x in xs):
         shapes = ", ".join(str(x.shape) for x in xs)

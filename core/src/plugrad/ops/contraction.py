@@ -8,7 +8,7 @@ from typing import Any
 
 from ..backend import Spec
 from ..dispatch import bind
-from ..errors import ShapeError
+from ..errors import ShapeError, shown
 from ..op import Op, conjugate, pad_rank, unbroadcast
 from ..tensor import Tensor
 from .common import batch_shape, normal_axes, single_axis, tensors
@@ -77,7 +77,7 @@ def _paired(a: Tensor, b: Tensor, axes: Axes) -> tuple[tuple[int, ...], tuple[in
         fits = 0 <= axes <= min(a.ndim, b.ndim)
     if not fits:
         rule = "give as many axes as both have, or two lists of one length"
-        raise ShapeError(f"tensordot: axes={axes!r} do not pair in shapes {a.shape} and {b.shape}; {rule}")
+        raise ShapeError(f"tensordot: axes={shown(axes)} do not pair in shapes {a.shape} and {b.shape}; {rule}")
     left = normal_axes("tensordot", a.ndim, lists[0], in_order=True)
     right = normal_axes("tensordot", b.ndim, lists[1], in_order=True)
     if [a.shape[i] for i in left] != [b.shape[i] for i in right]:

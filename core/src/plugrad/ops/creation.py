@@ -12,7 +12,7 @@ import numpy as np
 from ..backend import BACKENDS, Place, Spec, device_name, parse_device
 from ..dispatch import bind
 from ..dtypes import CODE, DTYPES, KIND, as_dtype, complex64, float32, float64, int64, parse
-from ..errors import DeviceError, DTypeError, ExchangeError, ShapeError, article
+from ..errors import DeviceError, DTypeError, ExchangeError, ShapeError, article, shown
 from ..op import Op
 from ..plugins import backend_index, default_backend
 from ..reference.random import KERNELS
@@ -120,7 +120,7 @@ def to(x: Tensor, device: str) -> Tensor:
 def to_device(x: Tensor, device: str, /, *, stream: Any = None) -> Tensor:
     """``to`` under its name in the Array API. There is one queue for each device, so ``stream`` must be None."""
     if stream is not None:
-        raise DeviceError(f"to_device: a device has one queue of its own, got stream={stream!r}; leave it out")
+        raise DeviceError(f"to_device: a device has one queue of its own, got stream={shown(stream)}; leave it out")
     return to(x, device)
 
 
@@ -147,7 +147,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: 
             return _nested(obj, dtype, device)
     except RecursionError:
         raise ShapeError("asarray: cannot make a tensor of a list nested so deeply, or holding itself") from None
-    if hasattr(obj, "__dlpack_device__") and not isinstance(obj, np.ndarray):
+    if hasattr(obj, "__dlpack_device__") and hasattr(obj, "__dlpack__") and not isinstance(obj, np.ndarray):
         try:
             return _again(_from_library(obj, device, copy), dtype, None, None if copy else copy)
         except (BufferError, RuntimeError, TypeError):
@@ -207,6 +207,8 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
         raise ExchangeError(f"from_dlpack: this {x.describe()} is recorded; call .detach() first")
     if isinstance(x, Tensor) and (device is None or (x.be, x.dev) == place(device)):
         return x.detach().copy() if copy else x.detach()
+    if not hasattr(x, "__dlpack__") or not hasattr(x, "__dlpack_device__"):
+        raise AttributeError(f"from_dlpack: {article(type(x).__name__)} does not speak DLPack; use asarray")
     memory = place_of(x)
     if device is None and memory[0] in HOST_KINDS:
         default = place(None)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..backend import BACKENDS
 from ..dtypes import BF2, DTYPES, F1E4, F1E5
-from ..errors import ExchangeError, UnknownNameError, article
+from ..errors import ExchangeError, UnknownNameError, article, shown
 from ..host import held, on_host
 from ..ownership import sole
 from ..plugins import component
@@ -100,7 +100,7 @@ def _capsule(
     writable = copied or old
     if isinstance(lent, np.ndarray):
         if stream is not None:
-            raise ExchangeError(f"dlpack: memory of the host has no streams, got stream={stream!r}; leave it out")
+            raise ExchangeError(f"dlpack: memory of the host has no streams, got stream={shown(stream)}; leave it out")
         if t.dt not in _UNKNOWN_TO_NUMPY:
             array = lent if copied else held(lent, t.val, t.root, writable=writable)
             return array.__dlpack__(max_version=max_version, copy=copied or None)

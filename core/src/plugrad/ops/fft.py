@@ -18,7 +18,7 @@ import numpy as np
 from ..backend import Spec
 from ..dispatch import bind
 from ..dtypes import KIND
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, ShapeError, shown
 from ..op import conjugate
 from ..tensor import Tensor
 from .common import Axis, AxisOp, alias, cast, normal_axes, normal_shape, tensors
@@ -92,7 +92,7 @@ def _single(half: Tensor, axis: int, n: int) -> Tensor:
 def _checked(name: str, x: Any, norm: str, kinds: str = "fc") -> Tensor:
     (x,) = tensors(x)
     if norm not in _OTHER:
-        raise ValueError(f"{name}: norm {norm!r} is unknown; use 'backward', 'ortho' or 'forward'")
+        raise ValueError(f"{name}: norm {shown(norm)} is unknown; use 'backward', 'ortho' or 'forward'")
     if KIND[x.dt] not in kinds or complex_dtype(x).itemsize != 2 * real_dtype(x).itemsize:
         legal = " or ".join(["float32", "float64"] * ("f" in kinds) + ["complex64", "complex128"] * ("c" in kinds))
         raise DTypeError(f"{name}: not defined for {x.dtype}; cast with .astype() to {legal}")
@@ -270,7 +270,9 @@ def _frequencies(name: str, k: np.ndarray, n: int, d: float, dtype: Any, device:
         raise ShapeError(f"{name}: n is {n}; it must be at least 1")
     if d == 0:
         raise ValueError(f"{name}: d is 0; samples at one place have no frequencies, give their distance")
-    return asarray(k / (n * d), dtype=chosen_dtype(dtype), device=device, copy=True)
+    with np.errstate(all="ignore"):
+        k = k / (n * d)
+    return asarray(k, dtype=chosen_dtype(dtype), device=device, copy=True)
 
 
 def fftfreq(n: int, /, *, d: float = 1.0, dtype: Any = None, device: str | None = None) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..dispatch import bind
 from ..dtypes import BF2, DTYPES, F2, KIND, float32, int64, real_code
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, ShapeError, shown
 from ..op import conjugate
 from ..tensor import Tensor
 from . import decompositions as rules
@@ -283,7 +283,7 @@ def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
     [[3.0, 1.0], [4.0, 2.0]]
     """
     if mode not in ("reduced", "complete"):
-        raise ValueError(f"qr: mode {mode!r} is unknown; use 'reduced' or 'complete'")
+        raise ValueError(f"qr: mode {shown(mode)} is unknown; use 'reduced' or 'complete'")
     x = _factored("qr", x)
     m, n = rules.matrices("qr", x)[-2:]
     return QRResult(*bind(rules.QR, (x,), {"mode": mode if m > n else "reduced"}))
@@ -422,6 +422,6 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | str = "fro") 
         sums = sum(abs(wide), axis=inner, keepdims=True)
         found = (max if ord in (1, math.inf) else min)(sums, axis=(rows, columns))
     else:
-        raise ValueError(f"matrix_norm: ord {ord!r} is unknown; use 'fro', 'nuc', 1, -1, 2, -2, inf or -inf")
+        raise ValueError(f"matrix_norm: ord {shown(ord)} is unknown; use 'fro', 'nuc', 1, -1, 2, -2, inf or -inf")
     out = cast(found, DTYPES[real_code(x.dt)])
     return reshape(out, reduced_shape(shape, (rows, columns), True)) if keepdims else out

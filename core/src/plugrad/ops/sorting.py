@@ -13,7 +13,7 @@ import numpy as np
 from ..backend import Spec
 from ..dispatch import bind, lifted
 from ..dtypes import DTYPES, KIND, int64, promote
-from ..errors import ShapeError
+from ..errors import ShapeError, shown
 from ..op import Op
 from ..tensor import Tensor
 from . import elementwise as ew
@@ -105,7 +105,7 @@ def searchsorted(x1: Tensor, x2: Any, /, *, side: str = "left", sorter: Any = No
     [3, 4]
     """
     if side not in ("left", "right"):
-        raise ValueError(f"searchsorted: side {side!r} is unknown; use 'left' or 'right'")
+        raise ValueError(f"searchsorted: side {shown(side)} is unknown; use 'left' or 'right'")
     if sorter is not None:
         if x1.ndim != 1 or np.shape(sorter) != x1.shape:
             what = f"a sorter of shape {np.shape(sorter)} for values of shape {x1.shape}"

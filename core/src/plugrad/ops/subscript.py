@@ -154,7 +154,7 @@ def _array(name: str, i: Any) -> Any:
         raise IndexError(f"{name}: {shown(i)} is no index; the rows of a nested list must be of one length") from error
     if array.dtype == bool_:
         return array
-    if not array.size and not hasattr(i, "dtype"):
+    if not array.size and array.dtype.kind == "f" and not hasattr(i, "dtype"):
         array = array.astype(int64)
     if array.dtype.kind not in "iu":
         raise DTypeError(f"{name}: indices are {array.dtype}; they must be integers, such as .astype('int64')")
@@ -180,7 +180,7 @@ def _run(name: str, i: Any, axis: int, x: Tensor) -> tuple[int, int, int]:
 def _out_of_range(name: str, i: Any, axis: int, x: Tensor) -> IndexError:
     d = x.shape[axis]
     remedy = f"use {-d} to {d - 1}" if d else "it has no elements"
-    return IndexError(f"{name}: index {i} is out of range for axis {axis} of shape {x.shape}; {remedy}")
+    return IndexError(f"{name}: index {shown(i)} is out of range for axis {axis} of shape {x.shape}; {remedy}")
 
 
 # -- arrays
@@ -268,7 +268,7 @@ def _alone(name: str, i: Any, axis: int, x: Tensor) -> Tensor:
 def _check(name: str, i: np.ndarray, axis: int, x: Tensor) -> None:
     d = x.shape[axis]
     if i.size and (i.min() < -d or i.max() >= d):
-        raise _out_of_range(name, i[(i < -d) | (i >= d)][0], axis, x)
+        raise _out_of_range(name, int(i[(i < -d) | (i >= d)][0]), axis, x)
 
 
 def _from_front(name: str, i: Any, axis: int, x: Tensor, past: int) -> Any:

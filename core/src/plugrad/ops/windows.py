@@ -13,7 +13,7 @@ from typing import Any
 
 from ..backend import Spec
 from ..dispatch import bind
-from ..errors import ShapeError
+from ..errors import ShapeError, shown
 from ..tensor import Tensor
 from .common import AxisOp, normal_axes, normal_shape, tensors
 from .movement import CONCAT, PAD, SLICE, permute_dims, reshape, split
@@ -141,7 +141,7 @@ def _each(what: str, value: int | Sequence[int], count: int) -> Sizes:
     sizes = normal_shape("sliding_window_view", (value,) * count if isinstance(value, int) else value)
     if len(sizes) != count or 0 in sizes:
         raise ShapeError(
-            f"sliding_window_view: {what} is {value!r}; give one positive integer, or one for each of {count} axes"
+            f"sliding_window_view: {what} is {shown(value)}; give one positive integer, or one for each of {count} axes"
         )
     return sizes
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .reduction import silent
+
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -45,4 +47,4 @@ def _iota(*, size: int, dtype: Any, device: str) -> np.ndarray:
     return np.arange(size).astype(dtype, copy=False)
 
 
-KERNELS: dict[str, Any] = {"full": _full, "iota": _iota, "random_bits": random_bits}
+KERNELS: dict[str, Any] = {"full": silent(_full), "iota": _iota, "random_bits": random_bits}
