@@ -78,7 +78,10 @@ def test_a_wrong_argument_is_named(call: Any, text: str) -> None:
     [
         (lambda x: x[7], r"getitem: index 7 is out of range for axis 0 of shape \(2, 3\); use -2 to 1"),
         (lambda x: x[10**5000], "getitem: index <int of very many digits> is out of range for axis 0"),
-        (lambda x: x[pg.asarray([7], device="numpy")], "^getitem: index 7 is out of bounds for axis 0 with size 2"),
+        (
+            lambda x: x[pg.asarray([7], device="numpy")],
+            r"^getitem: index 7 is out of range for axis 0 of shape \(2, 3\)",
+        ),
         (lambda x: x[0, 0, 0], r"getitem: 3 indices for shape \(2, 3\), which has 2 axes; leave out 1"),
         (lambda x: x[0.5:], r"getitem: slice\(0.5, None, None\) along axis 0 of shape \(2, 3\): slice indices must be"),
         (lambda x: x[int], "getitem: <class 'int'> is no index; use integers"),
@@ -105,14 +108,6 @@ def test_what_was_mended_stays_mended(call: Any, text: str) -> None:
 
 def test_differences_end_where_nothing_is_left() -> None:
     assert pg.diff(pg.ones((2, 3), device="numpy"), n=2**62).shape == (2, 0)
-
-
-def test_a_graph_raises_while_it_is_staged() -> None:
-    """Not when it runs: the device does not store what an op would give."""
-    if "cpu" not in DEVICES:
-        pytest.skip("no CPU backend: plugrad-cpu is not installed")
-    with pg.device("cpu"), pytest.raises(pg.errors.DTypeError, match="rfft: cpu does not store complex"):
-        pg.stage(pg.fft.rfft, pg.ones(4))
 
 
 def test_errors_of_the_users_own_pass_as_they_are() -> None:

@@ -21,6 +21,9 @@ class Other:
     def __dlpack_device__(self) -> tuple[int, int]:
         return 2, self.device
 
+    def __dlpack__(self, **_: Any) -> Any:
+        raise BufferError("another library says no")
+
 
 def test_a_tensor_says_where_its_memory_is(cuda: str) -> None:
     x = pg.asarray(np.arange(6, dtype="f4").reshape(2, 3), device=cuda)

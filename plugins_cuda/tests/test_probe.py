@@ -197,7 +197,7 @@ EMULATED = [
 def test_a_driver_out_of_order(setting: str, says: str, emulated: None) -> None:
     reason, error, after = run(ASK, f"import emu; emu.load({setting})")
     assert says in reason and reason in error
-    assert error.startswith("backend 'cuda' of ") and "usable here:" in error
+    assert error.startswith("zeros: backend 'cuda' of ") and "usable here:" in error
     assert after.startswith("True") or after.startswith("False")
     assert after.endswith("[0.0, 0.0]")
 

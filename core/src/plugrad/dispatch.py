@@ -13,7 +13,7 @@ import numpy as np
 
 from .backend import BACKENDS
 from .dtypes import B1, CODE, DTYPES, KIND, PYTHON, RANK, promote, scalar_fits
-from .errors import ArgumentError, DeviceError, DTypeError, PluginError, RecordingError, ShapeError, shown
+from .errors import ArgumentError, DeviceError, DTypeError, PluginError, PlugradError, RecordingError, ShapeError, shown
 from .fallback import through_host
 from .op import OPS, Op, broadcast_shapes
 from .ownership import sole
@@ -34,15 +34,18 @@ def bind1(op: Op, x: Any) -> Any:
         try:
             r = op.table[x.be][x.dt](x.val)
         except MemoryError as error:
-            raise _no_memory(op, (x,), error) from error
+            raise _no_memory(op, (x,), error) from None
         if r is not NotImplemented:
             return Tensor(r, x.be, B1 if op.boolean else x.dt, x.shape, x.dev)
     return bind(op, (x,), {})
 
 
 def _no_memory(op: Op, xs: Tensors, error: MemoryError) -> MemoryError:
-    """A kernel's error, told with the operands."""
-    return MemoryError(f"{op.name}: no memory for the result from {', '.join(x.describe() for x in xs)}: {error}")
+    """A kernel's error, told with the operands; a backend's own kind as it is."""
+    if isinstance(error, PlugradError):
+        return error
+    operands = f" from {', '.join(x.describe() for x in xs)}" if xs else ""
+    return MemoryError(f"{op.name}: no memory for the result{operands}: {error}")
 
 
 def bind2(op: Op, x: Any, y: Any) -> Any:
@@ -65,7 +68,7 @@ def bind2(op: Op, x: Any, y: Any) -> Any:
             try:
                 r = op.table[be][dt](x.val, y.val)
             except MemoryError as error:
-                raise _no_memory(op, (x, y), error) from error
+                raise _no_memory(op, (x, y), error) from None
             if r is not NotImplemented:
                 return Tensor(r, be, B1 if op.boolean else dt, shape, x.dev)
     return bind(op, (x, y), {})
@@ -257,7 +260,7 @@ def _run(op: Op, xs: Tensors, attrs: Attrs, spec: Any, be: int, dt: int, dev: st
     try:
         r = op.table[be][dt](*values, **attrs)
     except MemoryError as error:
-        raise _no_memory(op, xs, error) from error
+        raise _no_memory(op, xs, error) from None
     except (IndexError, ValueError) as error:
         if type(error) not in (IndexError, ValueError) or str(error).startswith(f"{op.name}:"):
             raise

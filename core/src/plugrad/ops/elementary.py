@@ -273,7 +273,7 @@ def _atanh(x: Tensor) -> Tensor:
 
 def _asinh_slope(y: Tensor, x: Tensor) -> Tensor:
     """``1 / sqrt(x**2 + 1)``, of reals without overflow."""
-    return 1 / (sqrt(x * x + 1) if _is_complex(x) else hypot(x, 1.0))
+    return 1 / (sqrt(_plus(x * x)) if _is_complex(x) else hypot(x, 1.0))
 
 
 def _acosh_slope(y: Tensor, x: Tensor) -> Tensor:

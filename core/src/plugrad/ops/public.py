@@ -77,6 +77,8 @@ def _reason(function: Any, error: Exception, args: Any, kwargs: Any) -> str:
         if odd:
             return f"{name} is {article(odd[0])}, but must be a tensor; make one with plugrad.asarray"
     given = ", ".join(f"{name}: {_kind(value)}" for name, value in bound.items())
+    if isinstance(error, MemoryError) and ": no memory for" in str(error):  # a kernel's, which names its operands
+        return str(error)
     words = "nested too deeply" if isinstance(error, RecursionError) else str(error) or type(error).__name__
     return f"{words} (got {given})"
 

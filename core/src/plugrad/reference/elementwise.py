@@ -40,7 +40,7 @@ def _floor_divide(x: Any, y: Any) -> Any:
 def _pow(x: Any, y: Any) -> Any:
     """NumPy's; its root for an exponent of 0.5 that stands alone is not the power at -infinity and -0.0."""
     if x.dtype.kind in "iu" and (y < 0).any():
-        raise ArgumentError("pow: integers to negative powers are no integers; cast with .astype('float64') first")
+        raise ArgumentError("pow: an integer to a negative power is no integer; cast with .astype('float64') first")
     if x.dtype.kind == "f" and (half := y == 0.5).any():
         x = np.where(half & (np.isinf(x) | (x == 0)), np.abs(x), x)
     return np.power(x, y)
