@@ -65,8 +65,18 @@ def test_complex_log1p_near_zero():
 
 
 def test_complex_expm1_of_zeros():
-    got = pg.expm1(pg.asarray([complex(-0.0, 0.0), complex(0.0, -0.0), complex(-0.0, -0.0)])).numpy()
-    assert np.signbit(got.real).tolist() == [False] * 3 and np.signbit(got.imag).tolist() == [False, True, True]
+    zeros = pg.asarray([complex(-0.0, 0.0), complex(0.0, -0.0), complex(-0.0, -0.0)])
+    for found in (pg.expm1(zeros), OPS["expm1"].decompose(zeros)):
+        got = found.numpy()
+        assert np.signbit(got.real).tolist() == [False] * 3 and np.signbit(got.imag).tolist() == [False, True, True]
+
+
+def test_composed_log1p_of_complex_infinities():
+    """And of -1: the decomposition multiplies no infinity by a complex number."""
+    x = pg.asarray([complex(-1, 0), complex(1, INF), complex(-INF, 1), complex(INF, -1), complex(-INF, INF)])
+    got = OPS["log1p"].decompose(x).numpy()
+    np.testing.assert_array_equal(got.real, [-INF, INF, INF, INF, INF])
+    np.testing.assert_allclose(got.imag, [0, np.pi / 2, np.pi, 0, 3 * np.pi / 4], rtol=1e-6)
 
 
 def test_asinh_does_not_overflow_backward():

@@ -175,7 +175,7 @@ def test_thousands_of_nodes():
 
 @pytest.mark.parametrize("wrong", [lambda: pg.ones((2,)), lambda: 3])
 def test_what_cannot_be_drawn(wrong):
-    with pytest.raises(RecordingError, match="to_dot: .*(was not recorded|got a int)"):
+    with pytest.raises(RecordingError, match="to_dot: .*(was not recorded|got an int)"):
         pg.to_dot(wrong())
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import tree
 from .custom import _Function
-from .errors import LeakedTracerError, RecordingError, ShapeError, StateError
+from .errors import LeakedTracerError, RecordingError, ShapeError, StateError, article
 from .op import Cotangents, Flags
 from .ops.common import repeated, stop_gradient
 from .state import state
@@ -140,7 +140,9 @@ class _Equation:
         self.leaves, _, self.build = as_leaves(x, unique=False)
         self.n = len(self.leaves)
         if not self.n:
-            raise ShapeError(f"{name}: got a {type(x).__name__} without a tensor in it; give the unknowns as tensors")
+            raise ShapeError(
+                f"{name}: got {article(type(x).__name__)} without a tensor in it; give the unknowns as tensors"
+            )
         (self.graph,), written, self.captured = opened(name, [lambda *v: self.flat(f(self.build(v)))], [self.leaves])
         self.needed = len(self.captured)
         if written:

@@ -51,7 +51,7 @@ def paired(structure: tree.TreeDef, primals: Sequence[Tensor], given: Any, what:
 def named(f: F, what: str) -> str:
     """How messages call a transformation of ``f``; ArgumentError for what is no function."""
     if not callable(f):
-        raise ArgumentError(f"{what}: got a {type(f).__name__} where a function is needed")
+        raise ArgumentError(f"{what}: got {article(type(f).__name__)} where a function is needed")
     return f"{what}({getattr(f, '__name__', type(f).__name__)})"
 
 

@@ -85,7 +85,8 @@ def _quoted(words: str) -> str:
 def _draw_tape(ends: list[Any], names: Module | None, text: _Text) -> None:
     for t in ends:
         if not isinstance(t, Tensor) or t.node is None:
-            got = f"this {t.describe()} was not recorded" if isinstance(t, Tensor) else f"got a {type(t).__name__}"
+            wrong = f"got {article(type(t).__name__)}"
+            got = f"this {t.describe()} was not recorded" if isinstance(t, Tensor) else wrong
             remedy = "give a result of recorded ops, before it leaves grad(), or what plugrad.stage returns"
             raise RecordingError(f"to_dot: {got}; {remedy}")
     paths = {id(p.node): path for path, p in (names.named_tensors() if names is not None else ()) if p.node is not None}

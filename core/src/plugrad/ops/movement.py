@@ -310,4 +310,4 @@ def _transpose(x: Tensor) -> Tensor:
 
 
 install(reshape, permute_dims, broadcast_to, moveaxis, expand_dims, squeeze, flip, copy, split)
-install(T=property(_transpose), mT=property(matrix_transpose))
+install(T=property(_transpose), mT=property(matrix_transpose, doc="``matrix_transpose`` of the tensor."))

@@ -159,7 +159,7 @@ def lookup(name: str) -> Op:
 
 def _check(what: str, name: str, known: Collection[str]) -> None:
     if not isinstance(name, str):
-        raise ArgumentError(f"{what}: got a {type(name).__name__} where a name is needed")
+        raise ArgumentError(f"{what}: got {article(type(name).__name__)} where a name is needed")
     if name not in known:
         known = sorted(known)
         hint = loader.registry().hint(name, known)
