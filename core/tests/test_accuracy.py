@@ -72,7 +72,9 @@ def test_complex_expm1_of_zeros():
 
 
 def test_composed_log1p_of_complex_infinities():
-    """And of -1: the decomposition multiplies no infinity by a complex number."""
+    """And of -1: the decomposition multiplies no infinity by a complex number, and knows the side of the cut."""
+    below = OPS["log1p"].decompose(pg.asarray(complex(-1.5, -0.0))).item()
+    assert abs(below - complex(-np.log(2), -np.pi)) < 1e-6
     x = pg.asarray([complex(-1, 0), complex(1, INF), complex(-INF, 1), complex(INF, -1), complex(-INF, INF)])
     got = OPS["log1p"].decompose(x).numpy()
     np.testing.assert_array_equal(got.real, [-INF, INF, INF, INF, INF])

@@ -104,7 +104,7 @@ def _expm1(x: Tensor) -> Tensor:
 
 def _log1p(x: Tensor) -> Tensor:
     """``log(1 + x)``; near 0 times ``x / (1 + x - 1)``, by the same argument."""
-    more = x + 1
+    more = x - -1  # a sum loses the sign of a zero imaginary part
     near, same = abs(x) < 1, more == 1
     ratio = where(near, x, 1) / where(near, where(same, 1, more - 1), 1)
     out = log(more)
