@@ -90,9 +90,11 @@ def test_asinh_does_not_overflow_backward():
 
 
 def test_exponents_of_zero():
-    """The derivative in the exponent is 0, also where the power is infinite."""
-    slope = pg.grad(lambda y: pg.sum(pg.asarray([0.0, 0.0, 2.0]) ** y))(pg.asarray([-1.0, 2.0, 2.0]))
-    assert slope.tolist() == [0.0, 0.0, pytest.approx(4 * np.log(2))]
+    """The derivative in the exponent is the limit, 0 or -infinity; there is none where the power is NaN."""
+    slope = pg.grad(lambda y: pg.sum(pg.asarray([0.0, 0.0, 0.0, 2.0]) ** y))(pg.asarray([-1.0, 0.0, 2.0, 2.0]))
+    assert slope.tolist() == [-INF, 0.0, 0.0, pytest.approx(4 * np.log(2))]
+    assert np.isnan(pg.grad(lambda y: pg.asarray(0.0) ** y)(pg.asarray(NAN)).item())
+    assert np.isfinite(pg.grad(lambda y: pg.real(pg.asarray(0j) ** y))(pg.asarray(2.0 + 1j)).item())
 
 
 # -- products of others

@@ -21,7 +21,7 @@ _TERMS = (
     "infinity minus infinity, or 0 times infinity, as the two terms are added here; there the numerator is added first"
 )
 _SMALL = "1 / y here; there y squared overflows or underflows first"
-_NEGATIVE = "0 to a negative power: the derivative in the exponent is infinity times 0 here and in JAX; -inf there"
+_NEGATIVE = "0 to a negative power: the derivative in the exponent is its limit, -inf, here and in torch; NaN there"
 _CONSTANT = "x ** 0 is constant 1, so its derivative in x is 0 here and in torch; NaN there"
 _ROOT = "as C's pow and the Array API have it, here and in JAX; there that of the square root, NaN"
 _EITHER = "NaN beats every number: here both operands get the cotangent whole, which is how NaN reaches the gradient"
@@ -49,7 +49,7 @@ REASONS: dict[tuple[str, str, str, str], str] = {
     ("sign", "value", "torch", "nan"): "NaN here, as in NumPy; 0 there",
     ("divide", "jvp", "torch", "zero inf"): _TERMS,
     ("divide", "vjp jvp", "jax", "zero inf"): _SMALL,
-    ("pow", "vjp jvp", "torch", "zero inf"): _NEGATIVE,
+    ("pow", "vjp jvp", "jax", "inf"): _NEGATIVE,
     ("pow", "vjp jvp", "jax", "zero nan"): _CONSTANT,
     ("pow half", "value vjp jvp", "torch", "inf"): _ROOT,
     ("pow -0.5", "value", "torch", "inf"): _ROOT,

@@ -210,9 +210,8 @@ def _pow_base(z: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _pow_exponent(z: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """z log x, and 0 at x = 0: there z is 0 for the positive exponents, which alone have a derivative."""
-    zero = x == 0
-    return where(zero, 0, z) * log(where(zero, 1, x))
+    """z log x: of x = 0 the limit, 0 for exponents from 0 on and -infinity for negative ones."""
+    return z * log(where((x == 0) & (real(y) >= 0), 1, x))
 
 
 def _remainder_slope(z: Tensor, x: Tensor, y: Tensor) -> Tensor:
