@@ -96,7 +96,7 @@ class CpuBackend(Backend):
 
     name = "cpu"
     dtypes = STORED
-    dimensions = 16
+    dimensions = 32
     kernels: Mapping[str, Callable[..., Any] | Kernel | Any] = _kernels()
     into: ClassVar[Mapping[str, Callable[..., Any]]] = _into()
 
@@ -117,7 +117,7 @@ class CpuBackend(Backend):
         return view.empty(shape, dtype)
 
     def borrow(self, array: np.ndarray, device: str) -> Any:
-        """A value on the array's own memory; not for foreign byte orders, unaligned data or more than 16 axes."""
+        """A value on the array's own memory; not for foreign byte orders, unaligned data or more than 32 axes."""
         value = view.over_array(array)
         return NotImplemented if value is None else value
 

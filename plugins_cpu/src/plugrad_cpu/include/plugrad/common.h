@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define PG_MAX_DIMS 16
+#define PG_MAX_DIMS 32
 #define PG_MAX_OPERANDS 4
 
 /* Arithmetic is there for the dtypes up to PG_F8; the others are stored, moved and cast. */
