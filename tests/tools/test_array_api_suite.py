@@ -34,15 +34,27 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_the_lists_have_reasons(suite: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "xfails.txt"
     path.write_text(f"# a heading\n\n{A}  # because\n{B}[x-1 # 2]  # two # signs\n")
-    assert suite.known_failures([path]) == {A: "because", f"{B}[x-1 # 2]": "two # signs"}
+    assert suite.known_failures([path], 20) == {A: "because", f"{B}[x-1 # 2]": "two # signs"}
     for text, wrong in ((f"{A}\n", "1: .* no reason"), (f"{A}  # x\n{A}  # y\n", "2: .* listed twice")):
         path.write_text(text)
         with pytest.raises(ValueError, match=wrong):
-            suite.known_failures([path])
+            suite.known_failures([path], 20)
+
+
+def test_a_failure_that_few_examples_do_not_find(suite: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "xfails.txt"
+    path.write_text(f"{A}  # from 50 examples: rare\n{B}  # why\n")
+    assert set(suite.known_failures([path], 49)) == {B}
+    assert set(suite.known_failures([path], 50)) == {A, B}
+    path.write_text(f"{A}  # from 50 examples: rare\n{A}  # why\n")
+    with pytest.raises(ValueError, match=r"2: .* listed twice"):
+        suite.known_failures([path], 20)
 
 
 def test_our_lists_can_be_read(suite: ModuleType) -> None:
-    assert all(name.startswith("array_api_tests/") for name in suite.known_failures(sorted(suite.LISTS.glob("*.txt"))))
+    assert all(
+        name.startswith("array_api_tests/") for name in suite.known_failures(sorted(suite.LISTS.glob("*.txt")), 100)
+    )
 
 
 def test_as_listed_is_no_problem(suite: ModuleType) -> None:
