@@ -107,7 +107,7 @@ BAD = {
     "repeat: repeats are float": (DTypeError, lambda x: pg.repeat(x, 1.5)),
     "diff: n is -1": (ValueError, lambda x: pg.diff(x, n=-1)),
     "diff: bools": (DTypeError, lambda x: pg.diff(x > 0)),
-    "diff: concat: shapes": (ShapeError, lambda x: pg.diff(x, prepend=pg.zeros((2, 2)))),
+    "diff: shapes": (ShapeError, lambda x: pg.diff(x, prepend=pg.zeros((2, 2)))),
     "meshgrid: needs 1-d": (ShapeError, lambda x: pg.meshgrid(x, x)),
     "meshgrid: indexing 'yx'": (ValueError, lambda x: pg.meshgrid(x[0], indexing="yx")),
     "unstack: axis 5": (AxisError, lambda x: pg.unstack(x, axis=5)),

@@ -366,7 +366,7 @@ def test_structures_that_differ_in_what_is_no_tensor():
     ):
         pg.stage(f, pg.ones(()))
     with pytest.raises(DTypeError, match=r"carry enters as float32 \(\), leaves as float64 \(\); .*\.astype\(\)"):
-        pg.scan(lambda c, x: (c + x, None), 0.0, pg.asarray([1.0], dtype="float64"))
+        pg.scan(lambda c, x: (c + x, None), pg.asarray(0.0), pg.asarray([1.0], dtype="float64"))
 
 
 def test_fori_loop():

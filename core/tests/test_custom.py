@@ -222,3 +222,24 @@ def test_gradients_keep_the_primals_dtype():
         assert g.dtype == x.dtype
     g = pg.grad(lambda a, b: pg.sum(a * b), argnums=(0, 1))(pg.ones(2), pg.ones(2, dtype="float64"))
     assert g[0].dtype == np.float32 and g[1].dtype == np.float64
+
+
+@pytest.mark.parametrize("make", [make_vjp, make_jvp])
+def test_one_tensor_as_two_arguments_gets_the_sum_of_their_cotangents(make):
+    f, x = make(), pg.asarray([0.5, 1.0, 2.0], dtype="float64")
+    first = np.sin(x.numpy()) + x.numpy() * np.cos(x.numpy())
+    second = 2 * np.cos(x.numpy()) - x.numpy() * np.sin(x.numpy())
+
+    def same(x):
+        return pg.sum(f(x, x))
+
+    np.testing.assert_allclose(pg.grad(same)(x).numpy(), first)
+    np.testing.assert_allclose(pg.jvp(same, (x,), (pg.ones_like(x),))[1].numpy(), first.sum())
+    np.testing.assert_allclose(pg.grad(lambda x: pg.sum(pg.vmap(f)(x, x)))(x).numpy(), first)
+    np.testing.assert_allclose(pg.hessian(same)(x).numpy(), np.diag(second))
+
+
+def test_residuals_may_become_one_value_in_a_graph():
+    f, x = make_vjp(), pg.asarray([0.5, 1.0], dtype="float64")
+    again = pg.stage(lambda x: pg.sum(f(x * 1, x * 1)), x)  # staging finds that both are the same
+    np.testing.assert_allclose(pg.grad(again)(x).numpy(), np.sin(x.numpy()) + x.numpy() * np.cos(x.numpy()))

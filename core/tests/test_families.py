@@ -72,8 +72,8 @@ def T(*shape, **kwargs):
         (lambda: linalg.qr(T(2, 2), mode="raw"), ValueError, "^qr: mode 'raw' is unknown"),
         (lambda: T(3)[pg.asarray([0, 5])], IndexError, r"getitem: index 5 .* axis 0 of shape \(3,\); use -3 to 2"),
         (lambda: T(3).at[pg.asarray([-4])].add(1.0), IndexError, "scatter_add: index -4 is out of range for axis 0"),
-        (lambda: pg.take(T(0, 3), [7], axis=1), IndexError, "gather: index 7 .* axis 1 .* use -3 to 2"),
-        (lambda: pg.take(T(0, 0), [-1], axis=1), IndexError, "gather: index -1 .* it has no elements"),
+        (lambda: pg.take(T(0, 3), [7], axis=1), IndexError, "take: index 7 .* axis 1 .* use -3 to 2"),
+        (lambda: pg.take(T(0, 0), [-1], axis=1), IndexError, "take: index -1 .* it has no elements"),
         (lambda: T(0, 3).at[:, pg.asarray([3])].add(1.0), IndexError, "index 3 .* axis 1"),
     ],
 )  # fmt: skip

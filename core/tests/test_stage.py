@@ -126,3 +126,11 @@ def test_stages_nest():
         return inner(x) + 1.0
 
     assert pg.stage(f, x)(x).tolist() == [4.0, 7.0]
+
+
+def test_one_tensor_as_two_arguments_is_two_inputs():
+    x, z = pg.asarray([1.0, 2.0]), pg.asarray([3.0, 5.0])
+    assert pg.stage(lambda a, b: a - b, x, x)(x, z).tolist() == [-2.0, -3.0]
+    assert pg.stage(lambda a, b: a - b, x, z)(x, x).tolist() == [0.0, 0.0]
+    f = pg.compile(lambda a, b: a - b)
+    assert (f(x, x).tolist(), f(x, z).tolist(), len(f.graphs)) == ([0.0, 0.0], [-2.0, -3.0], 1)

@@ -301,6 +301,20 @@ def test_narrow_floats_are_rounded_to_the_nearest(narrow: np.dtype, call: Any, r
         np.testing.assert_array_equal(np.signbit(got), np.signbit(expected))
 
 
+@pytest.mark.parametrize("integer", ["i8", "u8"])
+def test_long_integers_are_rounded_to_bfloat16_once(integer: str, call: Any) -> None:
+    """A little above halfway between neighbours, where a double already stands on it."""
+    x = np.array([2**62 + 2**54 + 1, 2**62 + 2**54, 2**62 + 2**54 - 1, 2**53 + 2**45 + 1], integer)
+    expected = np.array([2**62 + 2**55, 2**62, 2**62, 2**53 + 2**46], "f8")
+    bfloat16 = as_dtype("bfloat16")
+    np.testing.assert_array_equal(call("cast", x, dtype=bfloat16).astype("f8"), expected)
+    if integer == "i8":
+        np.testing.assert_array_equal(call("cast", -x, dtype=bfloat16).astype("f8"), -expected)
+        assert call("cast", np.array([-(2**63), 2**63 - 1]), dtype=bfloat16).tolist() == [-(2.0**63), 2.0**63]
+    else:
+        assert call("cast", np.array([2**64 - 1], "u8"), dtype=bfloat16).tolist() == [2.0**64]
+
+
 @pytest.mark.parametrize(
     ("op", "x", "y"),
     [
@@ -365,3 +379,7 @@ def test_shapes_and_dtypes_that_do_not_fit_raise(call: Any, into: Any) -> None:
         call("exp", 3.0)
     with pytest.raises(TypeError):
         call("add", 3.0, 4.0)
+    with pytest.raises(TypeError):
+        call("add", 3.0, None)
+    with pytest.raises(TypeError):
+        call("where", np.zeros(3, bool), 3.0, None)

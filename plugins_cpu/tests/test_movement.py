@@ -171,6 +171,8 @@ def test_concat_of_what_does_not_fit_raises(call: Any) -> None:
             call("concat", np.zeros((2, 3)), other, axis=0)
     with pytest.raises(ShapeError, match="axis 2"):
         call("concat", np.zeros((2, 3)), axis=2)
+    with pytest.raises(TypeError):
+        call("concat", np.zeros((2, 3)), None, axis=0)
 
 
 @pytest.mark.parametrize("region", REGIONS[:4])

@@ -33,6 +33,16 @@ def test_an_array_counts_as_a_holder_of_the_view(backend: Any) -> None:
     assert sys.getrefcount(value) == before
 
 
+def test_a_buffer_in_fortran_order_is_not_given_in_c_order(backend: Any, kit: Any) -> None:
+    testbuffer = pytest.importorskip("_testbuffer")
+    order = testbuffer.PyBUF_F_CONTIGUOUS
+    plain = np.arange(6.0).reshape(2, 3)
+    with pytest.raises(BufferError, match="do not fit the request"):
+        testbuffer.ndarray(backend.from_host(plain, "cpu"), getbuf=order)
+    for array in (kit.laid_out(plain, "transposed"), plain[0], plain[:1], np.zeros((2, 0, 3))):
+        assert testbuffer.ndarray(view.over_array(array), getbuf=order).shape == array.shape
+
+
 def test_the_memory_outlives_the_view(backend: Any) -> None:
     array = np.asarray(backend.from_host(np.arange(1000.0), "cpu"))
     gc.collect()

@@ -19,6 +19,7 @@ from .fallback import fallback_report, reset_fallback_report
 from .implicit import custom_root, linear_solve
 from .module import Module
 from .namespace import __array_api_version__, __array_namespace_info__
+from .namespace import missing as _missing
 from .op import OPS, Op
 from .ops import (
     arrange,
@@ -80,3 +81,7 @@ __all__ += movement.__all__
 __all__ += reduction.__all__
 __all__ += sorting.__all__
 __all__ += windows.__all__
+
+
+def __getattr__(name: str) -> object:
+    raise _missing(name)

@@ -62,7 +62,9 @@ def checkpoint(f: F) -> F:
     named(f, "checkpoint")
 
     @functools.wraps(f, updated=())
-    def wrapped(*args: Any) -> Any:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            return checkpoint(lambda *given: f(*given[:-1], **given[-1]))(*args, kwargs)
         leaves, _, build = as_leaves(args)
         here = state()
         ids = (here.mask if here.top is None else here.mask & ~here.top.outer) & ~RECORDING

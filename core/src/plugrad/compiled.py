@@ -68,13 +68,15 @@ def compile(f: F) -> F:
     graphs: dict[_Key, list[tuple[Staged, list[tuple[Module, Any]]]]] = {}
 
     @functools.wraps(f, updated=())
-    def wrapped(*args: Any) -> Any:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         args = tuple([as_array(a) for a in args])
-        known = graphs.setdefault(_key(args), [])
+        if kwargs:
+            args = (*args, {name: as_array(value) for name, value in kwargs.items()})
+        known = graphs.setdefault(_key(args, bool(kwargs)), [])
         for staged, seen in known:
             if all(_look(m) == then for m, then in seen):
                 return staged(*args)
-        staged = stage(f, *args)
+        staged = stage((lambda *given: f(*given[:-1], **given[-1])) if kwargs else f, *args)
         met = {id(m): m for m in (*_captured(f), *staged.modules)}
         known.append((staged, [(m, _look(m)) for m in met.values()]))
         if len(known) > LIMIT:
@@ -98,8 +100,8 @@ class _Key(NamedTuple):
         return hash(self.rest)
 
 
-def _key(args: tuple[Any, ...]) -> _Key:
-    leaves, _, structure = tree.flatten(args)
+def _key(args: tuple[Any, ...], named: bool) -> _Key:
+    leaves, _, structure = tree.flatten_each(args)
     places = [(type(t), t.shape, t.dt, t.be, t.dev) for t in leaves]
     here = state()
-    return _Key(structure.signature(), (*places, creation.place(None), here.strict, here.draws))
+    return _Key(structure.signature(), (*places, creation.place(None), here.strict, here.draws, named))

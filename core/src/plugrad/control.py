@@ -29,10 +29,12 @@ from .transforms import as_tensor, functions
 F = Callable[..., Any]
 
 
-def _tensors(what: str, x: Any, device: str | None) -> Any:
-    """Numbers and arrays in tuples, lists and dicts become tensors; the errors of what cannot say ``what`` it is."""
+def _tensors(what: str, x: Any, device: str | None, real: Any = None) -> Any:
+    """Numbers (floats of dtype ``real``) and arrays in tuples, lists and dicts become tensors; the errors of what
+    cannot say ``what`` it is.
+    """
     try:
-        return _converted(x, device)
+        return _converted(x, device, real)
     except RecursionError:
         raise ShapeError(f"{what}: {tree.too_deep(x)}") from None
     except PlugradError as error:
@@ -40,14 +42,16 @@ def _tensors(what: str, x: Any, device: str | None) -> Any:
         raise
 
 
-def _converted(x: Any, device: str | None) -> Any:
+def _converted(x: Any, device: str | None, real: Any) -> Any:
+    if type(x) is float:
+        return asarray(x, dtype=real, device=device)
     if isinstance(x, (bool, int, float, complex)) or (hasattr(x, "__array__") and not isinstance(x, Tensor)):
         return asarray(x, device=device)
     if isinstance(x, dict):
         kind = OrderedDict if isinstance(x, OrderedDict) else dict
-        return kind((key, _converted(v, device)) for key, v in x.items())
+        return kind((key, _converted(v, device, real)) for key, v in x.items())
     if isinstance(x, (tuple, list)):
-        parts = [_converted(v, device) for v in x]
+        parts = [_converted(v, device, real) for v in x]
         return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
     return x
 
@@ -75,20 +79,25 @@ class _Tree:
                 error = ShapeError if x.shape != y.shape else DTypeError
                 at = [f" on {t.device}" if x.device != y.device else "" for t in (x, y)]
                 found = [f"as {t.dtype} {t.shape}{where}" for t, where in zip((x, y), at, strict=True)]
-                rule = "they must agree" + ("; cast one with .astype()" if x.dt != y.dt else "")
+                rule = "they must agree" + (
+                    "; cast one with .astype(), or give a number as a tensor" if x.dt != y.dt else ""
+                )
                 raise error(f"{what}: {path} {verbs[0]} {found[0]}, {verbs[1]} {found[1]}; {rule}")
 
 
 class _Carry(_Tree):
-    """What a loop carries."""
+    """What a loop carries. A Python float in it adapts to the floating tensors beside it, the rows among them."""
 
-    def __init__(self, what: str, init: Any, device: str | None = None) -> None:
-        self.what, self.device = what, device or device_of(*tree.leaves(init))
-        super().__init__(_tensors(f"{what}: init", init, self.device))
+    def __init__(self, what: str, init: Any, xs: Any = None) -> None:
+        beside = [t for t in tree.leaves((init, xs)) if isinstance(t, Tensor)]
+        self.what, self.device = what, device_of(*beside)
+        found = {t.dtype for t in beside if KIND[t.dt] == "f"}
+        self.real = found.pop() if len(found) == 1 else None
+        super().__init__(_tensors(f"{what}: init", init, self.device, self.real))
 
     def step(self, new: Any) -> list[Any]:
         """The leaves of what a step gives, which must be like those that it got."""
-        found = _Tree(_tensors(f"{self.what}: the carry", new, self.device))
+        found = _Tree(_tensors(f"{self.what}: the carry", new, self.device, self.real))
         self.agree(self.what, "carry", found, ("enters", "leaves"))
         return found.leaves
 
@@ -194,7 +203,7 @@ def scan(f: F, init: Any, xs: Any = None, length: int | None = None, reverse: bo
     (6.0, [1.0, 3.0, 6.0])
     """
     functions("scan", f=f)
-    carry = _Carry("scan", init, device_of(*tree.leaves((init, xs))))
+    carry = _Carry("scan", init, xs)
     rows = _Tree(_tensors("scan: xs", xs, carry.device))
     n = _length(rows, length)
     results: list[_Tree] = []

@@ -14,9 +14,9 @@ from .backend import Spec
 from .errors import PluginError, ShapeError, StateError
 from .interpreters.stage import Stage
 from .op import Op
-from .state import state
+from .state import State, state
 from .tensor import Tensor, Tensors, tupled
-from .transforms import F, as_leaves, paired, vjp, vmap
+from .transforms import F, as_leaves, as_tensor, paired, vjp, vmap
 
 
 def _filled(gs: Sequence[Tensor | None], xs: Sequence[Tensor]) -> Tensors:
@@ -103,8 +103,8 @@ class _Call:
 
     results = 0
 
-    def __init__(self, name: str, f: F, rules: tuple[F, ...], build: tree.TreeDef) -> None:
-        self.name, self.f, self.rules, self.build = name, f, rules, build
+    def __init__(self, name: str, f: F, rules: tuple[F, ...], build: tree.TreeDef, running: list[State]) -> None:
+        self.name, self.f, self.rules, self.build, self.running = name, f, rules, build, running
 
     def flat(self, y: Any) -> Tensors:
         outputs, _, self.build_y = as_leaves(y, unique=False)
@@ -114,11 +114,15 @@ class _Call:
 
 class _VjpCall(_Call):
     def forward(self, *leaves: Tensor) -> Tensors:
-        pair = self.rules[0](*self.build(leaves))
+        self.running.append(state())
+        try:
+            pair = self.rules[0](*self.build(leaves))
+        finally:
+            self.running.remove(state())
         if not isinstance(pair, tuple) or len(pair) != 2:
             got = f"custom_vjp({self.name}): the forward rule returned a {type(pair).__name__}"
             raise PluginError(f"{got}; it must return a pair, (y, residuals)")
-        kept, _, self.build_residuals = as_leaves(pair[1])
+        kept, _, self.build_residuals = as_leaves(pair[1], unique=False)
         return (*self.flat(pair[0]), *kept)
 
     def rule(self, xs: Tensors, residuals: Tensors, gs: Tensors) -> list[Tensor | None]:
@@ -148,16 +152,18 @@ class _Custom:
         functools.update_wrapper(self, f, updated=())
         self.f = f
         self.rules: tuple[F, ...] = ()
+        self.running: list[State] = []
+        """Of the threads that are in the forward rule, whose own calls of the function are plain ones."""
 
     def __call__(self, *args: Any) -> Any:
         kind = type(self).__name__
         name = getattr(self.f, "__name__", kind)
         if not self.rules:
             raise PluginError(f"{kind}({name}): no derivative was given; call {name}.{self.setter}")
-        leaves, _, build = as_leaves(args)
-        if not leaves:
+        leaves, _, build = tree.flatten_each([as_tensor(a) for a in args])  # f(x, x) has two arguments
+        if not leaves or (self.running and state() in self.running):
             return self.f(*args)
-        call = self.call(name, self.f, self.rules, build)
+        call = self.call(name, self.f, self.rules, build, self.running)
         found = self.op(call, call.forward, call.rule)(*leaves)
         return call.build_y(found[: call.results])
 

@@ -36,7 +36,7 @@ def bind1(op: Op, x: Any) -> Any:
         except MemoryError as error:
             raise _no_memory(op, (x,), error) from None
         if r is not NotImplemented:
-            return Tensor(r, x.be, B1 if op.boolean else x.dt, x.shape, x.dev)
+            return Tensor(r, x.be, B1 if op.boolean else x.dt, x._shape, x.dev)
     return bind(op, (x,), {})
 
 
@@ -58,13 +58,13 @@ def bind2(op: Op, x: Any, y: Any) -> Any:
             except OverflowError:
                 r = NotImplemented  # lift says what does not fit
             if r is not NotImplemented:
-                return Tensor(r, x.be, B1 if op.boolean else x.dt, x.shape, x.dev)
+                return Tensor(r, x.be, B1 if op.boolean else x.dt, x._shape, x.dev)
         y = lift(op.name, y, x)
     if type(x) is Tensor and type(y) is Tensor and not ACTIVE[0] and not x.mask and not y.mask:
-        be, dt, shape = x.be, x.dt, x.shape
+        be, dt, shape = x.be, x.dt, x._shape
         if be == y.be and dt == y.dt and x.dev == y.dev and x.tr is None and y.tr is None:
-            if shape != y.shape:
-                shape = broadcast_shapes(op.name, shape, y.shape)
+            if shape != y._shape:
+                shape = broadcast_shapes(op.name, shape, y._shape)
             try:
                 r = op.table[be][dt](x.val, y.val)
             except MemoryError as error:

@@ -18,6 +18,24 @@ _KINDS = {"bool": "b", "signed integer": "i", "unsigned integer": "u", "real flo
 _KINDS |= {"integral": "iu", "numeric": "iufc"}
 
 
+_ELSEWHERE = {
+    "absolute": "abs", "amax": "max", "amin": "min", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin",
+    "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2", "arctanh": "atanh", "array": "asarray",
+    "concatenate": "concat", "conjugate": "conj", "cumprod": "cumulative_prod", "cumsum": "cumulative_sum",
+    "dot": "matmul or vecdot", "flatten": "reshape(x, (-1,))", "hstack": "concat", "invert": "bitwise_invert",
+    "mod": "remainder", "norm": "linalg.vector_norm", "power": "pow", "ravel": "reshape(x, (-1,))",
+    "relu": "plugrad_nn", "softmax": "plugrad_nn", "swapaxes": "moveaxis", "true_divide": "divide",
+    "unique": "unique_values", "vstack": "concat",
+}  # fmt: skip
+"""What other libraries' names are called here."""
+
+
+def missing(name: str) -> AttributeError:
+    """The error for a name that the namespace does not have."""
+    hint = f"; use {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+    return AttributeError(f"module 'plugrad' has no attribute {name!r}{hint}")
+
+
 class _Info:
     """Questions about the namespace; a device of None is the default one."""
 

@@ -60,8 +60,14 @@ API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 # What a write replaces. val: the backend's value, or a lower level's handle under an interpreter tr. be, dt, dev:
 # backend index, dtype code, ordinal. base: the root value of a view, FOREIGN, or Shared. aux: the tangent under forward
 # mode. node, ix, mask: the place on the tape: node, output index, graph ids.
-_CONTENT = ("val", "be", "dt", "shape", "dev", "base", "tr", "aux", "node", "ix", "mask")
+_CONTENT = ("val", "be", "dt", "_shape", "dev", "base", "tr", "aux", "node", "ix", "mask")
 _content = attrgetter(*_CONTENT)
+
+_INSTEAD = {
+    "bool": "use where() or cond() instead of a Python condition",
+    "index": "use take(x, i) or x[i + arange(n)] instead of a Python index or a slice",
+}
+"""What to do under vmap and stage instead of looking at a value."""
 
 Attrs = dict[str, Any]
 """The attributes of a call."""
@@ -108,7 +114,7 @@ class Tensor:
     def __init__(
         self, val: Any, be: int, dt: int, shape: Shape, dev: str, base: Any = None, tr: Any = None, aux: Any = None
     ) -> None:
-        self.val, self.be, self.dt, self.shape, self.dev, self.base = val, be, dt, shape, dev, base
+        self.val, self.be, self.dt, self._shape, self.dev, self.base = val, be, dt, shape, dev, base
         self.tr, self.aux, self.ix, self.mask = tr, aux, 0, 0
         self.node: Node | None = None
         self.grad: Tensor | None = None
@@ -159,6 +165,12 @@ class Tensor:
 
     # -- what it is
 
+    def _refuse(self, shape: Any) -> None:
+        wrong = f"shape: that of this {self.describe()} belongs to its value and cannot be set to {shown(shape)}"
+        raise AttributeError(f"{wrong}; use what x.reshape() returns")
+
+    shape = property(attrgetter("_shape"), _refuse, doc="The number of elements along each axis.")
+
     @property
     def dtype(self) -> np.dtype:
         """The element type, a NumPy dtype object."""
@@ -197,12 +209,20 @@ class Tensor:
         """What to make of a new leaf in this one's place of a tree."""
         return None
 
+    @property
+    def followed(self) -> bool:
+        """Whether a derivative that is being taken here goes through this value: recorded, or with a tangent."""
+        t, here = self, state().mask
+        while t.tr is not None and not t.mask & here and t.aux is None:
+            t = t.val
+        return t.mask & here != 0 or t.aux is not None
+
     # -- other handles on the same value
 
     def clone(self, node: Node | None, mask: int, ix: int = 0) -> Tensor:
         """A plain handle on the same value, with this place on the tape. Nodes keep clones, never a user's handle."""
         t = object.__new__(Tensor)
-        t.val, t.be, t.dt, t.shape, t.dev, t.base = self.val, self.be, self.dt, self.shape, self.dev, self.base
+        t.val, t.be, t.dt, t._shape, t.dev, t.base = self.val, self.be, self.dt, self._shape, self.dev, self.base
         t.tr, t.aux, t.node, t.ix, t.mask, t.grad = self.tr, self.aux, node if mask else None, ix, mask, None
         t.born = state().uid if ACTIVE[0] else 0
         return t
@@ -229,9 +249,10 @@ class Tensor:
 
     def numpy(self) -> np.ndarray:
         """The value as a read-only NumPy array, waiting for the device. Recorded tensors must be detached first."""
-        if self.concrete("numpy").mask & state().mask:
+        array = self._on_host("numpy")
+        if self.followed:
             raise RecordingError(f"numpy: this {self.describe()} is recorded; call .detach().numpy()")
-        return self._on_host("numpy")
+        return array
 
     def concrete(self, what: str) -> Tensor:
         """The handle at level 0; raises under vmap and stage, where there is no single value."""
@@ -240,7 +261,8 @@ class Tensor:
             if t.tr.alive is not state():
                 raise leaked(what, t)
             if not t.tr.has_value:
-                remedy = "use where() instead of a Python condition, or make this call outside the transformation"
+                instead = _INSTEAD.get(what, "compute with the tensor itself")
+                remedy = f"{instead}, or make this call outside the transformation"
                 raise ConcretizationError(f"{what}: this {self.describe()} has no value inside {t.tr.name}; {remedy}")
             t = t.val
         if not t.known:
@@ -330,7 +352,17 @@ class Tensor:
         """dtype, shape and device in words, for messages."""
         return f"{self.dtype} tensor of shape {self.shape} on {self.device}"
 
+    def __copy__(self) -> Tensor:
+        if type(self) is Tensor and not (self.is_leaf and self.mask == 1):
+            return self.copy()
+        new = object.__new__(type(self))
+        new.__setstate__(self.__getstate__())
+        return new
+
     def __getstate__(self) -> Any:
+        if self.followed and not (self.is_leaf and self.mask == 1):
+            wrong = f"copy: this {self.describe()} is recorded, and its gradient would be lost in a pickle or deep copy"
+            raise RecordingError(f"{wrong}; call .detach(), or .copy() to go on differentiating")
         return self.detach().numpy(), self.device, self._extras()
 
     def __setstate__(self, saved: Any) -> None:
@@ -377,7 +409,7 @@ class Tensor:
 
     def restore(self, content: tuple[Any, ...]) -> None:
         """Put a former content back."""
-        self.val, self.be, self.dt, self.shape, self.dev, self.base = content[:6]
+        self.val, self.be, self.dt, self._shape, self.dev, self.base = content[:6]
         self.tr, self.aux, self.node, self.ix, self.mask = content[6:]
 
     def rebind(self, new: Tensor, what: str = "setitem") -> None:

@@ -216,7 +216,7 @@ def vmap(f: F, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -
 
     ``in_axes`` is an axis number, None (not mapped), or a tuple of these or of trees of these, one for each argument;
     ``out_axes`` says where the batch dimension goes in the results. A draw from a random generator raises, unless
-    ``randomness`` is "same" (one draw for all) or "different" (one each).
+    ``randomness`` is "same" (one draw for all) or "different" (one each). Keyword arguments are not mapped.
 
     >>> import plugrad
     >>> vmap(lambda x, y: x * y.sum(), in_axes=(0, None))(plugrad.asarray([1.0, 2.0]), plugrad.ones(3)).tolist()
@@ -228,7 +228,7 @@ def vmap(f: F, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -
     name = named(f, "vmap")
 
     @functools.wraps(f, updated=())
-    def wrapped(*args: Any) -> Any:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         axes = in_axes if isinstance(in_axes, tuple) else (in_axes,) * len(args)
         if len(axes) != len(args):
             raise ShapeError(f"{name}: in_axes has {len(axes)} entries for {len(args)} arguments")
@@ -242,7 +242,7 @@ def vmap(f: F, in_axes: Any = 0, out_axes: Any = 0, randomness: str = "error") -
         moved = [t if a is None else movement.moveaxis(plain(entering(t)), a, 0) for t, a in zip(leaves, places)]
         with Batch(size, "ok" if randomness == "same" else randomness) as level:
             inner = build([t if a is None else level.wrap(t) for t, a in zip(moved, places)])
-            outputs, _, build_y = as_leaves(f(*inner), unique=False)
+            outputs, _, build_y = as_leaves(f(*inner, **kwargs), unique=False)
             ys = [y.val if y.tr is level else None for y in outputs]
         targets = tree.leaves_like(build_y, out_axes, f"{name}: out_axes", numbers=True)
         return build_y([_placed(name, v, y, size, a) for v, y, a in zip(ys, outputs, targets, strict=True)])
@@ -291,8 +291,11 @@ def _jacobian(name: str, f: F, argnums: int, derive: Callable[[F, Tensor], Tenso
     named(f, name)
 
     @functools.wraps(f, updated=())
-    def wrapped(*args: Any) -> Tensor:
-        if not isinstance(argnums, int) or not -len(args) <= argnums < len(args):
+    def wrapped(*args: Any, **kwargs: Any) -> Tensor:
+        if not isinstance(argnums, int):
+            one = "it takes the number of one argument; differentiate by several with grad, or one after the other"
+            raise ArgumentError(f"{name}: argnums is {shown(argnums)}; {one}")
+        if not -len(args) <= argnums < len(args):
             raise ShapeError(f"{name}: argnums {shown(argnums)} is out of range for {len(args)} positional arguments")
         x = as_tensor(args[argnums])
         if not isinstance(x, Tensor) or KIND[x.dt] not in "fc":
@@ -300,7 +303,7 @@ def _jacobian(name: str, f: F, argnums: int, derive: Callable[[F, Tensor], Tenso
             raise DTypeError(f"{name}: got {got}; give one floating-point tensor; for a Module use hvp, grad or jvp")
 
         def partial(v: Tensor) -> Tensor:
-            y = f(*_with(args, [argnums], [v]))
+            y = f(*_with(args, [argnums], [v]), **kwargs)
             if not isinstance(y, Tensor):
                 got = article(type(y).__name__)
                 raise ArgumentError(f"{name}: the function returned {got}; it must return one tensor")
@@ -374,7 +377,7 @@ class Staged:
         self.graph, self._build, self._arguments, self.modules = graph, build, arguments.signature(), modules
 
     def __call__(self, *args: Any) -> Any:
-        leaves, _, structure = as_leaves(tuple([as_array(a) for a in args]))
+        leaves, _, structure = tree.flatten_each([as_array(a) for a in args])  # f(x, x) has two arguments
         if len(leaves) != len(self.graph.inputs) or structure.signature() != self._arguments:
             raise ShapeError("stage: the arguments have another structure than those it was staged for; stage it again")
         return self._build(self.graph(*leaves))
@@ -396,14 +399,14 @@ def stage(f: F, *args: Any) -> Staged:
     ([8.0], ['add'])
     """
     named(f, "stage")
-    leaves, _, structure = as_leaves(tuple([as_array(a) for a in args]))
+    leaves, _, structure = tree.flatten_each([as_array(a) for a in args])
     with Stage() as level:
         inputs = [level.new(t, t.be, t.dev) for t in leaves]
         places = [t.val for t in inputs]
         # a Buffer among the arguments stays the caller's: it is state, not an input
         given = [t if isinstance(t, Buffer) else u for t, u in zip(leaves, inputs, strict=True)]
         args = structure(given)
-        handles = tree.leaves(args)
+        handles = tree.flatten_each(args)[0]
         outputs, _, build_y = as_leaves(f(*args))
         if any(t.val is not p for t, p in zip(handles, places, strict=True) if not isinstance(t, Buffer)):
             wrong = "the function writes to an argument, which the caller of the graph would not see"

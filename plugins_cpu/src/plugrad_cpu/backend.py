@@ -91,6 +91,11 @@ def _last_axis_bwd(g: Spec, x: Spec, w: Spec, *rest: Spec, **attrs: Any) -> bool
     return _last_axis(x, w, w)
 
 
+def _odd_bools(array: np.ndarray) -> bool:
+    """Whether an array of bools holds other bytes than 0 and 1."""
+    return array.dtype.kind == "b" and array.size > 0 and bool(array.view(np.uint8).max() > 1)
+
+
 class CpuBackend(Backend):
     """Native kernels for the device ``cpu``. Values are ``view.View``; ``numpy.asarray(value)`` shares their memory."""
 
@@ -101,8 +106,8 @@ class CpuBackend(Backend):
     into: ClassVar[Mapping[str, Callable[..., Any]]] = _into()
 
     def from_host(self, array: np.ndarray, device: str) -> View:
-        """A copy of the array."""
-        return view.from_array(array)
+        """A copy of the array; bools whose bytes are not 0 or 1, which NumPy takes for true, become 1."""
+        return view.from_array(array.view(np.uint8) != 0 if _odd_bools(array) else array)
 
     def to_host(self, value: View) -> np.ndarray:
         """A read-only array on the value's memory, or a copy where another view might still be written in place."""
@@ -117,8 +122,10 @@ class CpuBackend(Backend):
         return view.empty(shape, dtype)
 
     def borrow(self, array: np.ndarray, device: str) -> Any:
-        """A value on the array's own memory; not for foreign byte orders, unaligned data or more than 32 axes."""
-        value = view.over_array(array)
+        """A value on the array's own memory; not for foreign byte orders, unaligned data, more than 32 axes,
+        or bools whose bytes are not 0 or 1.
+        """
+        value = None if _odd_bools(array) else view.over_array(array)
         return NotImplemented if value is None else value
 
     def dlpack(self, value: View) -> np.ndarray:

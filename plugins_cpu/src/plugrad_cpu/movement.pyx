@@ -289,7 +289,7 @@ def concat(View x not None, *rest, Py_ssize_t axis) -> View:
         raise ShapeError(f"concat: axis {axis} is out of range for shape {x.shape}")
     memcpy(dims, x.dims, x.ndim * sizeof(Py_ssize_t))
     for other in rest:
-        y = other
+        y = <View?>other
         if y.ndim != x.ndim or y.code != x.code:
             raise ShapeError(
                 f"concat: {y.shape} {y.dtype} does not go with {x.shape} {x.dtype}; ranks and dtypes must be equal"

@@ -148,7 +148,7 @@ cdef View binary(Rows* rows, object left, object right, View out, bint compare):
         x = left
         y = right if type(right) is View else scalar(right, x.code)
     else:
-        y = right
+        y = <View?>right
         x = scalar(left, y.code)
     row = <pg_row_fn>rows.by_code[x.code]
     if x.code != y.code or row == NULL:
@@ -221,7 +221,7 @@ cdef View select(View c, object left, object right, View out):
         x = left
         y = right if type(right) is View else scalar(right, x.code)
     else:
-        y = right
+        y = <View?>right
         x = scalar(left, y.code)
     if c.code != PG_B1 or x.code != y.code:
         raise DTypeError(

@@ -106,7 +106,7 @@ cdef class View:
     def __getbuffer__(self, Py_buffer* buffer, int flags):
         if flags & PyBUF_WRITABLE:
             raise BufferError("View: the memory is read-only; copy it with numpy.array(view)")
-        if not self.contiguous and not _layout_allowed(self, flags):
+        if not (self.contiguous and flags & PyBUF_F_CONTIGUOUS != PyBUF_F_CONTIGUOUS or _layout_allowed(self, flags)):
             raise BufferError(
                 f"View: strides {self.strides} of shape {self.shape} do not fit the request; "
                 "copy it with numpy.array(view)"
@@ -131,12 +131,14 @@ cdef extern from "Python.h":
 
 
 cdef bint _layout_allowed(View x, int flags) noexcept:
-    """Whether a consumer that asked for ``flags`` may see a layout that is not C-contiguous."""
+    """Whether a consumer that asked for ``flags`` may see a layout that is not C-contiguous, or must see Fortran's."""
     cdef Py_ssize_t expected = pg_itemsize[x.code]
     cdef int i
     if flags & PyBUF_STRIDES != PyBUF_STRIDES or flags & PyBUF_C_CONTIGUOUS == PyBUF_C_CONTIGUOUS:
         return False
     if flags & PyBUF_F_CONTIGUOUS != PyBUF_F_CONTIGUOUS and flags & PyBUF_ANY_CONTIGUOUS != PyBUF_ANY_CONTIGUOUS:
+        return True
+    if x.size == 0:
         return True
     for i in range(x.ndim):
         if x.dims[i] != 1 and x.strides_[i] != expected:

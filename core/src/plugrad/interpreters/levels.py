@@ -54,6 +54,10 @@ class JVP(Interpreter):
     name = "jvp"
     has_value = True
 
+    def __enter__(self) -> Any:
+        self.changes["mask"] = state().mask | RECORDING  # only a no_grad inside it counts
+        return super().__enter__()
+
     def wrap(self, primal: Tensor, tangent: Tensor | None) -> Tensor:
         """A value of this level."""
         if tangent is None:
@@ -65,6 +69,8 @@ class JVP(Interpreter):
 
     def process(self, op: Op, xs: Tensors, attrs: Attrs, spec: Any) -> Any:
         primals = self.lowered(xs)
+        if not state().mask & RECORDING:
+            return op(*primals, **attrs)
         tangents = [x.aux if x.tr is self else None for x in xs]
         if op.dual is not None:
             out, found = op.dual(tangents, primals, **attrs)

@@ -203,7 +203,7 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     if not hasattr(x, "__dlpack__") or not hasattr(x, "__dlpack_device__"):
         wrong = f"x is {article(type(x).__name__)}, which does not speak DLPack"
         raise AttributeError(f"from_dlpack: {wrong}; make a tensor of it with plugrad.asarray")
-    if isinstance(x, Tensor) and x.mask & state().mask:
+    if isinstance(x, Tensor) and x.followed:
         raise ExchangeError(f"from_dlpack: this {x.describe()} is recorded; call .detach() first")
     if isinstance(x, Tensor) and (device is None or (x.be, x.dev) == place(device)):
         return x.detach().copy() if copy else x.detach()
@@ -277,21 +277,22 @@ def _holds_tensors(obj: Any) -> bool:
 def _nested(obj: Any, dtype: Any, device: str | None) -> Tensor:
     """A list with tensors in it: stacked, and recorded."""
     from_rows = [asarray(x, dtype=dtype, device=device) for x in obj]
-    like = next(r for r, x in zip(from_rows, obj, strict=True) if _holds_tensors(x))
-    return stack([to(r, like.device) for r in from_rows])
+    own = [r.device for r, x in zip(from_rows, obj, strict=True) if _holds_tensors(x)]
+    if len(set(own)) > 1:
+        raise DeviceError(f"asarray: a list with tensors on {' and '.join(sorted(set(own)))}; say device=")
+    return stack([to(r, own[0]) for r in from_rows])
 
 
 def tensor(obj: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A new tensor of ``obj``, whatever ``asarray`` takes, in memory of its own; with ``requires_grad`` a leaf of the
-    tape.
+    tape. A copy of a recorded tensor is recorded.
 
     >>> x = tensor([1.0, 2.0], requires_grad=True)
     >>> (x * x).sum().backward()
     >>> x.grad.tolist()
     [2.0, 4.0]
     """
-    constant = obj.detach() if isinstance(obj, Tensor) else obj
-    out = asarray(constant, dtype=dtype, device=device, copy=True)
+    out = asarray(obj, dtype=dtype, device=device, copy=True)
     return out.requires_grad_() if requires_grad else out
 
 
@@ -386,23 +387,25 @@ def empty_like(x: Tensor, *, dtype: Any = None, device: str | None = None) -> Te
     return _like(x, None, 0, dtype, device)
 
 
-def arange(
-    start: float, stop: float | None = None, step: float = 1, *, dtype: Any = None, device: str | None = None
-) -> Tensor:
+def arange(start: Any, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: str | None = None) -> Tensor:
     """``start, start + step, ...`` up to but without ``stop``, 1-d; int64 for integers, else float32. ValueError for a
-    step of 0.
+    step of 0. Differentiable in a ``start`` and ``step`` that are tensors.
 
     >>> arange(1, 7, 2).tolist()
     [1, 3, 5]
     """
     if stop is None:
         start, stop = 0, start
+    given = start, step
     start, stop, step = [v.item() if isinstance(v, (Tensor, np.ndarray)) else v for v in (start, stop, step)]
     whole = all(isinstance(v, (int, np.integer)) for v in (start, stop, step))
     chosen = chosen_dtype(dtype, int64 if whole else float32)
     if step == 0:
         raise ValueError("arange: step is 0; give a positive or negative step")
     n = len(range(int(start), int(stop), int(step))) if whole else max(int(np.ceil((stop - start) / step)), 0)
+    if ends := [v for v in given if isinstance(v, Tensor) and v.followed]:
+        count = arange(n, dtype=ends[0].dtype, device=ends[0].device)
+        return to(cast(count * given[1] + given[0], chosen), device_name(place(device)))
     if (start, step) == (0, 1) and KIND[CODE[chosen]] != "b":
         return bind(IOTA, (), {"size": n, "dtype": chosen, "device": place(device)})
     exact = int64 if whole else float64
@@ -411,14 +414,20 @@ def arange(
 
 
 def linspace(
-    start: complex, stop: complex, /, num: int, *, dtype: Any = None, device: str | None = None, endpoint: bool = True
+    start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: str | None = None, endpoint: bool = True
 ) -> Tensor:
     """``num`` evenly spaced values from ``start`` to ``stop``, with or without it (``endpoint``), float32 by default,
-    complex64 for complex ends; computed in double precision.
+    complex64 for complex ends; computed in double precision. Differentiable in ends that are tensors.
 
     >>> linspace(0, 1, 5).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
+    ends = [v for v in (start, stop) if isinstance(v, Tensor)]
+    if any(v.followed for v in ends):
+        part = linspace(0.0, 1.0, num, dtype=ends[0].dtype, device=ends[0].device, endpoint=endpoint)
+        chosen = chosen_dtype(dtype, complex64 if any(KIND[v.dt] == "c" for v in ends) else float32)
+        return to(cast(start * (1 - part) + stop * part, chosen), device_name(place(device)))
+    start, stop = [v.item() if isinstance(v, Tensor) else v for v in (start, stop)]
     values = np.linspace(start, stop, num, endpoint=endpoint)
     usual = complex64 if values.dtype.kind == "c" else float32
     return asarray(values, dtype=chosen_dtype(dtype, usual), device=device, copy=True)

@@ -18,7 +18,6 @@ from ..errors import ExchangeError, UnknownNameError, article, shown
 from ..host import held, on_host
 from ..ownership import sole
 from ..plugins import component
-from ..state import state
 from ..tensor import LENT, Tensor, install
 
 HOST = (1, 0)
@@ -44,9 +43,10 @@ def to_dlpack(
     a tensor of another device is copied. ExchangeError for a recorded tensor, and where a copy is needed that
     ``copy=False`` forbids.
     """
-    if x.concrete("dlpack").mask & state().mask:
+    t = x.concrete("dlpack")
+    if x.followed:
         raise ExchangeError(f"dlpack: this {x.describe()} is recorded, and its gradient would be lost; use .detach()")
-    t, old = x.concrete("dlpack"), max_version is None or max_version[0] < 1
+    old = max_version is None or max_version[0] < 1
     alone = t.base is LENT or sole(t)  # before anything else refers to the value
     lent = BACKENDS[t.be].dlpack(t.val)
     place = _place(lent, t)

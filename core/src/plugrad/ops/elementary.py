@@ -149,10 +149,19 @@ def _logaddexp_slope(z: Tensor, x: Tensor, y: Tensor) -> Tensor:
 _LOG2, _LOG10 = "logarithm to base 2", "logarithm to base 10"
 _LOGADDEXP = "``log(exp(x) + exp(y))``, without overflow"
 
-log2 = unary("log2", _LOG2, lambda y, x: 1 / (x * _LN2), save_output=False, decompose=_wide(lambda x: log(x) / _LN2))
-log10 = unary(
-    "log10", _LOG10, lambda y, x: 1 / (x * _LN10), save_output=False, decompose=_wide(lambda x: log(x) / _LN10)
-)
+
+def _log_to(base: float) -> Callable[[Tensor], Tensor]:
+    """The logarithm to a base of which this is the natural one; parts on their own, as one may be infinite."""
+
+    def decompose(x: Tensor) -> Tensor:
+        y = log(x)
+        return _complex(real(y) / base, imag(y) / base) if _is_complex(x) else y / base
+
+    return _wide(decompose)
+
+
+log2 = unary("log2", _LOG2, lambda y, x: 1 / (x * _LN2), save_output=False, decompose=_log_to(_LN2))
+log10 = unary("log10", _LOG10, lambda y, x: 1 / (x * _LN10), save_output=False, decompose=_log_to(_LN10))
 logaddexp = binary(
     "logaddexp",
     _LOGADDEXP,

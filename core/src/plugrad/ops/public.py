@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import ArgumentError, PlugradError, article
+from ..op import OPS
 from ..tensor import Tensor, install
 from . import (
     arrange,
@@ -35,6 +36,8 @@ from . import (
 _KEPT: dict[type, Any] = {IndexError: IndexError, MemoryError: MemoryError}
 _BUILT_IN = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, MemoryError, RecursionError)
 _TOLD = (PlugradError, *_BUILT_IN)
+INNER: set[str] = set(OPS)
+"""Names that an error may begin with, which the caller of another function did not write."""
 
 
 def told(name: str, function: Any) -> Any:
@@ -52,13 +55,17 @@ def told(name: str, function: Any) -> Any:
             head, colon, _ = text.partition(":")
             if colon and short in re.findall(r"\w+", head):
                 raise
-            if isinstance(error, PlugradError):  # of a function that this one calls, or of an argument
+            while colon and head in INNER:  # of a function that this one calls
+                text = text[len(head) + 1 :].lstrip()
+                head, colon, _ = text.partition(":")
+            if isinstance(error, PlugradError):
                 error.args = (f"{name}: {text}",)
                 raise
             if type(error).__module__.partition(".")[0] not in ("builtins", "numpy"):
                 raise
             kind = _KEPT.get(type(error), ArgumentError)
-            raise kind(f"{name}: {_reason(function, error, args, kwargs)}") from error
+            words = text if text != str(error) else _reason(function, error, args, kwargs)
+            raise kind(f"{name}: {words}") from error
 
     return called
 
@@ -77,8 +84,6 @@ def _reason(function: Any, error: Exception, args: Any, kwargs: Any) -> str:
         if odd:
             return f"{name} is {article(odd[0])}, but must be a tensor; make one with plugrad.asarray"
     given = ", ".join(f"{name}: {_kind(value)}" for name, value in bound.items())
-    if isinstance(error, MemoryError) and ": no memory for" in str(error):  # a kernel's, which names its operands
-        return str(error)
     words = "nested too deeply" if isinstance(error, RecursionError) else str(error) or type(error).__name__
     return f"{words} (got {given})"
 
@@ -96,6 +101,7 @@ def _name_errors(module: ModuleType, names: list[str], prefix: str = "") -> None
         function = getattr(module, name)
         if inspect.isfunction(function) and not (module in (elementary, elementwise) and _takes_anything(function)):
             setattr(module, name, told(prefix + name, function))
+            INNER.add(prefix + name)
 
 
 # not guarded: what the user's function raises is the user's

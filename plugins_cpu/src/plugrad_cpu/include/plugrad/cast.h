@@ -39,9 +39,11 @@
 
 /* To and from the dtypes that are stored only, for the baseline. */
 #ifdef PG_BASELINE
-#define PG_CASTS_TO_NARROW(X, S, T, A)                                                                  \
-    X(S, f2, T, uint16_t, pg_narrow_f2((double)(A))) X(S, bf2, T, uint16_t, pg_narrow_bf2((double)(A))) \
-    X(S, f1e4, T, uint8_t, pg_narrow_f1e4((double)(A))) X(S, f1e5, T, uint8_t, pg_narrow_f1e5((double)(A)))
+#define PG_CASTS_TO_NARROW(X, S, T, A)                               \
+    X(S, f2, T, uint16_t, pg_narrow_f2(PG_DOUBLE_TO_NARROW(A)))      \
+    X(S, bf2, T, uint16_t, pg_narrow_bf2(PG_DOUBLE_TO_NARROW(A)))    \
+    X(S, f1e4, T, uint8_t, pg_narrow_f1e4(PG_DOUBLE_TO_NARROW(A)))   \
+    X(S, f1e5, T, uint8_t, pg_narrow_f1e5(PG_DOUBLE_TO_NARROW(A)))
 #define PG_CASTS_TO_COMPLEX(X, S, T, A) \
     X(S, c8, T, float _Complex, (float _Complex)(A)) X(S, c16, T, double _Complex, (double _Complex)(A))
 #define PG_CASTS_OF_STORED(X)                                                                                   \

@@ -55,6 +55,18 @@ PG_INLINE uint32_t pg_narrow(double a, int fraction, int low, uint32_t sign, uin
     return pg_bits_of(a) >> 63 ? out | sign : out;
 }
 
+/* Integers of 64 bits as doubles from which rounding to fewer bits gives the nearest: what a double has no room for is
+   not rounded off, but leaves a one in the lowest place. */
+PG_INLINE double pg_double_of_u8(uint64_t a) {
+    return a >> 53 ? (double)(a >> 11 | ((a & 0x7ff) != 0)) * 0x1p11 : (double)a;
+}
+PG_INLINE double pg_double_of_i8(int64_t a) {
+    return a < 0 ? -pg_double_of_u8(-(uint64_t)a) : pg_double_of_u8((uint64_t)a);
+}
+PG_INLINE double pg_double_as_is(double a) { return a; }
+#define PG_DOUBLE_TO_NARROW(A) \
+    _Generic((A), int64_t: pg_double_of_i8, uint64_t: pg_double_of_u8, default: pg_double_as_is)(A)
+
 #define PG_NARROW_FLOATS(X)                                                                                        \
     X(f2, uint16_t, 10, -14, 0x8000u, 0x7bffu, 1, 0x7e00u) X(bf2, uint16_t, 7, -126, 0x8000u, 0x7f7fu, 1, 0x7fc0u) \
     X(f1e4, uint8_t, 3, -6, 0x80u, 0x7eu, 0, 0x7fu) X(f1e5, uint8_t, 2, -14, 0x80u, 0x7bu, 1, 0x7eu)
