@@ -265,7 +265,8 @@ subtract = binary(
 multiply = binary("multiply", "``x * y``", "arithmetic", op="mul", multilinear=(0, 1), vjp=_mul_vjp)
 maximum = binary("maximum", "maximum; NaN wins. Equal operands share the gradient", "ordered", vjp=_extremum_vjp)
 minimum = binary("minimum", "minimum; NaN wins. Equal operands share the gradient", "ordered", vjp=_extremum_vjp)
-floor_divide = binary("floor_divide", "``floor(x / y)``", "real", None, None, saves=(), save_output=False)
+_FLOORED = "floor of the exact ``x / y``, as of Python's ``//``; of an infinite operand the quotient"
+floor_divide = binary("floor_divide", _FLOORED, "real", None, None, saves=(), save_output=False)
 _REMAINDER = "remainder with the sign of ``y``, ``%``"
 remainder = binary("remainder", _REMAINDER, "real", ONE, _remainder_slope)
 bitwise_and = binary("bitwise_and", "and of bits, or of bools", "bool int")
