@@ -280,7 +280,7 @@ def test_errors_of_cond():
         return pg.cond(x > 0, lambda: {"a": x}, lambda: {"a": x.astype("float64")})
 
     with pytest.raises(
-        DTypeError, match=r"cond: result\['a'\] is, from true_fn, as float32 \(\), from false_fn as float64"
+        DTypeError, match=r"cond: result\['a'\] comes from true_fn as float32 \(\), from false_fn as float64"
     ):
         pg.vmap(f)(pg.ones(2))
     leaked = []

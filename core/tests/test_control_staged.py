@@ -400,9 +400,9 @@ def test_a_module_called_in_a_body_guards_the_graph():
 
 def test_branches_must_agree():
     for other, error, text in (
-        (lambda x: {"a": x.astype("float64")}, DTypeError, r"result\['a'\] is, from true_fn, as float32"),
+        (lambda x: {"a": x.astype("float64")}, DTypeError, r"result\['a'\] comes from true_fn as float32"),
         (lambda x: {"a": pg.stack([x, x])}, ShapeError, r"as float32 \(\), from false_fn as float32 \(2,\)"),
-        (lambda x: x, ShapeError, r"result is, from true_fn, with result\['a'\], from false_fn with result"),
+        (lambda x: x, ShapeError, r"result comes from true_fn with result\['a'\], from false_fn with result"),
     ):
         with pytest.raises(error, match=text):
             pg.stage(lambda x, other=other: pg.cond(x > 0, lambda x: {"a": x}, other, x), pg.ones(()))

@@ -85,3 +85,7 @@ __all__ += windows.__all__
 
 def __getattr__(name: str) -> object:
     raise _missing(name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

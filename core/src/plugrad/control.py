@@ -136,7 +136,7 @@ def cond(pred: Any, true_fn: F, false_fn: F, *operands: Any) -> Any:
             f = true_fn if which == "true_fn" else false_fn
             results[which] = found = _Tree(_tensors("cond: a result", f(*given.again(leaves)), device))
             if len(results) == 2:
-                results["true_fn"].agree("cond", "result", found, ("is, from true_fn,", "from false_fn"))
+                results["true_fn"].agree("cond", "result", found, ("comes from true_fn", "from false_fn"))
             return found.leaves
 
         return flat
