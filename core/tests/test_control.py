@@ -457,3 +457,18 @@ def test_complex_numbers():
     check_derivatives(f, w, xs)
     check_derivatives(pg.stage(f, w, xs), w, xs)
     close(pg.stage(pg.jacrev(lambda w: f(w, xs)[0]), w)(w), pg.jacrev(lambda w: f(w, xs)[0])(w))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_example_that_is_done_at_once_spoils_no_gradient(order):
+    """Wherever it stands in the batch, the body, which would be NaN for it, gets the values of one that goes on."""
+    xs, w = pg.asarray([0.5, 5.0, 9.0][::order], dtype="float64"), pg.asarray(1.0, dtype="float64")
+
+    def f(w, x):
+        return pg.while_loop(lambda c: c > 1.0, lambda c: pg.sqrt(w * c - 1.0), x)
+
+    wanted = sum(pg.grad(f)(w, x).item() for x in xs)
+    assert np.isfinite(wanted)
+    whole = lambda w: pg.sum(pg.vmap(f, (None, 0))(w, xs))  # noqa: E731
+    assert pg.grad(whole)(w).item() == pytest.approx(wanted, rel=1e-12)
+    assert pg.jvp(whole, (w,), (pg.ones_like(w),))[1].item() == pytest.approx(wanted, rel=1e-12)

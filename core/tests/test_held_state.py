@@ -120,3 +120,20 @@ def test_a_stage_that_fails_lets_go():
     with pytest.raises(KeyError):
         pg.stage(f, pg.tensor(2.0))
     assert not HELD and buffer.item() == 1.0 and writes(buffer) == []
+
+
+def test_what_two_stages_wrote_is_held_by_the_outer_one():
+    buffer, found = pg.Buffer(pg.tensor(1.0)), []
+
+    def inner(x):
+        buffer.assign(buffer + x)
+        return x
+
+    def outer(x):
+        buffer.assign(buffer * 2.0)
+        pg.stage(inner, pg.tensor(2.0))
+        found.append(writes(buffer))
+        return x
+
+    pg.stage(outer, pg.tensor(2.0))
+    assert [type(error) for error in found[0]] == [StateError] and buffer.item() == 1.0 and writes(buffer) == []
