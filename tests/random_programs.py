@@ -21,13 +21,13 @@ FAMILIES = (
     pg.windows, pg.guarded, pg.fft, pg.linalg,
 )  # fmt: skip
 LEFT_OUT = {
-    "broadcast_shapes", "fft.fftfreq", "fft.rfftfreq",
+    "bitcast", "broadcast_shapes", "fft.fftfreq", "fft.rfftfreq",
     "linalg.cholesky", "linalg.det", "linalg.eig", "linalg.eigh", "linalg.eigvals", "linalg.eigvalsh", "linalg.inv",
     "linalg.matrix_rank", "linalg.pinv", "linalg.qr", "linalg.slogdet", "linalg.solve", "linalg.solve_triangular",
     "linalg.svd", "linalg.svdvals",
 }  # fmt: skip
-"""Functions of no tensor, and those that raise, or whose derivative does, for some values, which a graph or a batch
-cannot foresee.
+"""Functions of no tensor, one that shows the last bits of sums, and those that raise, or whose derivative does, for
+some values, which a graph or a batch cannot foresee.
 """
 OPERANDS = {"x", "y", "a", "b", "x1", "x2", "condition"}
 MANY = {"xs", "arrays"}
@@ -117,6 +117,8 @@ ARGUMENTS: dict[str, Callable[[random.Random, Any], Any]] = {
 }
 OF_NAME: dict[tuple[str, str], Callable[[random.Random, Any], Any]] = {
     ("roll", "axis"): _axis,
+    ("top_k", "axis"): _axis,
+    ("top_k", "k"): lambda pick, x: pick.randint(0, min(x.shape, default=0)),
     ("repeat", "axis"): _axis,
     ("fft.fftshift", "axes"): _any_axis,
     ("fft.ifftshift", "axes"): _any_axis,

@@ -94,7 +94,7 @@ def test_a_wrong_argument_is_named(call: Any, text: str) -> None:
         (lambda x: pg.scan(lambda c, r: (c, r), x, length=[2]), "scan: length: got a list, where an integer is needed"),
         (lambda x: pg.fori_loop(x, 3, lambda i, c: c, x), "fori_loop: lower is a float32 tensor"),
         (lambda x: pg.linear_solve(lambda v: v, [], lambda f, b: b), "linear_solve: got a list without a tensor in it"),
-        (lambda x: pg.random.split(x), "random.split: random.bits: the first argument must be a key"),
+        (lambda x: pg.random.split(x), "random.split: the first argument must be a key"),
         (lambda x: pg.manual_seed([1]), "manual_seed: the seed is a list, but must be an integer"),
         (lambda x: pg.to_dot(x, 3), "to_dot: names is an int, but must be a Module or None"),
         (lambda x: pg.jacfwd(lambda v: (v, v))(x), "jacfwd.*the function returned a tuple; it must return one tensor"),

@@ -6,7 +6,7 @@ EXEMPT: dict[str, str] = {
     "creation, or devices and dtypes": "__array_namespace_info__ arange as_dtype asarray broadcast_shapes can_cast device empty empty_like eye "
     "finfo fft.fftfreq fft.rfftfreq from_dlpack full full_like get_default_device iinfo isdtype linspace manual_seed "
     "one_hot ones ones_like promotion result_type set_default_device tensor zeros zeros_like",
-    "integers and bools": "all any argmax argmin argsort bitwise_and bitwise_invert bitwise_left_shift bitwise_or "
+    "integers and bools": "all any argmax argmin argsort bitcast bitwise_and bitwise_invert bitwise_left_shift bitwise_or "
     "bitwise_right_shift bitwise_xor count_nonzero equal greater greater_equal isfinite isin isinf isnan less "
     "less_equal linalg.matrix_rank logical_and logical_not logical_or logical_xor nonzero not_equal searchsorted "
     "signbit",
@@ -51,6 +51,7 @@ REASONS: dict[tuple[str, str, str, str], str] = {
     ("divide", "vjp jvp", "jax", "zero inf"): _SMALL,
     ("pow", "vjp jvp", "jax", "inf"): _NEGATIVE,
     ("pow", "vjp jvp", "jax", "zero nan"): _CONSTANT,
+    ("logsumexp", "vjp", "torch", "finite"): "a half for each of two maxima; there exp(x - y), where log(2) is lost beside 1e308",
     ("pow half", "value vjp jvp", "torch", "inf"): _ROOT,
     ("pow -0.5", "value", "torch", "inf"): _ROOT,
     ("pow of sizes", "vjp jvp", "jax", "zero"): "infinity times 0, the slope of abs, here and in torch; that slope is 1 there",

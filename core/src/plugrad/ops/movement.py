@@ -12,16 +12,16 @@ from typing import Any
 
 from ..backend import Spec
 from ..dispatch import bind, lifted
-from ..dtypes import DTYPES, promote
-from ..errors import ShapeError
-from ..op import OPS, broadcast_shapes, elementwise, pad_rank
+from ..dtypes import DTYPES, as_dtype, promote
+from ..errors import DTypeError, ShapeError
+from ..op import OPS, Op, broadcast_shapes, elementwise, pad_rank
 from ..tensor import Tensor, install
 from .common import Axis, AxisOp, alias, cast, identity_vjp, normal_axes, normal_shape, tensors
 
 # fmt: off
 __all__ = [
-    "broadcast_arrays", "broadcast_to", "concat", "copy", "expand_dims", "flip", "matrix_transpose", "moveaxis",
-    "pad", "permute_dims", "reshape", "split", "squeeze", "stack", "transpose"
+    "bitcast", "broadcast_arrays", "broadcast_to", "concat", "copy", "expand_dims", "flip", "matrix_transpose",
+    "moveaxis", "pad", "permute_dims", "reshape", "split", "squeeze", "stack", "transpose"
 ]
 # fmt: on
 
@@ -101,6 +101,27 @@ PAD = _Pad("pad", linear=(0,))
 SLICE = AxisOp("slice", alias=True, linear=(0,), spec=_slice_spec, vjp=_slice_vjp)
 CONCAT = _Concat("concat", together="all", saves=(), save_output=False)
 COPY = elementwise("copy", linear=(0,), vjp=identity_vjp)
+
+
+class _Bitcast(Op):
+    def spec(self, x: Any, *, dtype: Any) -> Any:
+        if dtype.itemsize != x.dtype.itemsize or dtype.kind == "b":
+            sizes = f"{x.dtype.itemsize} and {dtype.itemsize} bytes"
+            raise DTypeError(f"bitcast: {x.dtype} to {dtype}, of {sizes}; give a dtype of the same size, but not bool")
+        return Op.spec(self, x)._replace(dtype=dtype)
+
+
+BITCAST = _Bitcast("bitcast", elementwise=True, dtypes="numeric", partials=(None,), saves=(), save_output=False)
+
+
+def bitcast(x: Tensor, dtype: Any) -> Tensor:
+    """The bits of each element as they are, read as another dtype of the same size; the derivative is 0. DTypeError for
+    another size, and for bools.
+
+    >>> bitcast(asarray([1.0, -0.0]), "int32").tolist()
+    [1065353216, -2147483648]
+    """
+    return bind(BITCAST, (x,), {"dtype": as_dtype(dtype)})
 
 
 def reshape(x: Tensor, shape: int | Sequence[int], *more: int, copy: bool | None = None) -> Tensor:

@@ -26,6 +26,7 @@ __all__ = [
     "argmin",
     "cumulative_prod",
     "cumulative_sum",
+    "logsumexp",
     "max",
     "mean",
     "min",
@@ -287,6 +288,25 @@ def _arg(op: Op, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
     flat = x.reshape((-1,)) if axis is None else x
     found = bind(op, (flat,), {"axis": single_axis(op.name, flat.ndim, axis), "keepdims": bool(keepdims)})
     return found.reshape((1,) * x.ndim) if keepdims and axis is None else found
+
+
+def logsumexp(x: Tensor, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """``log(sum(exp(x)))`` over axes (all by default) of real floats, without overflow: the maximum is taken out, and
+    added behind. -infinity where there is no element. The derivative is the softmax of ``x``.
+
+    >>> logsumexp(asarray([1000.0, 1000.0])).item()
+    1000.693...
+    """
+    wide, axes = _wide("logsumexp", x), normal_axes("logsumexp", x.ndim, axis)
+    if KIND[x.dt] == "c":
+        raise DTypeError(
+            f"logsumexp: complex numbers, as of this {x.describe()}, have no maximum; use log(sum(exp(x)))"
+        )
+    kept = reduced_shape(x.shape, axes, True)
+    top = MAX(wide.detach(), axis=axes, keepdims=True) if 0 not in x.shape else wide.zeros_like(kept)
+    top = ew.where(ew.isfinite(top), top, 0)
+    out = ew.log(sum(ew.exp(wide - top), axes, keepdims=True)) + top
+    return cast(out if keepdims else out.reshape(reduced_shape(x.shape, axes, False)), x.dtype)
 
 
 def argmax(x: Tensor, axis: int | None = None, *, keepdims: bool = False) -> Tensor:

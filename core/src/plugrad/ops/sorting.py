@@ -6,6 +6,7 @@ Orders are stable, and NaN comes last in both directions. Results whose size dep
 
 from __future__ import annotations
 
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,8 +25,8 @@ from .movement import concat, reshape
 
 # fmt: off
 __all__ = [
-    "argsort", "count_nonzero", "isin", "nonzero", "searchsorted", "sort", "unique_all", "unique_counts",
-    "unique_inverse", "unique_values"
+    "argsort", "count_nonzero", "isin", "nonzero", "searchsorted", "sort", "top_k", "unique_all",
+    "unique_counts", "unique_inverse", "unique_values"
 ]
 # fmt: on
 
@@ -95,6 +96,29 @@ def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool
     """
     (a,) = normal_axes("sort", x.ndim, axis)
     return bind(SORT, (x,), {"axis": a, "descending": bool(descending)})
+
+
+class TopK(NamedTuple):
+    """What ``top_k`` gives."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def top_k(x: Tensor, k: int, /, *, axis: int = -1) -> TopK:
+    """The ``k`` greatest values along an axis, the greatest first, and their positions (int64); of equal ones those
+    that come first, and NaN after all numbers. Values are differentiable, as a gather. ShapeError if there are fewer.
+
+    >>> found = top_k(asarray([1.0, 5.0, 3.0]), 2)
+    >>> found.values.tolist(), found.indices.tolist()
+    ([5.0, 3.0], [1, 2])
+    """
+    (a,) = normal_axes("top_k", x.ndim, axis)
+    if not 0 <= operator.index(k) <= x.shape[a]:
+        wrong = f"k is {shown(k)} for {x.shape[a]} elements along axis {a} of shape {x.shape}"
+        raise ShapeError(f"top_k: {wrong}; give at least 0 and at most as many")
+    order = argsort(x, axis=a, descending=True)[(*(slice(None),) * a, slice(k))]
+    return TopK(take_along_axis(x, order, axis=a), order)
 
 
 def searchsorted(x1: Tensor, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Tensor:

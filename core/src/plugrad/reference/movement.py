@@ -26,6 +26,7 @@ def _pad(x: Any, *, low: Any, high: Any, interior: Any) -> Any:
 
 KERNELS: dict[str, Any] = {
     "reshape": lambda x, *, shape: np.reshape(x, shape),
+    "bitcast": lambda x, *, dtype: np.array(x, order="C").view(dtype),
     "concat": lambda *xs, axis: np.concatenate(xs, axis=axis),
 }
 KERNELS |= {"permute": np.transpose, "broadcast_to": np.broadcast_to, "slice": _slice, "pad": _pad}

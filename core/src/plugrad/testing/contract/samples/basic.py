@@ -49,6 +49,13 @@ def _cast(name: str, dtype: np.dtype) -> Iterator[Sample]:
             yield Sample((numbers(shape, dtype, low, 4),), {"dtype": target}, "exact", shape == (3, 4))
 
 
+def _bitcast(name: str, dtype: np.dtype) -> Iterator[Sample]:
+    for target in DTYPES[1:]:
+        if target.itemsize == dtype.itemsize:
+            for shape in ((3, 4), (), (0, 2)):
+                yield Sample((numbers(shape, dtype, 0, 4),), {"dtype": target}, "exact", shape == (3, 4))
+
+
 def _reduction(name: str, dtype: np.dtype) -> Iterator[Sample]:
     accuracy = "sum" if name in ("sum", "prod") else "exact"
     cases: list[tuple[Shape, tuple[int, ...]]] = [
@@ -208,6 +215,7 @@ SAMPLES: dict[str, Sampler] = {
     **dict.fromkeys(BINARY, _binary),
     "where": _where,
     "cast": _cast,
+    "bitcast": _bitcast,
     **dict.fromkeys(("cumsum", "cumprod"), _cumsum),
     "reshape": _reshape,
     "permute": _permute,
