@@ -159,7 +159,7 @@ def test_devices_are_kept_apart() -> None:
     x, y = pg.asarray(A, device="cuda:0"), pg.asarray(A, device="numpy")
     with pytest.raises(DeviceError, match=r"add: operands on 'cuda:0' and 'numpy', of shapes .*; move one of them"):
         x + y
-    with pytest.raises(DeviceError, match=r"device: 'cuda:7' does not exist; cuda has cuda:0"):
+    with pytest.raises(DeviceError, match=r"zeros: 'cuda:7' does not exist; cuda has cuda:0"):
         pg.zeros(1, device="cuda:7")
     assert (x + y.to("cuda:0")).device == "cuda:0"
     np.testing.assert_array_equal(x.to("numpy").numpy(), A)
