@@ -47,6 +47,23 @@ def test_logsumexp_of_infinities(x, wanted):
     np.testing.assert_equal(pg.logsumexp(pg.asarray(x, dtype="float64")).item(), wanted)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex128"])
+def test_the_value_of_running_products_is_the_same_under_jvp(dtype, axis):
+    x, t = [pg.asarray(R.uniform(0.5, 2, (7, 5)), dtype=dtype) for _ in range(2)]
+    f = lambda x: pg.cumulative_prod(x, axis=axis)  # noqa: E731
+    y, slope = pg.jvp(f, (x,), (t,))
+    np.testing.assert_array_equal(y.numpy(), f(x).numpy())
+    assert slope.dtype == x.dtype
+    wide, turned = x.numpy().astype("complex128"), t.numpy().astype("complex128")
+    logs = np.cumprod(wide, axis) * np.cumsum(turned / wide, axis)
+    np.testing.assert_allclose(slope.numpy().astype("complex128"), logs, rtol=1e-2 if dtype == "float16" else 1e-5)
+    if dtype in ("float64", "complex128"):
+        check_derivatives(f, x)
+        zero = pg.where(x == x[1, 1], 0, x)
+        check_derivatives(f, zero)
+
+
 @pytest.mark.parametrize("axis", [0, 1, -1])
 @pytest.mark.parametrize("k", [0, 1, 3])
 def test_top_k(k, axis):

@@ -104,6 +104,16 @@ class _Cumprod(AxisOp):
             out, step = OPS["concat"](out[(*before, slice(step))], rest, axis=axis), step * 2
         return cast(out, x.dtype)
 
+    def jvp(self, ts: Any, y: Tensor, xs: Any, *, axis: int) -> Any:
+        """That of the doubling; the value stays the kernel's."""
+        wide = float32 if xs[0].dt in (BF2, F2) else xs[0].dtype
+        x, t, concat, region, step = cast(xs[0], wide), cast(ts[0], wide), OPS["concat"], (slice(None),) * axis, 1
+        while step < x.shape[axis]:
+            first, late, early = [(*region, part) for part in (slice(step), slice(step, None), slice(None, -step))]
+            t = concat(t[first], t[late] * x[early] + x[late] * t[early], axis=axis)
+            x, step = concat(x[first], x[late] * x[early], axis=axis), step * 2
+        return cast(t, xs[0].dtype)
+
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any, *, axis: int) -> Any:
         """That of the doubling: no division, so zeros do not disturb."""
         return self.vjp_by_decompose(g, xs, need, {"axis": axis})
