@@ -24,9 +24,16 @@ def _pad(x: Any, *, low: Any, high: Any, interior: Any) -> Any:
     return out
 
 
+def _bitcast(x: Any, *, dtype: Any) -> Any:
+    """Into memory of its own: a view of a copy would not own it."""
+    out = np.empty(x.shape, dtype)
+    out.view(x.dtype)[...] = x
+    return out
+
+
 KERNELS: dict[str, Any] = {
     "reshape": lambda x, *, shape: np.reshape(x, shape),
-    "bitcast": lambda x, *, dtype: np.array(x, order="C").view(dtype),
+    "bitcast": _bitcast,
     "concat": lambda *xs, axis: np.concatenate(xs, axis=axis),
 }
 KERNELS |= {"permute": np.transpose, "broadcast_to": np.broadcast_to, "slice": _slice, "pad": _pad}
