@@ -200,3 +200,8 @@ def test_an_error_names_the_function_that_was_called_alone():
         pg.take(pg.ones(3), [5])
     with pytest.raises(DTypeError, match="^random.normal: the first argument must be a key"):
         pg.random.normal(3, (2,))
+
+
+def test_a_carry_of_fori_loop_is_named_so():
+    with pytest.raises(DTypeError, match=r"^fori_loop: carry enters as float32 \(\), leaves as float64"):
+        pg.fori_loop(0, 2, lambda i, c: c.astype("float64"), pg.asarray(1.0))

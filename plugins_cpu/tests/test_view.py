@@ -187,3 +187,11 @@ def test_dlpack_gives_the_memory_of_a_value(backend: Any) -> None:
     back = np.from_dlpack(backend.dlpack(value))
     np.testing.assert_array_equal(back, np.arange(6.0))
     assert back.ctypes.data == value.address and not back.flags.writeable
+
+
+def test_bools_whose_bytes_are_not_0_and_1_become_so(backend: Any) -> None:
+    """As NumPy takes them; the kernels of bools compare and add bytes."""
+    odd = np.array([[2, 0], [255, 1]], np.uint8).view(bool).T
+    assert backend.borrow(odd, "cpu") is NotImplemented
+    assert np.asarray(backend.from_host(odd, "cpu")).view(np.uint8).tolist() == [[1, 1], [0, 1]]
+    assert backend.borrow(odd[:0], "cpu") is not NotImplemented

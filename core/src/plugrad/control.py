@@ -203,7 +203,12 @@ def scan(f: F, init: Any, xs: Any = None, length: int | None = None, reverse: bo
     (6.0, [1.0, 3.0, 6.0])
     """
     functions("scan", f=f)
-    carry = _Carry("scan", init, xs)
+    return _scan("scan", f, init, xs, length, reverse)
+
+
+def _scan(name: str, f: F, init: Any, xs: Any, length: int | None = None, reverse: bool = False) -> tuple[Any, Any]:
+    """``scan`` for the function called ``name``."""
+    carry = _Carry(name, init, xs)
     rows = _Tree(_tensors("scan: xs", xs, carry.device))
     n = _length(rows, length)
     results: list[_Tree] = []
@@ -249,7 +254,7 @@ def fori_loop(lower: Any, upper: Any, body_fn: F, init: Any) -> Any:
     functions("fori_loop", body_fn=body_fn)
     if isinstance(lower, int) and isinstance(upper, int):
         steps = arange(lower, max(lower, upper), device=device_of(*tree.leaves(init)))
-        return scan(lambda c, i: (body_fn(i, c), None), init, steps)[0]
+        return _scan("fori_loop", lambda c, i: (body_fn(i, c), None), init, steps)[0]
     _bound("lower", lower)
     _bound("upper", upper)
     return while_loop(lambda c: c[0] < upper, lambda c: (c[0] + 1, body_fn(c[0], c[1])), (lower, init))[1]
