@@ -87,6 +87,15 @@ def test_copies_of_leaves_are_leaves():
     assert pg.vmap(copy.copy)(pg.asarray([1.0, 2.0])).tolist() == [1.0, 2.0]
 
 
+def test_a_new_leaf_of_a_leaf():
+    p = pg.Parameter([1.0, 2.0])
+    leaf = pg.tensor(p, requires_grad=True)
+    pg.sum(leaf * leaf).backward()
+    assert leaf.grad.tolist() == [2.0, 4.0] and p.grad is None
+    pg.sum(pg.tensor(p) * 3.0).backward()
+    assert p.grad.tolist() == [3.0, 3.0]
+
+
 def test_no_grad_counts_forward_as_backward():
     def f(x):
         with pg.no_grad():

@@ -285,14 +285,15 @@ def _nested(obj: Any, dtype: Any, device: str | None) -> Tensor:
 
 def tensor(obj: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A new tensor of ``obj``, whatever ``asarray`` takes, in memory of its own; with ``requires_grad`` a leaf of the
-    tape. A copy of a recorded tensor is recorded.
+    tape. Without it, a copy of a recorded tensor is recorded.
 
     >>> x = tensor([1.0, 2.0], requires_grad=True)
     >>> (x * x).sum().backward()
     >>> x.grad.tolist()
     [2.0, 4.0]
     """
-    out = asarray(obj, dtype=dtype, device=device, copy=True)
+    source = obj.detach() if requires_grad and isinstance(obj, Tensor) else obj
+    out = asarray(source, dtype=dtype, device=device, copy=True)
     return out.requires_grad_() if requires_grad else out
 
 
