@@ -3,6 +3,19 @@
 from .contract import backend_checks, check_backend
 from .derivatives import check_derivatives, check_vmap, numerical_jvp
 from .installed import require
+from .kit import (
+    Check,
+    DatasetSample,
+    LayerSample,
+    NotHere,
+    Operand,
+    OpSample,
+    OptimizerSample,
+    flags,
+    labels,
+    positions,
+    values,
+)
 from .steps import FAST, FIRST_EVENING, STEPS, TRAINS_A_NET, Step, kernels_up_to
 
 __all__ = [
@@ -10,12 +23,23 @@ __all__ = [
     "FIRST_EVENING",
     "STEPS",
     "TRAINS_A_NET",
+    "Check",
+    "DatasetSample",
+    "LayerSample",
+    "NotHere",
+    "OpSample",
+    "Operand",
+    "OptimizerSample",
     "Step",
     "backend_checks",
     "check_backend",
     "check_derivatives",
     "check_vmap",
+    "flags",
     "kernels_up_to",
+    "labels",
     "numerical_jvp",
+    "positions",
     "require",
+    "values",
 ]
