@@ -159,10 +159,10 @@ def test_values_are_cast_to_the_dtype_but_to_no_lower_kind():
     assert x.tolist() == [0.1, 1.0, 0.5] and x.dtype == np.float64
     for index in (0, [0], np.array([True, False])):
         i = T([1, 2])
-        with pytest.raises(DTypeError, match="setitem: a float.* does not fit into a int64"):
+        with pytest.raises(DTypeError, match="setitem: float.* does not fit into a tensor of int64"):
             i[index] = 0.5
         assert i.tolist() == [1, 2]
-    with pytest.raises(DTypeError, match="at.add: a complex.* does not fit into a float64"):
+    with pytest.raises(DTypeError, match="at.add: complex.* does not fit into a tensor of float64"):
         x.at[[0]].add(1j)
     i = T(np.array([1, 2], np.int8))
     i[[True, False]] = T(np.array([5]))
@@ -403,7 +403,7 @@ def test_equal_extrema_share_the_cotangent():
 def test_at_keeps_the_dtype():
     i = T([6, 8])
     assert i.at[[0, 0]].add([1, 2]).tolist() == [9, 8]
-    with pytest.raises(DTypeError, match="at.divide: a float32 value does not fit into a int64"):
+    with pytest.raises(DTypeError, match="at.divide: float32 does not fit into a tensor of int64"):
         i.at[0].divide(2)
     with pytest.raises(DTypeError, match="scatter_max"):
         T([1j]).at[[0]].max(1.0)

@@ -354,7 +354,7 @@ def overwrite(op: Op, x: Tensor, rest: tuple[Any, ...], attrs: Attrs) -> Tensor:
 def writable(name: str, new: Tensor, x: Tensor) -> Tensor:
     """``new`` in the dtype of ``x``, into which it will be written; DTypeError where its kind would not fit."""
     if RANK[KIND[new.dt]] > RANK[KIND[x.dt]]:
-        raise DTypeError(f"{name}: a {new.dtype} value does not fit into a {x.dtype} tensor; cast one with .astype()")
+        raise DTypeError(f"{name}: {new.dtype} does not fit into a tensor of {x.dtype}; cast one with .astype()")
     return new.astype(x.dtype) if new.dt != x.dt else new
 
 

@@ -111,6 +111,8 @@ class Op:
     """The road to a kernel: ``bind(op, xs, attrs)``. Installed by dispatch."""
     registered: ClassVar[Any] = None
     """Called with each new op. Installed by dispatch, which fills the op's table."""
+    named: ClassVar[Any] = None
+    """The op of a name, whose plugin may have to be imported. Installed by the plugins."""
 
     def __init__(self, name: str = "", **rules: Any) -> None:
         self.name = name or self.name
@@ -146,7 +148,7 @@ class Op:
         return f"<op {self.name}>"
 
     def __reduce__(self) -> Any:
-        return OPS.__getitem__, (self.name,)
+        return _named, (self.name,)
 
     def spec(self, *xs: Any, **attrs: Any) -> Any:
         """Shape and dtype of the result (a tuple of them for several) from operands that have ``shape`` and ``dtype``;
@@ -262,6 +264,11 @@ class Op:
     def has_batch(self) -> bool:
         """Whether vmap keeps the op whole."""
         return bool(self.decompose is None or self.batch is not None or self.elementwise)
+
+
+def _named(name: str) -> Any:
+    """An op that was pickled."""
+    return Op.named(name)
 
 
 def conjugate(t: Tensor) -> Tensor:

@@ -157,6 +157,9 @@ def lookup(name: str) -> Op:
     return OPS[name]
 
 
+Op.named = staticmethod(lookup)
+
+
 def _check(what: str, name: str, known: Collection[str]) -> None:
     if not isinstance(name, str):
         raise ArgumentError(f"{what}: got {article(type(name).__name__)} where a name is needed")

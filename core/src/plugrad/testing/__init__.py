@@ -16,6 +16,7 @@ from .kit import (
     positions,
     values,
 )
+from .listing import checks
 from .steps import FAST, FIRST_EVENING, STEPS, TRAINS_A_NET, Step, kernels_up_to
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "check_backend",
     "check_derivatives",
     "check_vmap",
+    "checks",
     "flags",
     "kernels_up_to",
     "labels",

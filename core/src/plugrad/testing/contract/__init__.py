@@ -12,13 +12,13 @@ from collections.abc import Callable
 from functools import partial
 
 from ...errors import FallbackWarning
-from . import derivatives, failures, fallback, host, inplace, kernels, memory, positions, threads, values
+from . import capabilities, derivatives, failures, fallback, host, inplace, kernels, memory, positions, threads, values
 from .subject import Subject, setting
 
 Check = Callable[[str], None]
 """A function of a device name such as ``"cpu"`` or ``"cuda:0"``."""
 
-_PARTS = (host, values, memory, kernels, positions, inplace, derivatives, fallback, failures, threads)
+_PARTS = (host, values, memory, kernels, positions, inplace, derivatives, fallback, failures, threads, capabilities)
 
 
 def backend_checks() -> list[tuple[str, Check]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 
 import numpy as np
 
 from ...backend import BACKENDS, Backend, Kernel
 from ...dtypes import DTYPES, GROUPS
-from .subject import Subject, compare
+from .subject import Subject, called, compare
 
 LARGE = 200_000
 """Elements of an array whose copy takes long enough to be overtaken by a write."""
@@ -23,6 +25,7 @@ def checks() -> list[tuple[str, Callable[[str], None]]]:
         ("host.spec", spec_of_values),
         ("host.dtypes", stored_dtypes),
         ("host.declarations", declarations),
+        ("host.pickling", pickling),
     ]
 
 
@@ -131,3 +134,19 @@ def declarations(device: str) -> None:
         assert callable(fn), f"into: {name} of {backend.name} is a {type(fn).__name__}; give a function"
     subject.put(np.ones(3, subject.usual))
     subject.wait()
+
+
+def pickling(device: str) -> None:
+    """A tensor that is pickled, or deeply copied, comes back on its device with its elements, in memory of its own."""
+    subject = Subject(device)
+    for code in sorted(subject.stored):
+        a = np.arange(6).reshape(2, 3).astype(DTYPES[code])
+        for how, again in (("pickle", lambda t: pickle.loads(pickle.dumps(t))), ("deepcopy", copy.deepcopy)):
+            x = subject.put(a)
+            what = f"{how} of a {a.dtype.name} (2, 3) tensor on {device}"
+            with called(what):
+                y = again(x)
+            assert y.device == x.device, f"{what}: it comes back on {y.device}"
+            compare(what, subject.host(y.val), a)
+            y[0] = y[1]
+            compare(f"{what}: the tensor, after a write to what came back", subject.host(x.val), a)

@@ -115,7 +115,9 @@ def _write(
         answer = subject.backend.into[op.name](value, *values, **sample.attrs)
     assert answer is None or answer is NotImplemented, f"{what}: expected None, came a {type(answer).__name__}"
     if answer is None:
-        compare(what, subject.host(value), reference(op, code, arrays, sample.attrs)[0], sample.accuracy)
+        compare(
+            what, subject.host(value), reference(op, code, arrays, sample.attrs, sample.accuracy)[0], sample.accuracy
+        )
     elif place is not None:
         compare(f"{what}: it declined, but out changed", subject.host(value), before)
     for i, (operand, array) in enumerate(zip(values, arrays, strict=True)):

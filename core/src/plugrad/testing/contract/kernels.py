@@ -61,10 +61,11 @@ def calls(subject: Subject, layouts: tuple[Layout, ...] = (CONTIGUOUS,)) -> Iter
         for sample in samples(op.name, code) if has_samples(op.name) else ():
             if CODE[sample.attrs.get("dtype", DTYPES[code])] in subject.stored:
                 for layout in layouts if sample.layouts else layouts[:1]:
-                    yield from _calls(subject, op, code, sample, layout)
+                    yield from kernel_calls(subject, op, code, sample, layout)
 
 
-def _calls(subject: Subject, op: Op, code: int, sample: Sample, layout: Layout) -> Iterator[Call]:
+def kernel_calls(subject: Subject, op: Op, code: int, sample: Sample, layout: Layout) -> Iterator[Call]:
+    """One sample, for every kernel of its op."""
     for kernel in subject.kernels(op, code):
         made = operands(subject, layout, sample.operands)
         arrays, values = [operand.array for operand in made], [operand.tensor.val for operand in made]
@@ -152,7 +153,9 @@ def share(subject: Subject, a: Any, b: Any) -> bool:
 def _others(subject: Subject, call: Call) -> list[Any]:
     """Operands of the same shapes with other elements; positions and amounts of shifts stay."""
     kept = call.op.name in OPS_AT_POSITIONS or call.op.name.startswith("shift")
-    changed = [a if kept and i == 1 else _turned(a) for i, a in enumerate(call.arrays)]
+    whole = "." in call.op.name  # classes, masks, keys: what else would be legal only its plugin knows
+    stay = [(kept and i == 1) or (whole and a.dtype.kind not in "fc") for i, a in enumerate(call.arrays)]
+    changed = [a if fixed else _turned(a) for a, fixed in zip(call.arrays, stay, strict=True)]
     return [subject.put(a).val for a in changed]
 
 
@@ -191,7 +194,7 @@ def every_layout_is_taken(device: str) -> None:
 
 
 def _taken(subject: Subject, op: Op, code: int, sample: Sample, layout: Layout) -> bool:
-    return any(call.run() is not NotImplemented for call in _calls(subject, op, code, sample, layout))
+    return any(call.run() is not NotImplemented for call in kernel_calls(subject, op, code, sample, layout))
 
 
 def decline_without_effect(device: str) -> None:

@@ -1,26 +1,37 @@
-"""Memory that a backend may offer beside values: borrowed from the host, and uninitialised."""
+"""Memory: what a backend may offer beside values, borrowed or uninitialised, and that it lets go of what is dropped."""
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...dtypes import DTYPES
+from ...dtypes import CODE, DTYPES
 from ...op import OPS
 from ...ops.creation import asarray
 from .host import arrays
-from .kernels import share
+from .kernels import kernel_calls, share
+from .layouts import CONTIGUOUS
+from .samples import has_samples, samples
 from .subject import Subject, compare
+
+STATM = Path("/proc/self/statm")
+"""Where Linux tells how much memory the process has."""
+ROUNDS, MEGABYTES = 48, 4
 
 
 def checks() -> list[tuple[str, Callable[[str], None]]]:
-    """borrow, empty."""
+    """borrow, empty, and what becomes of values that nobody needs."""
     return [
         ("memory.borrow", borrow),
         ("memory.borrowed_memory", borrowed_memory),
         ("memory.empty", empty_memory),
+        ("memory.nothing_is_kept", nothing_is_kept),
+        ("memory.returned", returned),
     ]
 
 
@@ -64,3 +75,68 @@ def empty_memory(device: str) -> None:
             wanted = f"asked for {DTYPES[code]} {shape} on {device}"
             assert tuple(spec) == (shape, DTYPES[code]), f"empty: {wanted}, came {spec}"
             assert not share(subject, value, second), f"empty: {wanted} twice, the two share memory"
+
+
+def nothing_is_kept(device: str) -> None:
+    """K7: after a call a kernel holds neither its operands nor its result: memory comes back when they are dropped."""
+    subject = Subject(device)
+    for op, code in subject.native():
+        usual = code == CODE[subject.usual] or code == subject.codes(op)[-1]
+        for sample in list(samples(op.name, code))[:1] if usual and has_samples(op.name) else ():
+            if CODE[sample.attrs.get("dtype", DTYPES[code])] not in subject.stored:
+                continue
+            for call in kernel_calls(subject, op, code, sample, CONTIGUOUS):
+                call.run()
+                before = _holders(call.values)
+                found = call.run()
+                if found is NotImplemented:
+                    continue
+                subject.wait()
+                results = [found] if type(found) is not tuple else list(found)
+                found = None
+                alone = _holders([object() for _ in results])
+                kept = [i for i, (n, least) in enumerate(zip(_holders(results), alone, strict=True)) if n > least]
+                assert op.alias or not kept, f"{call.what}: something still holds result {kept[0]} after the call"
+                results.clear()
+                after = _holders(call.values)
+                held = [i for i, (n, least) in enumerate(zip(after, before, strict=True)) if n > least]
+                assert not held, f"{call.what}: something still holds operand {held[0]} after the result was dropped"
+
+
+def _holders(values: list[Any]) -> list[int]:
+    """How many references there are to each value."""
+    return [sys.getrefcount(value) for value in values]
+
+
+def returned(device: str) -> None:
+    """Many large results, each dropped at once, take no more memory than a few. Seen where the system tells."""
+    subject = Subject(device)
+    if not STATM.exists():
+        return
+    one = np.ones(MEGABYTES * 2**20 // subject.usual.itemsize, subject.usual)
+    x = subject.put(one)
+    steps: dict[str, Callable[[], Any]] = {
+        "x + x": lambda: x + x,
+        "x * x": lambda: x * x,
+        "reshape and sum": lambda: x.reshape((2, -1)).sum(axis=0),
+        "from the host": lambda: subject.put(one),
+        "to the host": lambda: x.numpy(),
+    }
+    for name, step in steps.items():
+        for _ in range(3):
+            step()
+        gc.collect()
+        subject.wait()
+        before = _resident()
+        for _ in range(ROUNDS):
+            step()
+        subject.wait()
+        grown = (_resident() - before) / 2**20
+        assert grown < ROUNDS * MEGABYTES / 2, (
+            f"{name}, {ROUNDS} times {MEGABYTES} MB on {device}, each result dropped: {grown:.0f} MB did not come back"
+        )
+
+
+def _resident() -> int:
+    """Bytes of memory that the process has."""
+    return int(STATM.read_text().split()[1]) * 4096

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .subject import kind_of
+from ..kit.arrays import Shape as Shape
+from ..kit.arrays import numbers as numbers
 
-Shape = tuple[int, ...]
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, -2.5, float("inf"), -float("inf"), float("nan"))
 # name: (lowest, highest operand, accuracy)
 UNARY: dict[str, tuple[float, float, str]] = {
@@ -36,20 +36,6 @@ BINARY: dict[str, tuple[float, float, float, float, str]] = {
     "floor_divide": (-9, 9, 1, 4, "exact"),
     "pow": (0.3, 3, -2, 2, "function"),
 }
-
-
-def numbers(shape: Shape, dtype: np.dtype, low: float, high: float, seed: int = 0) -> np.ndarray:
-    """Random elements between two bounds, none below 0 for unsigned and bool dtypes."""
-    rng, kind = np.random.default_rng(seed), kind_of(dtype)
-    if kind == "b":
-        return rng.random(shape) < 0.5
-    if kind in "iu":
-        first = max(int(np.ceil(low)), 0) if kind == "u" else int(np.ceil(low))
-        return rng.integers(first, int(high) + 1, shape).astype(dtype)
-    values: Any = rng.uniform(low, high, shape)
-    if kind == "c":
-        values = values + 1j * rng.uniform(low, high, shape)
-    return np.asarray(values).astype(dtype)
 
 
 def special(dtype: np.dtype) -> np.ndarray:

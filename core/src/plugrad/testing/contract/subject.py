@@ -8,19 +8,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from ...backend import BACKENDS, Backend, Kernel, Place, Spec, parse_device
-from ...dtypes import CODE, DTYPES, KIND, SHORT
+from ...dtypes import DTYPES, SHORT
 from ...dtypes import parse as parse_dtypes
 from ...op import OPS, Op
 from ...ops.creation import asarray
 from ...plugins import backend_index
 from ...table import state_of
-from ...tensor import Tensor
+from ...tensor import Tensor, tupled
+from ..kit.arrays import kind_of as kind_of
 
 TOLERANCE = {"exact": 0.0, "signed": 0.0, "rounded": 4.0, "function": 64.0, "sum": 64.0, "derivative": 512.0}
 """Units in the last place that a result may be away from the reference's, by how it is computed.
@@ -29,8 +31,24 @@ They are units of the element itself; for sums, and what is made of them, of the
 exact and looks at the sign of zero too.
 """
 
+ELEMENTWISE = ("exact", "signed", "rounded", "function")
 TINY = 4
 """Smallest normal numbers that a rounded result may be away: subnormals may be flushed to zero."""
+
+
+QUICK = frozenset(SHORT.index(word) for word in ("b1", "i4", "i8", "u4", "f4", "f8"))
+"""The dtypes that a quick run looks at, where the backend stores other ones too."""
+_quick: ContextVar[bool] = ContextVar("quick", default=False)
+
+
+@contextmanager
+def brief(quick: bool = True) -> Iterator[None]:
+    """Within the block, subjects are asked about the usual dtypes only."""
+    token = _quick.set(quick)
+    try:
+        yield
+    finally:
+        _quick.reset(token)
 
 
 class Subject:
@@ -41,6 +59,7 @@ class Subject:
         self.device, self.index = device, backend_index(name)
         self.backend: Backend = BACKENDS[self.index]
         self.stored = parse_dtypes(self.backend.dtypes)
+        self.quick = _quick.get()
 
     @property
     def place(self) -> Place:
@@ -62,8 +81,9 @@ class Subject:
         return [name for name, short in (("float32", "f4"), ("float64", "f8")) if self.stores(short)]
 
     def codes(self, op: Op) -> list[int]:
-        """The dtype codes that the op takes and the backend stores."""
-        return sorted(self.stored & op.codes)
+        """The dtype codes that the op takes and the backend stores; in a quick run the usual ones, if it takes some."""
+        every = self.stored & op.codes
+        return sorted((every & QUICK or every) if self.quick else every)
 
     def state(self, op: Op, code: int) -> str:
         """native, composed, fallback or unsupported."""
@@ -136,13 +156,27 @@ def promised(op: Op, operands: Any, attrs: dict[str, Any]) -> tuple[Spec, ...]:
     return tuple(found) if type(found) is tuple else (found,)
 
 
-def reference(op: Op, code: int, operands: Any, attrs: dict[str, Any]) -> tuple[np.ndarray, ...]:
-    """What the reference backend's kernel gives, or the op's decomposition on the reference."""
+def reference(
+    op: Op, code: int, operands: Any, attrs: dict[str, Any], accuracy: str | float = "exact"
+) -> tuple[np.ndarray, ...]:
+    """What the reference backend's kernel gives, or else the op's decomposition on the reference.
+
+    Unless it must be exact, the decomposition is computed in float64 and rounded: a fused kernel may be closer to the
+    truth than the parts are in its own dtype.
+    """
     kernel_attrs = {**attrs, "device": "0"} if not operands else attrs
-    found = op.table[0][code](*operands, **kernel_attrs)
-    if found is NotImplemented:
+    own = [kernel for kernel in op.chain[0][code] if kernel.provider == BACKENDS[0].name]
+    found = own[0].fn(*operands, **kernel_attrs) if own else NotImplemented
+    if found is not NotImplemented:
+        return tuple([np.asarray(r) for r in (found if type(found) is tuple else (found,))])
+    if op.decompose is None:
         raise AssertionError(f"{op.name}: the reference has no kernel for {DTYPES[code].name} to compare with")
-    return tuple([np.asarray(r) for r in (found if type(found) is tuple else (found,))])
+    wide = {"f": np.dtype("float64"), "c": np.dtype("complex128")} if accuracy != "exact" else {}
+    given = [x.astype(wide.get(kind_of(x.dtype), x.dtype)) for x in operands]
+    parts = op.decompose(*[asarray(x, device="numpy") for x in given], **attrs)
+    specs = promised(op, operands, attrs)
+    with np.errstate(over="ignore"):
+        return tuple([np.asarray(t.numpy()).astype(s.dtype) for t, s in zip(tupled(parts), specs, strict=True)])
 
 
 @contextmanager
@@ -168,11 +202,6 @@ def called(what: str) -> Iterator[None]:
         raise AssertionError(f"{what}: raised {type(error).__name__}: {error}") from error
 
 
-def kind_of(dtype: np.dtype) -> str:
-    """The kind of a dtype in the core's table: one of "biufcs"."""
-    return KIND[CODE[dtype]]
-
-
 def unit(dtype: np.dtype) -> float:
     """The relative distance of neighbouring numbers."""
     if kind_of(dtype) == "c":
@@ -187,21 +216,24 @@ def smallest(dtype: np.dtype) -> float:
     return float(ml_dtypes.finfo(dtype).smallest_normal) if kind_of(dtype) in "fs" else 0.0
 
 
-def compare(what: str, got: np.ndarray, wanted: np.ndarray, accuracy: str = "exact") -> None:
-    """AssertionError unless shape, dtype and elements agree; ``accuracy`` is a key of TOLERANCE."""
+def compare(what: str, got: np.ndarray, wanted: np.ndarray, accuracy: str | float = "exact") -> None:
+    """AssertionError unless shape, dtype and elements agree; ``accuracy`` is a key of TOLERANCE, or units in the last
+    place of the largest element.
+    """
     if got.shape != wanted.shape or got.dtype != wanted.dtype:
         raise AssertionError(f"{what}: expected {wanted.dtype} {wanted.shape}, came {got.dtype} {got.shape}")
-    bound, least = TOLERANCE[accuracy] * unit(wanted.dtype), TINY * smallest(wanted.dtype)
+    units = TOLERANCE[accuracy] if isinstance(accuracy, str) else accuracy
+    bound, least = units * unit(wanted.dtype), TINY * smallest(wanted.dtype)
     if kind_of(wanted.dtype) in "fs":
         with np.errstate(invalid="ignore"):  # bfloat16 NaN
             got, wanted = got.astype(np.float64), wanted.astype(np.float64)
-    away = differing(got, wanted, bound, least, sums=accuracy in ("sum", "derivative"), signed=accuracy == "signed")
+    away = differing(got, wanted, bound, least, sums=accuracy not in ELEMENTWISE, signed=accuracy == "signed")
     if not np.any(away):
         return
     at = tuple(int(i) for i in np.argwhere(away)[0])
     raise AssertionError(
         f"{what}: expected {wanted[at]!s} at {at}, came {got[at]!s}"
-        f" ({np.count_nonzero(away)} of {away.size} elements; allowed are {TOLERANCE[accuracy]:g} units in the last "
+        f" ({np.count_nonzero(away)} of {away.size} elements; allowed are {units:g} units in the last "
         f"place); expected {short(wanted)}, came {short(got)}"
     )
 

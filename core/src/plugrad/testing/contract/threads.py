@@ -126,7 +126,7 @@ def _in_threads(subject: Subject, op: Op, code: int, sample: Sample) -> None:
         [np.roll(a, 7 * k) if moves or i == 0 else a for i, a in enumerate(sample.operands)] for k in range(THREADS)
     ]
     attrs = sample.attrs if sample.operands else {**sample.attrs, "device": subject.place}
-    wanted = [reference(op, code, arrays, sample.attrs)[0] for arrays in given]
+    wanted = [reference(op, code, arrays, sample.attrs, sample.accuracy)[0] for arrays in given]
 
     def work(k: int) -> None:
         tensors = [subject.put(a) for a in given[k]]

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 
 from ...dtypes import CODE, DTYPES
+from ...errors import suggest
 from ...op import OPS, Op
 from ...ops import random
+from ...plugins import load_ops
+from ...plugins.loader import registry
 from ...tensor import Tensor
+from ..kit.declared import declared
 from .layouts import CONTIGUOUS, LAYOUTS, SLICED, laid_out
 from .samples import Sample, has_samples, samples
 from .subject import Subject, called, compare, promised, reference
@@ -21,47 +25,63 @@ PHILOX = {(0, 0): (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)}
 
 
 def checks() -> list[tuple[str, Callable[[str], None]]]:
-    """One check an op of the core, and those of creation, moving and random bits.
+    """One check an op and dtype, and those of creation, moving and random bits.
 
     Movement comes first, which makes the layouts of all operands, and what is composed of other ops comes last.
     """
-    core = [op for op in OPS.values() if "." not in op.name and op.run is None]
-    core.sort(key=lambda op: (not op.alias and op.name != "copy", op.decompose is not None))
-    ops = [op.name for op in core]
+    ops = [op for op in asked() if has_samples(op.name)]
+    ops.sort(key=lambda op: ("." in op.name, not op.alias and op.name != "copy", op.decompose is not None))
+    cells = [(op.name, code) for op in ops for code in sorted(op.codes)]
     return [
         ("values.every_op_is_sampled", every_op_is_sampled),
-        *[(f"values.{name}", partial(op_values, name)) for name in ops if has_samples(name)],
+        *[(f"values.{name}.{DTYPES[code].name}", partial(op_values, name, code)) for name, code in cells],
         ("values.to_device", moves_between_devices),
         ("values.random_known_answer", random_known_answer),
         ("values.random_numbers", random_numbers),
     ]
 
 
+def asked() -> list[Op]:
+    """The ops that run on a backend: the core's and those of the plugins that are installed."""
+    load_ops()
+    prefixes = tuple(f"{prefix}." for prefix in registry().select("ops"))
+    known = [op for op in OPS.values() if "." not in op.name or op.name.startswith(prefixes)]
+    return [op for op in known if op.run is None and not op.opaque]
+
+
 def every_op_is_sampled(device: str) -> None:
-    """The table of samples knows every op of the core."""
-    ours = [op for op in OPS.values() if "." not in op.name and op.run is None and not op.opaque]
-    without = [op.name for op in ours if not has_samples(op.name)]
-    assert not without, f"testing.contract.samples has no calls of {', '.join(without)}"
+    """There are calls of every op, and of no op that does not exist."""
+    without = [op.name for op in asked() if not has_samples(op.name)]
+    ours, theirs = [[name for name in without if ("." in name) is dotted] for dotted in (False, True)]
+    assert not ours, f"testing.contract.samples has no calls of {', '.join(ours)}"
+    assert not theirs, (
+        f"no samples of {', '.join(theirs)}: give an OpSample of each, from a function that plugrad_samples registers"
+    )
+    lost = [name for kind, name in declared() if kind == "op" and name not in OPS]
+    assert not lost, f"samples of {', '.join(lost)}, which is no op{suggest(lost[0], OPS)}"
 
 
-def op_values(name: str, device: str) -> None:
-    """The op's results on all samples, dtypes and layouts."""
+def op_values(name: str, code: int, device: str) -> None:
+    """The op's results on all samples and layouts of one dtype."""
     subject, op = Subject(device), OPS[name]
-    for code in subject.codes(op):
-        state = subject.state(op, code)
-        layouts = LAYOUTS if state == "native" else (CONTIGUOUS, SLICED) if state == "composed" else (CONTIGUOUS,)
-        for sample in samples(name, code):
-            if _stored(subject, op, sample):
-                for layout in layouts if sample.layouts else (CONTIGUOUS,):
-                    arrays, tensors = laid_out(subject, layout, sample.operands)
-                    what = describe(op, device, code, sample, f"{layout.name}, {state}")
-                    if state == "composed" and sample.accuracy in ("rounded", "function"):
-                        sample = sample._replace(accuracy="sum")  # exp(x) - 1 is less exact than expm1
-                    one_call(subject, op, code, arrays, tensors, sample, what)
+    if code not in subject.stored:
+        return
+    state = subject.state(op, code)
+    layouts = LAYOUTS if state == "native" else (CONTIGUOUS, SLICED) if state == "composed" else (CONTIGUOUS,)
+    for sample in samples(name, code):
+        if _stored(subject, op, sample):
+            for layout in layouts if sample.layouts else (CONTIGUOUS,):
+                arrays, tensors = laid_out(subject, layout, sample.operands)
+                what = describe(op, device, code, sample, f"{layout.name}, {state}")
+                if state == "composed" and sample.accuracy in ("rounded", "function"):
+                    sample = sample._replace(accuracy="sum")  # exp(x) - 1 is less exact than expm1
+                one_call(subject, op, code, arrays, tensors, sample, what)
 
 
 def _stored(subject: Subject, op: Op, sample: Sample) -> bool:
-    """Whether the backend can hold the results."""
+    """Whether the backend can hold the operands and the results."""
+    if any(CODE[x.dtype] not in subject.stored for x in sample.operands):
+        return False
     attrs = sample.attrs if sample.operands else {**sample.attrs, "device": subject.place}
     return all(CODE[spec.dtype] in subject.stored for spec in promised(op, sample.operands, attrs))
 
@@ -70,7 +90,7 @@ def one_call(
     subject: Subject, op: Op, code: int, arrays: list[np.ndarray], tensors: list[Tensor], sample: Sample, what: str
 ) -> None:
     """One call of the op against the reference's kernel."""
-    wanted = reference(op, code, arrays, sample.attrs)
+    wanted = reference(op, code, arrays, sample.attrs, sample.accuracy)
     attrs = sample.attrs if arrays else {**sample.attrs, "device": subject.place}
     with called(what):
         found = op(*tensors, **attrs)

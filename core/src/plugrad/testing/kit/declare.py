@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...dtypes import DTYPES, SHORT
-from ..contract.numbers import Shape, numbers
+from .arrays import Shape, numbers
 
 NOTHING: Mapping[str, Any] = {}
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ....dtypes import DTYPES, U4
 from ..numbers import BINARY, UNARY, Shape, numbers
-from ..subject import kind_of
+from ..subject import kind_of, unit
 from .sample import Sample, Sampler
 
 SPECIAL_REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
@@ -46,14 +46,15 @@ def _cast(name: str, dtype: np.dtype) -> Iterator[Sample]:
     for target in DTYPES:
         low = 0 if kind_of(target) in "u" else -4
         for shape in ((3, 4), ()):
-            yield Sample((numbers(shape, dtype, low, 4),), {"dtype": target}, "exact", shape == (3, 4))
+            wider = kind_of(target) in "fc" and unit(target) <= unit(dtype)
+            yield Sample((numbers(shape, dtype, low, 4),), {"dtype": target}, "exact", shape == (3, 4), wider)
 
 
 def _bitcast(name: str, dtype: np.dtype) -> Iterator[Sample]:
     for target in DTYPES[1:]:
         if target.itemsize == dtype.itemsize:
             for shape in ((3, 4), (), (0, 2)):
-                yield Sample((numbers(shape, dtype, 0, 4),), {"dtype": target}, "exact", shape == (3, 4))
+                yield Sample((numbers(shape, dtype, 0, 4),), {"dtype": target}, "exact", shape == (3, 4), False)
 
 
 def _reduction(name: str, dtype: np.dtype) -> Iterator[Sample]:

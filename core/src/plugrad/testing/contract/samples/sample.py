@@ -9,12 +9,17 @@ import numpy as np
 
 
 class Sample(NamedTuple):
-    """One call. ``layouts``: the operands may be laid out in every way; else they are contiguous."""
+    """One call.
+
+    ``accuracy``: a key of TOLERANCE, or units of the largest element. ``layouts``: the operands may be laid out in
+    every way; else they are contiguous. ``smooth``: its derivatives exist.
+    """
 
     operands: tuple[np.ndarray, ...]
     attrs: dict[str, Any]
-    accuracy: str
+    accuracy: str | float
     layouts: bool = False
+    smooth: bool = True
 
 
 Sampler = Callable[[str, np.dtype], Iterator[Sample]]

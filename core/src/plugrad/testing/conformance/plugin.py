@@ -1,0 +1,135 @@
+"""The kit's part of pytest: options, one test a check, known gaps, and what is said at the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ...backend import BACKENDS, __version__
+from ...errors import PlugradError
+from ...plugins import API
+from ..contract.subject import Subject
+from ..kit.check import Check, NotHere
+from ..listing import checks, protocol_of
+from .gaps import Gap, check_gaps, gap_of, of_backend, of_file
+from .report import Outcome, Report
+
+KINDS = ("op", "layer", "loss", "optimizer", "dataset")
+MODULE = f"{__package__}.test_conformance"
+SEEN = "plugrad.check"
+"""The key under which a test carries what its check is."""
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """The kit's own options."""
+    group = parser.getgroup("plugrad", "conformance of backends and plugins of plugrad")
+    group.addoption("--backend", default="numpy", metavar="NAME", help="the device to check, such as cpu or cuda:0")
+    group.addoption("--quick", action="store_true", help="the usual dtypes, fewer samples, no second derivatives")
+    for kind in KINDS:
+        group.addoption(f"--{kind}", default="", metavar="NAME", help=f"only the checks of this {kind}")
+    group.addoption("--only", default="", metavar="TEXT", help="only the checks whose names contain the text")
+    group.addoption("--known-gaps", default=None, metavar="FILE", help="'pattern: reason' of the checks that fail")
+    group.addoption("--captured", default=None, metavar="FILE", help="replay what `plugrad capture` recorded")
+    group.addoption("--report", default=None, metavar="FILE", help="write what came out, as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What has no kernel runs on the host, and the checks know; the report begins."""
+    config.addinivalue_line("filterwarnings", "ignore::plugrad.errors.FallbackWarning")
+    device = config.getoption("backend")
+    try:
+        kit = _Kit(config, device)
+    except PlugradError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.pluginmanager.register(kit, "plugrad-kit")
+
+
+class _Kit:
+    """One run of the kit."""
+
+    def __init__(self, config: pytest.Config, device: str) -> None:
+        option = config.getoption
+        quick, chosen = option("quick"), {kind: option(kind) for kind in KINDS}
+        every = checks(device, quick=quick)
+        self.checks = checks(device, quick=quick, only=option("only"), **chosen)
+        given = option("known_gaps")
+        self.gaps: list[Gap] = of_backend(device) if given is None else of_file(given)
+        if not quick:
+            check_gaps(self.gaps, [check.name for check in every])
+        self.report = Report(device, quick)
+        self.path = option("report")
+
+    def pytest_report_header(self) -> str:
+        """What is checked."""
+        subject = Subject(self.report.device)
+        owner = BACKENDS[subject.index].distribution or "plugrad"
+        protocol = ".".join(map(str, API))
+        return f"plugrad {__version__}, protocol {protocol}: {self.report.device} of {owner}, {len(self.checks)} checks"
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """One test a check."""
+        if metafunc.module.__name__ == MODULE:
+            metafunc.parametrize("check", [pytest.param(c, id=c.name, marks=self._marks(c)) for c in self.checks])
+
+    def _marks(self, check: Check) -> list[pytest.MarkDecorator]:
+        gap = gap_of(check.name, self.gaps)
+        if gap is not None:
+            return [pytest.mark.xfail(reason=f"known gap, {gap.where}: {gap.reason}", strict=True)]
+        written = protocol_of(check)
+        if check.since > written:
+            new, old = [".".join(map(str, version)) for version in (check.since, written)]
+            reason = f"note: this check is of protocol {new}, the plugin of {old}"
+            return [pytest.mark.xfail(reason=reason, strict=False)]
+        return []
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Every test carries what its check is, from a worker process too."""
+        for item in items:
+            check = item.callspec.params.get("check") if hasattr(item, "callspec") else None
+            if isinstance(check, Check):
+                item.user_properties.append((SEEN, [check.name, check.kind, check.subject, check.dtype]))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Any:
+        """NotHere is a skip with its reason."""
+        try:
+            return (yield)
+        except NotHere as reason:
+            pytest.skip(str(reason))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note what came out of a check."""
+        told = next((value for key, value in report.user_properties if key == SEEN), None)
+        if isinstance(told, list) and report.when == "call":
+            name, kind, subject, dtype = map(str, told)
+            seconds = round(report.duration, 4)
+            self.report.add(Outcome(name, kind, subject, dtype, _outcome(report), seconds, _message(report)))
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """What is right, wrong and missing."""
+        if self.report.outcomes:
+            terminalreporter.section(f"{self.report.device}: conformance")
+            terminalreporter.write_line(str(self.report))
+        if self.path:
+            self.report.write(self.path)
+            terminalreporter.write_line(f"report: {self.path}")
+
+
+def _outcome(report: pytest.TestReport) -> str:
+    expected = getattr(report, "wasxfail", None)
+    if expected is not None:
+        note = str(expected).startswith("note:")
+        return ("note" if note else "known gap") if report.skipped else "passed"
+    return {"passed": "passed", "failed": "failed", "skipped": "not here"}[report.outcome]
+
+
+def _message(report: pytest.TestReport) -> str:
+    """The reason of whatever did not pass, on one line."""
+    if report.passed:
+        return ""
+    if getattr(report, "wasxfail", None) is not None:
+        return str(report.wasxfail)
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = crash.message if crash is not None else str(report.longrepr)
+    return " ".join(text.removeprefix("AssertionError: ").split())

@@ -1,0 +1,86 @@
+"""What came out of a run of the kit: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...backend import BACKENDS, __version__
+from ...plugins import API
+from ..contract.subject import Subject
+from ..coverage import coverage, summary
+
+OUTCOMES = ("passed", "failed", "known gap", "note", "not here")
+LONGEST = 160
+"""Characters of a message in the table; the report has all of them."""
+
+
+class Outcome(NamedTuple):
+    """What came out of one check. ``outcome`` is one of ``OUTCOMES``."""
+
+    name: str
+    kind: str
+    subject: str
+    dtype: str
+    outcome: str
+    seconds: float
+    message: str
+
+
+class Report:
+    """The outcomes of a run."""
+
+    def __init__(self, device: str, quick: bool) -> None:
+        self.device, self.quick = device, quick
+        self.outcomes: list[Outcome] = []
+
+    def add(self, outcome: Outcome) -> None:
+        """Take note of one."""
+        self.outcomes.append(outcome)
+
+    def counts(self) -> dict[str, int]:
+        """How many there are of each outcome."""
+        found = Counter(one.outcome for one in self.outcomes)
+        return {name: found[name] for name in OUTCOMES if found[name]}
+
+    def __str__(self) -> str:
+        lines = [summary(coverage(self.device)), ""]
+        for title, word in (("wrong", "failed"), ("known gaps", "known gap"), ("notes", "note")):
+            found = [one for one in self.outcomes if one.outcome == word]
+            if found:
+                lines.append(f"{title}:")
+                lines += [f"  {one.name}: {_cut(one.message)}" for one in found]
+        counted = ", ".join(f"{count} {name}" for name, count in self.counts().items())
+        return "\n".join([*lines, f"{len(self.outcomes)} checks: {counted}"])
+
+    def data(self) -> dict[str, Any]:
+        """What the JSON file holds."""
+        backend = BACKENDS[Subject(self.device).index]
+        return {
+            "plugrad": __version__,
+            "protocol": list(API),
+            "device": self.device,
+            "backend": backend.name,
+            "distribution": backend.distribution or "plugrad",
+            "quick": self.quick,
+            "counts": self.counts(),
+            "checks": [one._asdict() for one in self.outcomes],
+            "coverage": coverage(self.device),
+        }
+
+    def write(self, path: str) -> None:
+        """Write it, whole or not at all."""
+        target = Path(path)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            part.write_text(json.dumps(self.data(), indent=1) + "\n", encoding="utf-8")
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

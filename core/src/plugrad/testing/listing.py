@@ -1,0 +1,144 @@
+"""The list of all checks: of a device, and of the ops, layers, optimizers and datasets of the plugins on it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from ..backend import API
+from ..dtypes import DTYPES
+from ..errors import ArgumentError, FallbackWarning, suggest
+from ..op import OPS
+from ..plugins.loader import registry, statuses
+from . import rules
+from .contract import backend_checks
+from .contract.samples import has_samples
+from .contract.subject import Subject, brief, setting
+from .contract.values import asked
+from .kit.check import Check, Version
+from .kit.declared import declared
+
+COMPONENTS: dict[str, Any] = {}
+"""The module with the checks of each kind of component."""
+SAMPLE = {"layer": "LayerSample", "loss": "LayerSample", "optimizer": "OptimizerSample", "dataset": "DatasetSample"}
+SLOW = ("derivatives.second.", "derivatives.stage.")
+"""Beginnings of the names of checks of a backend that a quick run leaves out: those of single ops say the same."""
+CODES = {dtype.name: code for code, dtype in enumerate(DTYPES)}
+
+
+def checks(
+    device: str = "numpy",
+    *,
+    op: str = "",
+    layer: str = "",
+    loss: str = "",
+    optimizer: str = "",
+    dataset: str = "",
+    only: str = "",
+    quick: bool = False,
+) -> list[Check]:
+    """Every check that applies to a device and to what the installed plugins bring, in the order in which one mends.
+
+    device      where they run; BackendUnavailableError if it cannot be used
+    op, layer, loss, optimizer, dataset
+                the checks of the one of this name alone; ArgumentError, with what is close, if there is none. An op's
+                include what the backend's kernels for it are asked
+    only        those whose names contain the text
+    quick       the usual dtypes, fewer samples, no second derivatives
+
+    >>> [check.name for check in checks("numpy", op="exp", only="pickling")]
+    ['op.exp.pickling']
+    >>> checks("numpy", op="exp", only="pickling")[0]()
+    """
+    Subject(device)
+    named = {"op": op, "layer": layer, "loss": loss, "optimizer": optimizer, "dataset": dataset}
+    chosen = {kind: name for kind, name in named.items() if name}
+    every = list(_every(device, quick))
+    for kind, name in chosen.items():
+        known = sorted({check.subject for check in every if _about(check) == kind})
+        if name not in known:
+            hint = suggest(name, known) or f"; there are {', '.join(known) or 'none'}"
+            raise ArgumentError(f"checks: no {kind} {name!r} can be checked on {device}{hint}")
+    if chosen:
+        every = [check for check in every if chosen.get(_about(check)) == check.subject]
+    return [check for check in every if only in check.name]
+
+
+def _about(check: Check) -> str:
+    """The kind of thing that a check says something about: an op too where a backend's kernels for it are asked."""
+    return "op" if check.kind == "backend" and check.subject in OPS else check.kind
+
+
+def _every(device: str, quick: bool) -> Iterator[Check]:
+    for part in (_of_backend, _unsampled, _of_ops, _of_components):
+        for check in part(device, quick):
+            yield replace(check, run=partial(_settled, check.run, quick))
+
+
+def _settled(run: Callable[[], None], quick: bool) -> None:
+    """A check under the default settings, whatever the environment says."""
+    defaults = setting("PLUGRAD_FALLBACK", None), setting("PLUGRAD_VIEW_WRITE", None)
+    with defaults[0], defaults[1], brief(quick), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FallbackWarning)
+        run()
+
+
+def _of_backend(device: str, quick: bool) -> Iterator[Check]:
+    with brief(quick):
+        subject = Subject(device)
+    for name, check in backend_checks():
+        about, _, dtype = name.removeprefix("values.").rpartition(".")
+        run = partial(check, device)
+        if name.startswith("values.") and about in OPS and dtype in CODES:
+            if CODES[dtype] in subject.codes(OPS[about]):
+                yield Check(name, "backend", about, device, run, dtype)
+        elif not (quick and name.startswith(SLOW)):
+            yield Check(name, "backend", subject.backend.name, device, run)
+
+
+def _unsampled(device: str, quick: bool) -> Iterator[Check]:
+    """What is registered and has no sample: checks that fail."""
+    for op in asked():
+        if "." in op.name and not has_samples(op.name):
+            yield _lacking("op", op.name, "OpSample", device)
+    for kind, sample in SAMPLE.items():
+        for name in registry().select("component", kind):
+            if (kind, name) not in declared():
+                yield _lacking(kind, name, sample, device)
+
+
+def _lacking(kind: str, name: str, sample: str, device: str) -> Check:
+    def run() -> None:
+        remedy = f"give {sample}({name!r}, ...) from a function that plugrad_samples registers"
+        raise AssertionError(f"the {kind} {name!r} is registered, but no sample says how to use it; {remedy}")
+
+    return Check(f"{kind}.{name}.sampled", kind, name, device, run)
+
+
+def _of_ops(device: str, quick: bool) -> Iterator[Check]:
+    with brief(quick):
+        yield from rules.checks(device, quick)
+
+
+def _of_components(device: str, quick: bool) -> Iterator[Check]:
+    for (kind, name), samples in declared().items():
+        if kind in COMPONENTS and name in registry().select("component", kind):
+            yield from COMPONENTS[kind].checks(samples, device, quick)
+
+
+def protocol_of(check: Check) -> Version:
+    """The version of the protocol that the plugin under test was written for: the older one where a check is about a
+    backend and about somebody's op on it.
+    """
+    entries = registry().entries
+    backend = Subject(check.device).backend.name
+    concerned = [entry for entry in entries if (entry.word, entry.name) == ("backend", backend)]
+    if check.kind == "op" or check.subject in OPS:
+        concerned += [entry for entry in entries if entry.word == "ops" and check.subject.startswith(f"{entry.name}.")]
+    concerned += [entry for entry in entries if (entry.kind, entry.name) == (check.kind, check.subject)]
+    providers = {entry.provider for entry in concerned}
+    found = [status.entry_point.load().API for status in statuses() if status.provider in providers]
+    return min(found, default=API)

@@ -1,0 +1,99 @@
+"""What holds of any call: nothing is changed, nothing depends on the time, an op is one object."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+
+from ...dtypes import CODE, DTYPES
+from ...op import OPS
+from ...tensor import tupled
+from ...transforms import vjp
+from ..contract.samples import arrays, of_op
+from ..contract.subject import Subject, called, compare, promised
+from .call import calls, smooth
+
+FEW = 3
+WORDS = ("f8", "f4", "f2", "i8", "b1", "c16", "u4")
+
+
+def inputs_unchanged(name: str, device: str) -> None:
+    """A call and its gradient write no operand."""
+    subject, op = Subject(device), OPS[name]
+    for word in WORDS:
+        for call in calls(op, subject, word, FEW):
+            given = call.tensors()
+            with called(call.what):
+                call.run(*given)
+            for i, (x, array) in enumerate(zip(given, call.sample.operands, strict=True)):
+                compare(f"{call.what}: operand {i} was written", subject.host(x.val), array)
+    for call in smooth(op, subject, "f8" if subject.stores("f8") else "f4", FEW):
+        f, xs = call.function()
+        y, pull = vjp(f, *xs)
+        seeds = tuple([t.ones_like() for t in y])
+        pull(seeds)
+        for place, x in zip(call.floats, xs, strict=True):
+            what = f"the gradient of {call.what}: operand {place} was written"
+            compare(what, subject.host(x.val), call.sample.operands[place])
+        for t in seeds:
+            what = f"the gradient of {call.what}: the cotangent was written"
+            compare(what, subject.host(t.val), np.ones(t.shape, t.dtype))
+
+
+def repeatable(name: str, device: str) -> None:
+    """The same call gives the same bits again, and a later call does not change what an earlier one gave."""
+    subject, op = Subject(device), OPS[name]
+    for word in WORDS:
+        for call in calls(op, subject, word, FEW):
+            first = tupled(call.run(*call.tensors()))
+            kept = [subject.host(t.val) for t in first]
+            again = [subject.host(t.val) for t in tupled(call.run(*call.tensors()))]
+            for t, before, after in zip(first, kept, again, strict=True):
+                assert before.tobytes() == after.tobytes(), (
+                    f"{call.what}: the same call again gives other bits: {before.ravel()[:6]} and {after.ravel()[:6]}"
+                )
+                compare(f"{call.what}: the result, after another call", subject.host(t.val), before)
+
+
+def pickling(name: str, device: str) -> None:
+    """An op is pickled by name: what comes back is the op itself."""
+    op = OPS[name]
+    assert pickle.loads(pickle.dumps(op)) is op, f"{name}: pickled and read again it is another object"
+
+
+def as_implemented_elsewhere(name: str, device: str) -> None:
+    """The op, in double precision on the reference, gives what the independent implementation of its sample gives."""
+    subject, op = Subject("numpy"), OPS[name]
+    for sample in of_op(name):
+        if sample.reference is not None and sample.raises is None:
+            wide = np.dtype("float64" if CODE[np.dtype("float64")] in op.codes else DTYPES[min(op.codes)])
+            operands = arrays(sample, wide)
+            found = tupled(op(*[subject.put(x) for x in operands], **sample.attrs))
+            with called(f"the reference of a sample of {name}"):
+                answer: Any = sample.reference(*[x.copy() for x in operands], **sample.attrs)
+            wanted = answer if isinstance(answer, tuple) else (answer,)
+            shapes = ", ".join(str(x.shape) for x in operands)
+            for i, (got, expected) in enumerate(zip(found, wanted, strict=True)):
+                if expected is not None:
+                    what = f"{name}({shapes}, {dict(sample.attrs)}), result {i}, beside the sample's own implementation"
+                    compare(what, got.numpy(), np.asarray(expected).astype(got.dtype), "derivative")
+
+
+def decomposition(name: str, device: str) -> None:
+    """A kernel and the decomposition agree on one device."""
+    subject, op = Subject(device), OPS[name]
+    for word in ("f8", "f4", "c16"):
+        for call in calls(op, subject, word):
+            if subject.kernels(op, call.code) and call.sample.operands:
+                specs = promised(op, call.sample.operands, call.sample.attrs)
+                with called(f"the decomposition of {call.what}"):
+                    parts = tupled(op.decompose(*call.tensors(), **call.sample.attrs))
+                for got, spec, part in zip(tupled(call.run(*call.tensors())), specs, parts, strict=True):
+                    what = f"{call.what}: the kernel, beside the decomposition"
+                    assert (part.shape, part.dtype) == tuple(spec), (
+                        f"{what}, which gives {part.dtype} {part.shape}; the rule says {spec.dtype} {spec.shape}"
+                    )
+                    units = call.sample.accuracy if isinstance(call.sample.accuracy, float) else "derivative"
+                    compare(what, got.numpy(), part.numpy(), units)

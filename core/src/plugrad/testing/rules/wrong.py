@@ -1,0 +1,124 @@
+"""Wrong calls of an op: a named error before any kernel runs, or a right result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ...dtypes import CODE, DTYPES, SHORT
+from ...errors import DTypeError, PlugradError
+from ...op import OPS, Op
+from ...tensor import tupled
+from ..contract.samples import arrays, of_op
+from ..contract.subject import Subject, compare, reference
+from .call import Call, calls
+
+FEW = 4
+
+
+def shapes(name: str, device: str) -> None:
+    """An operand with an axis more or less, or of another size: an error of plugrad that names the op, before any
+    kernel runs; or, if the op's rule takes it, what the reference gives.
+    """
+    subject, op = Subject(device), OPS[name]
+    for call in calls(op, subject, _word(op, subject), FEW):
+        for place, other in _changed(call):
+            operands = list(call.sample.operands)
+            operands[place] = other
+            told = ", ".join(f"{x.dtype} {x.shape}" for x in operands)
+            what = f"{name}({told}{_attrs(call)}) on {device}"
+            with subject.counting() as ran:
+                try:
+                    found: Any = op(*[subject.put(x) for x in operands], **call.sample.attrs)
+                except PlugradError as error:
+                    _named(what, op, error)
+                    assert not ran, f"{what}: the kernels of {_list(ran)} ran before the {type(error).__name__}"
+                    continue
+                except Exception as error:
+                    raise AssertionError(
+                        f"{what}: expected a result or an error of plugrad, came {type(error).__name__}: {error}; "
+                        "check the operands in the op's spec and raise ShapeError or ArgumentError"
+                    ) from error
+            wanted = reference(op, call.code, operands, call.sample.attrs, "sum")
+            for got, expected in zip(tupled(found), wanted, strict=True):
+                compare(what, subject.host(got.val), expected, "derivative")
+
+
+def _changed(call: Call) -> Iterator[tuple[int, np.ndarray]]:
+    """The operands with one of them changed."""
+    for place, x in enumerate(call.sample.operands):
+        yield place, np.array(x[None])
+        if x.ndim:
+            yield place, np.array(x.reshape(-1)[:1].reshape(())) if x.size else np.zeros((), x.dtype)
+            yield place, np.concatenate([x, x, x][: 3 if x.shape[0] else 1], axis=0)
+            yield place, np.concatenate([x, x], axis=-1)
+            yield place, np.array(x[..., :0])
+        if x.ndim > 1:
+            yield place, np.array(x[0]) if x.shape[0] else np.zeros(x.shape[1:], x.dtype)
+
+
+def _named(what: str, op: Op, error: Exception) -> None:
+    own = op.name.rpartition(".")[2].removesuffix("_bwd")
+    assert own in str(error), f"{what}: the {type(error).__name__} does not name the op: {str(error)!r}"
+
+
+def dtypes(name: str, device: str) -> None:
+    """A dtype that the op is not defined for raises DTypeError that names op and dtype, before any kernel runs."""
+    subject, op = Subject(device), OPS[name]
+    call = next(iter(calls(op, subject, _word(op, subject), 1)), None)
+    if call is None or not call.sample.operands:
+        return
+    for code in sorted(subject.stored - op.codes):
+        key = call.sample.operands[op.key].dtype
+        operands = [np.zeros(x.shape, DTYPES[code]) if x.dtype == key else x for x in call.sample.operands]
+        what = f"{name} of {DTYPES[code]} on {device}"
+        with subject.counting() as ran:
+            try:
+                op(*[subject.put(x) for x in operands], **call.sample.attrs)
+            except DTypeError as error:
+                _named(what, op, error)
+                assert DTYPES[code].name in str(error), f"{what}: the error does not name the dtype: {str(error)!r}"
+            except Exception as error:
+                came = f"{type(error).__name__}: {error}"
+                raise AssertionError(f"{what}: expected DTypeError, came {came}") from error
+            else:
+                raise AssertionError(f"{what}: expected DTypeError, came a result")
+        assert not [one for one in ran if one[0] == name], f"{what}: the kernel ran before the error"
+
+
+def declared(name: str, device: str) -> None:
+    """The calls that a sample says are wrong raise the error that it says, which names the op, before any kernel."""
+    subject, op = Subject(device), OPS[name]
+    for sample in of_op(name):
+        if sample.raises is None:
+            continue
+        given = arrays(sample, DTYPES[CODE[subject.usual]])
+        told = ", ".join(f"{x.dtype} {x.shape}" for x in given)
+        what = f"{name}({told}, {dict(sample.attrs)}) on {device}"
+        expected = sample.raises.__name__
+        with subject.counting() as ran:
+            try:
+                op(*[subject.put(x) for x in given], **sample.attrs)
+            except sample.raises as error:
+                _named(what, op, error)
+            except Exception as error:
+                came = f"{type(error).__name__}: {error}"
+                raise AssertionError(f"{what}: expected {expected}, came {came}") from error
+            else:
+                raise AssertionError(f"{what}: expected {expected}, came a result")
+        assert not ran, f"{what}: the kernels of {_list(ran)} ran before the {expected}"
+
+
+def _word(op: Op, subject: Subject) -> str:
+    legal = [SHORT[code] for code in subject.codes(op)]
+    return next((one for one in ("f4", "f8", "i4", "b1") if one in legal), legal[0] if legal else "f4")
+
+
+def _attrs(call: Call) -> str:
+    return "".join(f", {name}={value!r}" for name, value in call.sample.attrs.items())
+
+
+def _list(ran: list[tuple[str, str]]) -> str:
+    return ", ".join(dict.fromkeys(name for name, _ in ran))
