@@ -2,6 +2,10 @@
 before effects.
 """
 
+import os
+import subprocess
+import sys
+import time
 import warnings
 from typing import ClassVar
 
@@ -283,7 +287,53 @@ def test_the_fallback_is_loud_counted_and_right():
     np.testing.assert_allclose(y.numpy(), np.sin([0.25, 1.0]), rtol=1e-6)
     (count,) = pg.fallback_report()
     assert count[:5] == ("sin", "float32", "tiny", 2, 2 * (8 + 8)) and count.seconds > 0
+    assert 0 < count.share < 1
     assert "sin" in str(pg.fallback_report()) and "float32" in str(pg.fallback_report())
+
+
+def test_the_share_is_of_the_time_since_the_counts_began():
+    x = pg.tensor(np.ones(100_000, np.float32), device="tiny")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        begun = time.perf_counter()
+        pg.reset_fallback_report()
+        pg.sin(x)
+        (count,) = pg.fallback_report()
+        whole = time.perf_counter() - begun
+    assert count.seconds / whole <= count.share <= 1
+    time.sleep(20 * whole)
+    (later,) = pg.fallback_report()
+    assert later.seconds == count.seconds and later.share < count.share / 4
+
+
+def test_the_report_at_exit():
+    """Once, to stderr, without warnings, also where nothing ran on the host."""
+    program = """
+import sys, warnings
+import numpy as np, plugrad as pg
+from plugrad import dispatch
+from plugrad.reference.backend import NumpyBackend
+warnings.simplefilter("error")
+class Bare(NumpyBackend):
+    name, kernels, into = "bare", {"copy": NumpyBackend.kernels["copy"]}, {}
+dispatch.add_backend(Bare())
+x = pg.asarray(np.ones(3, np.float32), device="bare")
+for _ in range(int(sys.argv[1])):
+    pg.sin(x)
+print("done")
+"""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PLUGRAD_")} | {"PLUGRAD_FALLBACK": "report"}
+
+    def told(times):
+        command = [sys.executable, "-c", program, str(times)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout == "done\n"
+        return done.stderr.splitlines()
+
+    assert told(0) == ["no op ran on the host for lack of a kernel"]
+    head, row = told(3)
+    assert head.split() == ["op", "dtype", "backend", "calls", "MB", "moved", "seconds", "share"]
+    assert row.split()[:5] == ["sin", "float32", "bare", "3", "0.0"] and row.endswith("%")
 
 
 def test_the_fallback_can_be_forbidden(monkeypatch):

@@ -138,7 +138,8 @@ def test_no_value_is_an_error_of_both_kinds():
 
 
 @pytest.mark.parametrize(
-    ("variable", "remedy"), [("FALLBACK", "use warn or error"), ("VIEW_WRITE", "use warn or error or ignore")]
+    ("variable", "remedy"),
+    [("FALLBACK", "use one of warn, error, report"), ("VIEW_WRITE", "use one of warn, error, ignore")],
 )
 def test_unknown_settings(monkeypatch, variable, remedy):
     monkeypatch.setenv(f"PLUGRAD_{variable}", "eror")

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import sys
 import threading
@@ -21,7 +23,9 @@ from .tensor import tupled
 
 
 class FallbackCount(NamedTuple):
-    """What one (op, dtype, backend) cost: calls, bytes moved both ways, seconds."""
+    """What one (op, dtype, backend) cost: calls, bytes moved both ways, seconds, and their share of the time since the
+    counts began.
+    """
 
     op: str
     dtype: str
@@ -29,6 +33,7 @@ class FallbackCount(NamedTuple):
     calls: int
     bytes: int
     seconds: float
+    share: float
 
 
 class FallbackReport(tuple[FallbackCount, ...]):
@@ -37,9 +42,11 @@ class FallbackReport(tuple[FallbackCount, ...]):
     def __str__(self) -> str:
         if not self:
             return "no op ran on the host for lack of a kernel"
-        rows = [("op", "dtype", "backend", "calls", "MB moved", "seconds")]
-        rows += [(c.op, c.dtype, c.backend, str(c.calls), f"{c.bytes / 1e6:.1f}", f"{c.seconds:.3f}") for c in self]
-        return columns(rows, "<<<>>>")
+        rows = [("op", "dtype", "backend", "calls", "MB moved", "seconds", "share")]
+        for c in self:
+            costs = str(c.calls), f"{c.bytes / 1e6:.1f}", f"{c.seconds:.3f}", f"{c.share:.1%}"
+            rows.append((c.op, c.dtype, c.backend, *costs))
+        return columns(rows, "<<<>>>>")
 
 
 def columns(rows: Sequence[tuple[str, ...]], sides: str) -> str:
@@ -50,6 +57,7 @@ def columns(rows: Sequence[tuple[str, ...]], sides: str) -> str:
 
 
 _counts: dict[tuple[str, str, str], tuple[int, int, float]] = {}
+_since = time.perf_counter()
 _lock = threading.Lock()
 
 INTERNAL = {"plugrad"}
@@ -58,7 +66,7 @@ INTERNAL = {"plugrad"}
 
 def fallback_report() -> FallbackReport:
     """The ops that ran on the reference backend because the tensor's own backend has no kernel and the op no
-    decomposition.
+    decomposition. With ``PLUGRAD_FALLBACK=report`` it is printed to stderr when the program ends, instead of warnings.
 
     >>> import plugrad
     >>> plugrad.reset_fallback_report()
@@ -66,14 +74,22 @@ def fallback_report() -> FallbackReport:
     no op ran on the host for lack of a kernel
     """
     with _lock:
-        found = [FallbackCount(*key, *count) for key, count in _counts.items()]
+        whole = time.perf_counter() - _since
+        found = [FallbackCount(*key, *count, count[2] / whole) for key, count in _counts.items()]
     return FallbackReport(sorted(found, key=lambda c: -c.seconds))
 
 
 def reset_fallback_report() -> None:
-    """Forget the counts; each op warns again on its next fallback."""
+    """Forget the counts, and begin the time that shares are of; each op warns again on its next fallback."""
+    global _since
     with _lock:
         _counts.clear()
+        _since = time.perf_counter()
+
+
+@functools.cache
+def _at_exit() -> None:
+    atexit.register(lambda: print(fallback_report(), file=sys.stderr))
 
 
 def through_host(op: Any, values: list[Any], attrs: dict[str, Any], spec: Any, be: int, dt: int, dev: str) -> Any:
@@ -83,7 +99,8 @@ def through_host(op: Any, values: list[Any], attrs: dict[str, Any], spec: Any, b
     lacking = f"{op.name}: {owner} has no kernel for {dtype}, and the op no decomposition for these operands"
     if be == 0:
         raise FallbackError(f"{lacking}; it is the reference, with no other to fall back on")
-    if setting("PLUGRAD_FALLBACK", "warn", "error") == "error":
+    mode = setting("PLUGRAD_FALLBACK", "warn", "error", "report")
+    if mode == "error":
         remedy = f"add the kernel, or unset the variable; called at {user_line()}"
         raise FallbackError(f"{lacking}; PLUGRAD_FALLBACK=error forbids the host: {remedy}")
     key = (op.name, dtype, backend.name)
@@ -98,7 +115,9 @@ def through_host(op: Any, values: list[Any], attrs: dict[str, Any], spec: Any, b
         calls, size, seconds = _counts.get(key, (0, 0, 0.0))
         size += sum(array.nbytes for array in hosted + outs)
         _counts[key] = calls + 1, size, seconds + time.perf_counter() - begun
-    if not calls:
+    if mode == "report":
+        _at_exit()
+    elif not calls:
         text = f"{op.name} ({dtype}) runs through the host, on the reference: {owner} has no kernel for it"
         warnings.warn(f"{text}; see plugrad.fallback_report()", FallbackWarning, stacklevel=user_level())
     return back if type(spec) is tuple else back[0]
@@ -126,5 +145,9 @@ def setting(variable: str, *known: str) -> str:
     """
     value = os.environ.get(variable) or known[0]
     if value not in known:
-        raise UnknownNameError(f"{variable}={value} is not known{suggest(value, known)}; use {' or '.join(known)}")
+        raise UnknownNameError(f"{variable}={value} is not known{suggest(value, known)}; use one of {', '.join(known)}")
     return value
+
+
+if os.environ.get("PLUGRAD_FALLBACK") == "report":  # that there was none is worth a line too
+    _at_exit()

@@ -16,7 +16,7 @@ from ..plugins.loader import registry, statuses
 from . import rules
 from .contract import backend_checks
 from .contract.samples import has_samples
-from .contract.subject import Subject, brief, setting
+from .contract.subject import Subject, scope, setting
 from .contract.values import asked
 from .kit.check import Check, Version
 from .kit.declared import declared
@@ -26,6 +26,8 @@ COMPONENTS: dict[str, Any] = {}
 SAMPLE = {"layer": "LayerSample", "loss": "LayerSample", "optimizer": "OptimizerSample", "dataset": "DatasetSample"}
 SLOW = ("derivatives.second.", "derivatives.stage.")
 """Beginnings of the names of checks of a backend that a quick run leaves out: those of single ops say the same."""
+OF_EACH_KERNEL = ("kernels.", "inplace.into_values", "memory.nothing_is_kept", "threads.kernels")
+"""Beginnings of the names of checks that are asked of every kernel, or of those of one op."""
 CODES = {dtype.name: code for code, dtype in enumerate(DTYPES)}
 
 
@@ -56,7 +58,7 @@ def checks(
     Subject(device)
     named = {"op": op, "layer": layer, "loss": loss, "optimizer": optimizer, "dataset": dataset}
     chosen = {kind: name for kind, name in named.items() if name}
-    every = list(_every(device, quick))
+    every = list(_every(device, quick, op))
     for kind, name in chosen.items():
         known = sorted({check.subject for check in every if _about(check) == kind})
         if name not in known:
@@ -72,22 +74,24 @@ def _about(check: Check) -> str:
     return "op" if check.kind == "backend" and check.subject in OPS else check.kind
 
 
-def _every(device: str, quick: bool) -> Iterator[Check]:
+def _every(device: str, quick: bool, op: str = "") -> Iterator[Check]:
+    """All of them; those of each kernel about the kernels of ``op``, if one is named."""
     for part in (_of_backend, _unsampled, _of_ops, _of_components):
         for check in part(device, quick):
-            yield replace(check, run=partial(_settled, check.run, quick))
+            one = op if check.name.startswith(OF_EACH_KERNEL) else ""
+            yield replace(check, subject=one or check.subject, run=partial(_settled, check.run, quick, one))
 
 
-def _settled(run: Callable[[], None], quick: bool) -> None:
+def _settled(run: Callable[[], None], quick: bool, op: str) -> None:
     """A check under the default settings, whatever the environment says."""
     defaults = setting("PLUGRAD_FALLBACK", None), setting("PLUGRAD_VIEW_WRITE", None)
-    with defaults[0], defaults[1], brief(quick), warnings.catch_warnings():
+    with defaults[0], defaults[1], scope(quick, op), warnings.catch_warnings():
         warnings.simplefilter("ignore", FallbackWarning)
         run()
 
 
 def _of_backend(device: str, quick: bool) -> Iterator[Check]:
-    with brief(quick):
+    with scope(quick):
         subject = Subject(device)
     for name, check in backend_checks():
         about, _, dtype = name.removeprefix("values.").rpartition(".")
@@ -119,7 +123,7 @@ def _lacking(kind: str, name: str, sample: str, device: str) -> Check:
 
 
 def _of_ops(device: str, quick: bool) -> Iterator[Check]:
-    with brief(quick):
+    with scope(quick):
         yield from rules.checks(device, quick)
 
 

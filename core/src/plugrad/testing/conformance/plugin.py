@@ -57,7 +57,7 @@ class _Kit:
         self.gaps: list[Gap] = of_backend(device) if given is None else of_file(given)
         if not quick:
             check_gaps(self.gaps, [check.name for check in every])
-        self.report = Report(device, quick)
+        self.report = Report(device, quick, {check.subject for check in self.checks} if chosen[KINDS[0]] else None)
         self.path = option("report")
 
     def pytest_report_header(self) -> str:

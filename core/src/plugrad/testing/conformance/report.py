@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ...backend import BACKENDS, __version__
 from ...plugins import API
 from ..contract.subject import Subject
-from ..coverage import coverage, summary
+from ..coverage import Coverage, coverage, summary
 
 OUTCOMES = ("passed", "failed", "known gap", "note", "not here")
 LONGEST = 160
@@ -31,10 +31,10 @@ class Outcome(NamedTuple):
 
 
 class Report:
-    """The outcomes of a run."""
+    """The outcomes of a run. ``ops``: those that it is about, None for all."""
 
-    def __init__(self, device: str, quick: bool) -> None:
-        self.device, self.quick = device, quick
+    def __init__(self, device: str, quick: bool, ops: set[str] | None = None) -> None:
+        self.device, self.quick, self.ops = device, quick, ops
         self.outcomes: list[Outcome] = []
 
     def add(self, outcome: Outcome) -> None:
@@ -46,8 +46,12 @@ class Report:
         found = Counter(one.outcome for one in self.outcomes)
         return {name: found[name] for name in OUTCOMES if found[name]}
 
+    def coverage(self) -> Coverage:
+        """How the device runs the ops that the run is about."""
+        return {op: cells for op, cells in coverage(self.device).items() if self.ops is None or op in self.ops}
+
     def __str__(self) -> str:
-        lines = [summary(coverage(self.device)), ""]
+        lines = [summary(self.coverage()), ""]
         for title, word in (("wrong", "failed"), ("known gaps", "known gap"), ("notes", "note")):
             found = [one for one in self.outcomes if one.outcome == word]
             if found:
@@ -68,7 +72,7 @@ class Report:
             "quick": self.quick,
             "counts": self.counts(),
             "checks": [one._asdict() for one in self.outcomes],
-            "coverage": coverage(self.device),
+            "coverage": self.coverage(),
         }
 
     def write(self, path: str) -> None:

@@ -70,7 +70,7 @@ def into_values(device: str) -> None:
     subject = Subject(device)
     for name in subject.backend.into:
         op = OPS.get(name)
-        if op is None or not has_samples(name):
+        if op is None or not has_samples(name) or subject.only not in ("", name):
             continue
         for code in subject.codes(op):
             for sample in samples(name, code) if subject.kernels(op, code) else ():

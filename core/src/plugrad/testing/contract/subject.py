@@ -38,17 +38,17 @@ TINY = 4
 
 QUICK = frozenset(SHORT.index(word) for word in ("b1", "i4", "i8", "u4", "f4", "f8"))
 """The dtypes that a quick run looks at, where the backend stores other ones too."""
-_quick: ContextVar[bool] = ContextVar("quick", default=False)
+_scope: ContextVar[tuple[bool, str]] = ContextVar("scope", default=(False, ""))
 
 
 @contextmanager
-def brief(quick: bool = True) -> Iterator[None]:
-    """Within the block, subjects are asked about the usual dtypes only."""
-    token = _quick.set(quick)
+def scope(quick: bool, op: str = "") -> Iterator[None]:
+    """Within the block, subjects are asked about the usual dtypes only, or about the kernels of one op only."""
+    token = _scope.set((quick, op))
     try:
         yield
     finally:
-        _quick.reset(token)
+        _scope.reset(token)
 
 
 class Subject:
@@ -59,7 +59,7 @@ class Subject:
         self.device, self.index = device, backend_index(name)
         self.backend: Backend = BACKENDS[self.index]
         self.stored = parse_dtypes(self.backend.dtypes)
-        self.quick = _quick.get()
+        self.quick, self.only = _scope.get()
 
     @property
     def place(self) -> Place:
@@ -96,7 +96,7 @@ class Subject:
     def native(self) -> Iterator[tuple[Op, int]]:
         """Every op and dtype that the backend has a kernel for."""
         for op in list(OPS.values()):
-            if op.run is None:
+            if op.run is None and self.only in ("", op.name):
                 for code in self.codes(op):
                     if self.kernels(op, code):
                         yield op, code
