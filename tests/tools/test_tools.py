@@ -88,6 +88,17 @@ def test_who_may_import_what(monkeypatch: pytest.MonkeyPatch, package: str, name
     assert (imports.objection(package, name, projects) is None) == allowed
 
 
+def test_only_samples_import_the_kit(monkeypatch: pytest.MonkeyPatch) -> None:
+    imports = script("imports", monkeypatch)
+    nn = next(item for item in imports.distributions() if item.package == "plugrad_nn")
+    assert list(imports.violations(nn, {"plugrad", "plugrad_nn", "plugrad_cpu"})) == []
+    assert imports.objection("plugrad_nn", "plugrad.testing.values", {"plugrad"}, samples=True) is None
+    assert imports.objection("plugrad_nn", "plugrad.tape.Node", {"plugrad"}, samples=True) is not None
+    monkeypatch.setattr(imports, "SAMPLES", set())
+    found = list(imports.violations(nn, {"plugrad", "plugrad_nn", "plugrad_cpu"}))
+    assert found and all("/samples/" in line and "plugrad.testing" in line for line in found)
+
+
 def test_cimports_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     imports = script("imports", monkeypatch)
     text = "from libc.math cimport exp, log\nfrom plugrad.tensor cimport (\n    A,\n    B)\n"

@@ -48,10 +48,7 @@ def mnist(
     Raises ``MissingDataError`` if a file is not there, and ``DataFileError`` if one is damaged or the two do not
     belong together.
     """
-    if split not in _MNIST_STEM:
-        raise ValueError(f"mnist: split {split!r} is unknown; use 'train' or 'test'")
-    images_path = _find(root, f"{_MNIST_STEM[split]}-images-idx3-ubyte")
-    labels_path = _find(root, f"{_MNIST_STEM[split]}-labels-idx1-ubyte")
+    images_path, labels_path = mnist_files(root, split)
     images, labels = idx.read(images_path), idx.read(labels_path)
     if images.ndim != 3 or images.dtype != np.uint8:
         raise DataFileError(
@@ -65,6 +62,14 @@ def mnist(
         )
     scaled = images[:, None].astype(np.float32) / np.float32(255)
     return ArrayDataset(scaled, labels.astype(np.int64), transform=transform)
+
+
+def mnist_files(root: str | os.PathLike[str] | None, split: str) -> tuple[Path, Path]:
+    """Where the images and the labels of MNIST are; ``MissingDataError`` if a file is not there."""
+    if split not in _MNIST_STEM:
+        raise ValueError(f"mnist: split {split!r} is unknown; use 'train' or 'test'")
+    stem = _MNIST_STEM[split]
+    return _find(root, f"{stem}-images-idx3-ubyte"), _find(root, f"{stem}-labels-idx1-ubyte")
 
 
 def _find(root: str | os.PathLike[str] | None, name: str) -> Path:

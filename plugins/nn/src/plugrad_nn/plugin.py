@@ -53,3 +53,9 @@ def plugrad_components(registrar: Any) -> None:
         registrar.component("loss", name, target=f"plugrad_nn.layers:{loss}")
     for name in INITIALISERS:
         registrar.component("initialiser", name, target=f"plugrad_nn.init:{name}")
+
+
+@hookimpl
+def plugrad_samples(registrar: Any) -> None:
+    """Calls of the operations, layers and losses, for the conformance kit."""
+    registrar.samples("plugrad_nn.samples:samples")

@@ -22,3 +22,9 @@ def plugrad_components(registrar: Any) -> None:
     registrar.component("layer", "batch_norm2d", target="plugrad_norm.layers:BatchNorm2d")
     registrar.component("layer", "dropout", target="plugrad_norm.layers:Dropout")
     registrar.component("layer", "layer_norm", target="plugrad_norm.layers:LayerNorm")
+
+
+@hookimpl
+def plugrad_samples(registrar: Any) -> None:
+    """Calls of the operations and layers, for the conformance kit."""
+    registrar.samples("plugrad_norm.samples:samples")

@@ -23,3 +23,9 @@ def plugrad_components(registrar: Any) -> None:
     registrar.component("schedule", "constant", target="plugrad_optim.schedules:constant")
     registrar.component("schedule", "step", target="plugrad_optim.schedules:step_decay")
     registrar.component("schedule", "cosine", target="plugrad_optim.schedules:cosine")
+
+
+@hookimpl
+def plugrad_samples(registrar: Any) -> None:
+    """Calls of the operations and optimizers, for the conformance kit."""
+    registrar.samples("plugrad_optim.samples:samples")

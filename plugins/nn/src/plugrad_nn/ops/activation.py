@@ -89,7 +89,12 @@ class _AlongAxis(Op):
     dtypes = "float"
 
     def spec(self, *xs: Any, axis: int) -> Spec:
-        return Spec(xs[0].shape, xs[0].dtype)
+        shape = xs[0].shape
+        if len(xs) == 2 and xs[1].shape != shape:
+            raise ShapeError(f"{self.name}: the cotangent has shape {shape}, the result {xs[1].shape}; they must agree")
+        if not 0 <= axis < len(shape) or not shape[axis]:
+            raise ShapeError(f"{self.name}: shape {shape} has no axis {axis}, or it is empty; name one with elements")
+        return Spec(shape, xs[0].dtype)
 
     def batch(self, size: int, xs: Any, batched: Any, *, axis: int) -> Tensor:
         if not all(batched):

@@ -44,6 +44,22 @@ def _finite(x: Tensor) -> Tensor:
     return where(x == _LOWEST, 0, x)
 
 
+def _specs(name: str, q: Any, k: Any, v: Any, mask: tuple[Any, ...]) -> tuple[Spec, Spec]:
+    """The result and the log-sum-exp; ShapeError where the operands do not fit."""
+    fits = q.ndim >= 2 and q.ndim == k.ndim == v.ndim and q.shape[:-2] == k.shape[:-2] == v.shape[:-2]
+    if not fits or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
+        raise ShapeError(
+            f"{name}: query {q.shape}, key {k.shape} and value {v.shape} must be (..., n, d), (..., m, d) and "
+            "(..., m, e) with the same leading axes"
+        )
+    if k.shape[-2] == 0 or q.shape[-1] == 0:
+        raise ShapeError(f"{name}: query {q.shape} and key {k.shape}: there is nothing to attend to")
+    wanted = (*q.shape[:-1], k.shape[-2])
+    if mask and (mask[0].shape != wanted or mask[0].dtype.kind != "b"):
+        raise ShapeError(f"{name}: the mask is {mask[0].dtype} {mask[0].shape}; it must be bool {wanted}")
+    return Spec((*q.shape[:-1], v.shape[-1]), q.dtype), Spec(q.shape[:-1], q.dtype)
+
+
 class _Attention(Op):
     """y = softmax(scale * q k^T) v, and the log-sum-exp of each query's scores.
 
@@ -56,18 +72,7 @@ class _Attention(Op):
     residuals = (1,)
 
     def spec(self, q: Any, k: Any, v: Any, *mask: Any, scale: float, causal: bool) -> tuple[Spec, Spec]:
-        fits = q.ndim >= 2 and q.ndim == k.ndim == v.ndim and q.shape[:-2] == k.shape[:-2] == v.shape[:-2]
-        if not fits or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
-            raise ShapeError(
-                f"{self.name}: query {q.shape}, key {k.shape} and value {v.shape} must be (..., n, d), (..., m, d) and "
-                "(..., m, e) with the same leading axes"
-            )
-        if k.shape[-2] == 0 or q.shape[-1] == 0:
-            raise ShapeError(f"{self.name}: query {q.shape} and key {k.shape}: there is nothing to attend to")
-        wanted = (*q.shape[:-1], k.shape[-2])
-        if mask and (mask[0].shape != wanted or mask[0].dtype.kind != "b"):
-            raise ShapeError(f"{self.name}: the mask is {mask[0].dtype} {mask[0].shape}; it must be bool {wanted}")
-        return Spec((*q.shape[:-1], v.shape[-1]), q.dtype), Spec(q.shape[:-1], q.dtype)
+        return _specs(self.name, q, k, v, mask)
 
     def decompose(
         self, q: Tensor, k: Tensor, v: Tensor, *mask: Tensor, scale: float, causal: bool
@@ -93,7 +98,15 @@ class _AttentionBwd(Op):
     name = "nn.attention_bwd"
     dtypes = "float"
 
-    def spec(self, g: Any, q: Any, k: Any, v: Any, *rest: Any, scale: float, causal: bool) -> tuple[Spec, ...]:
+    def spec(
+        self, g: Any, q: Any, k: Any, v: Any, y: Any, total: Any, *mask: Any, scale: float, causal: bool
+    ) -> tuple[Spec, ...]:
+        of_y, of_total = _specs(self.name, q, k, v, mask)
+        if not g.shape == y.shape == of_y.shape or total.shape != of_total.shape:
+            raise ShapeError(
+                f"{self.name}: the cotangent has shape {g.shape}, the result {y.shape}, the log-sum-exp {total.shape}; "
+                f"query {q.shape}, key {k.shape} and value {v.shape} give {of_y.shape} and {of_total.shape}"
+            )
         return Spec(q.shape, q.dtype), Spec(k.shape, k.dtype), Spec(v.shape, v.dtype)
 
     def decompose(

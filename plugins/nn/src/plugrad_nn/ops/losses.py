@@ -44,6 +44,20 @@ def _check_range(name: str, logits: Tensor, labels: Tensor) -> None:
         )
 
 
+def _check(name: str, logits: Any, labels: Any) -> None:
+    """DTypeError for labels that are no integers, ShapeError where there is not one for each row of logits."""
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(
+            f"{name}: labels are {labels.dtype} of shape {labels.shape}; they must be integers, "
+            "one class number an example"
+        )
+    if logits.ndim < 1 or logits.shape[-1] == 0 or labels.shape != logits.shape[:-1]:
+        raise ShapeError(
+            f"{name}: logits of shape {logits.shape} and labels of shape {labels.shape}; "
+            "they must be (..., classes) and (...): one integer for each row of logits"
+        )
+
+
 class _SoftmaxCrossEntropy(Op):
     """For logits x (..., classes) and integer labels (...): the loss log(sum_j exp(x_j)) - x_label, and for its
     backward the first term.
@@ -55,24 +69,12 @@ class _SoftmaxCrossEntropy(Op):
 
     def __call__(self, logits: Any, labels: Any, **attrs: Any) -> Any:
         if isinstance(logits, Tensor) and isinstance(labels, Tensor):
-            self.check(logits, labels)
+            _check(self.name, logits, labels)
             _check_range(self.name, logits, labels)
         return super().__call__(logits, labels, **attrs)
 
-    def check(self, logits: Any, labels: Any) -> None:
-        if labels.dtype.kind not in "iu":
-            raise DTypeError(
-                f"{self.name}: labels are {labels.dtype} of shape {labels.shape}; they must be integers, "
-                "one class number an example"
-            )
-        if logits.ndim < 1 or logits.shape[-1] == 0 or labels.shape != logits.shape[:-1]:
-            raise ShapeError(
-                f"{self.name}: logits of shape {logits.shape} and labels of shape {labels.shape}; "
-                "they must be (..., classes) and (...): one integer for each row of logits"
-            )
-
     def spec(self, logits: Any, labels: Any) -> tuple[Spec, Spec]:
-        self.check(logits, labels)
+        _check(self.name, logits, labels)
         return Spec(labels.shape, logits.dtype), Spec(labels.shape, logits.dtype)
 
     def decompose(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,6 +104,12 @@ class _SoftmaxCrossEntropyBwd(Op):
     dtypes = "float"
 
     def spec(self, g: Any, logits: Any, labels: Any, total: Any) -> Spec:
+        _check(self.name, logits, labels)
+        if not g.shape == total.shape == labels.shape:
+            raise ShapeError(
+                f"{self.name}: the cotangent has shape {g.shape}, the log-sum-exp {total.shape}; "
+                f"logits of shape {logits.shape} need {labels.shape}"
+            )
         return Spec(logits.shape, logits.dtype)
 
     def decompose(self, g: Tensor, logits: Tensor, labels: Tensor, total: Tensor) -> Tensor:

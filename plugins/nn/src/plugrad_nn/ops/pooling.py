@@ -67,7 +67,13 @@ class _MaxPool2dSelect(_Pool):
     saves = (1, 2)
 
     def spec(self, t: Any, x: Any, y: Any, **attrs: Any) -> Spec:
-        return super().spec(x, **attrs)
+        found = super().spec(x, **attrs)
+        if t.shape != x.shape or y.shape != found.shape:
+            raise ShapeError(
+                f"{self.name}: tangent {t.shape}, input {x.shape} and result {y.shape}; "
+                f"they must be {x.shape}, {x.shape} and {found.shape}"
+            )
+        return Spec(found.shape, t.dtype)
 
     def decompose(
         self, t: Tensor, x: Tensor, y: Tensor, *, kernel: Pair, stride: Pair, padding: Padding, layout: str
@@ -92,9 +98,11 @@ class _MaxPool2dBwd(_Pool):
     saves = (1, 2)
 
     def spec(self, g: Any, x: Any, y: Any, **attrs: Any) -> Spec:
-        if g.shape != super().spec(x, **attrs).shape:
+        wanted = super().spec(x, **attrs).shape
+        if not g.shape == y.shape == wanted:
             raise ShapeError(
-                f"{self.name}: the cotangent has shape {g.shape}, the result of pooling {y.shape}; they must agree"
+                f"{self.name}: the cotangent has shape {g.shape}, the result {y.shape}; "
+                f"pooling {x.shape} gives {wanted}"
             )
         return Spec(x.shape, g.dtype)
 
