@@ -24,8 +24,10 @@ Sizes = tuple[int, ...]
 
 
 def _counts(name: str, sizes: Sizes, window: Sizes, stride: Sizes, dilation: Sizes) -> Sizes:
-    """How many windows fit along each axis; ShapeError where none does."""
+    """How many windows fit along each axis; ShapeError where none does, or where they would have no elements."""
     counts = []
+    if min(window, default=1) < 1:
+        raise ShapeError(f"{name}: window {window} has no elements; use sizes of 1 or more")
     for d, k, step, gap in zip(sizes, window, stride, dilation, strict=True):
         span = gap * (k - 1) + 1
         if span > d:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from plugrad.errors import DTypeError, ShapeError
-from plugrad.testing import Operand, OpSample, OptimizerSample, values
+from plugrad.testing import Operand, OpSample, OptimizerSample, accumulators, values
 
 Memory = dict[str, Any]
 Rule = Callable[[np.ndarray, np.ndarray, Memory, int], np.ndarray]
@@ -74,14 +74,7 @@ def adam_step(
     return np.asarray(shrunk - rate * step), np.asarray(m), np.asarray(v)
 
 
-RATE = values(low=0.01, high=0.5)
-HALF: tuple[str, ...] = ("f2", "bf2")
-
-
-def _half(dtype: str, *shapes: tuple[int, ...], low: float = 0.1) -> tuple[Operand, ...]:
-    """Operands beside a parameter and a gradient of half precision: float32."""
-    pair = Operand((5,), dtype=dtype), Operand((5,), dtype=dtype)
-    return *pair, *[Operand(shape, low, 0.9, "f4") for shape in shapes]
+RATE = accumulators(low=0.01, high=0.5)
 
 
 def _descent() -> Iterator[OpSample]:
@@ -90,21 +83,16 @@ def _descent() -> Iterator[OpSample]:
         for decay in (0.0, 0.1):
             operands = values(*shape), values(*shape), RATE
             yield OpSample(name, operands, {"weight_decay": decay}, "sum", reference=descent_step)
-    for dtype in HALF:
-        yield OpSample(name, _half(dtype, ()), {"weight_decay": 0.1}, "sum", smooth=False, reference=descent_step)
 
 
 def _momentum() -> Iterator[OpSample]:
-    name, gain = "optim.sgd_step", values(low=0.5, high=1.0)
+    name, gain = "optim.sgd_step", accumulators(low=0.5, high=1.0)
     for shape in SHAPES:
         for nesterov in (False, True):
             for decay in (0.0, 0.1):
                 attrs = {"momentum": 0.9, "nesterov": nesterov, "weight_decay": decay}
-                operands = values(*shape), values(*shape), values(*shape), RATE, gain
+                operands = values(*shape), values(*shape), accumulators(*shape), RATE, gain
                 yield OpSample(name, operands, attrs, "sum", reference=sgd_step)
-    for dtype in HALF:
-        attrs = {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}
-        yield OpSample(name, _half(dtype, (5,), (), ()), attrs, "sum", smooth=False, reference=sgd_step)
 
 
 def _adam() -> Iterator[OpSample]:
@@ -113,18 +101,14 @@ def _adam() -> Iterator[OpSample]:
     for shape in SHAPES:
         for decay, decoupled in ((0.0, False), (0.1, False), (0.1, True), (0.0, True)):
             attrs = {**base, "weight_decay": decay, "decoupled": decoupled}
-            moments = values(*shape), values(*shape, low=0.1, high=2.0)
-            operands = values(*shape), values(*shape), *moments, RATE, *[values(low=0.1, high=0.9)] * 2
+            moments = accumulators(*shape), accumulators(*shape, low=0.1, high=2.0)
+            operands = values(*shape), values(*shape), *moments, RATE, *[accumulators(low=0.1, high=0.9)] * 2
             yield OpSample(name, operands, attrs, "sum", reference=adam_step)
     first = np.array([1.0, -2.0, 0.0]), np.array([1e-3, 0.5, 0.0]), np.zeros(3), np.zeros(3)
     scalars = np.array(0.1), np.array(0.1), np.array(0.01)
     for decoupled in (False, True):
         attrs = {**base, "weight_decay": 0.0, "decoupled": decoupled}
-        yield OpSample(name, (*first, *scalars), attrs, "sum", smooth=False, reference=adam_step)
-    for dtype in HALF:
-        attrs = {**base, "weight_decay": 0.1, "decoupled": True}
-        operands = _half(dtype, (5,), (5,), (), (), ())
-        yield OpSample(name, operands, attrs, "sum", smooth=False, reference=adam_step)
+        yield OpSample(name, (*first, *scalars), attrs, "sum", smooth=False, reference=adam_step, dtypes="f4 f8")
 
 
 def _wrong() -> Iterator[OpSample]:

@@ -18,7 +18,7 @@ from .layouts import CONTIGUOUS, LAYOUTS, SLICED, Layout, Operand, operands
 from .numbers import given
 from .positions import OPS_AT_POSITIONS
 from .samples import Sample, has_samples, samples
-from .subject import Subject, called, compare, promised, reference
+from .subject import Subject, called, compare, kind_of, promised, reference
 from .values import describe
 
 SCALARS = (2, True, 0.5, -1.5, 70_000, float("nan"), float("inf"), -float("inf"))
@@ -154,7 +154,7 @@ def _others(subject: Subject, call: Call) -> list[Any]:
     """Operands of the same shapes with other elements; positions and amounts of shifts stay."""
     kept = call.op.name in OPS_AT_POSITIONS or call.op.name.startswith("shift")
     whole = "." in call.op.name  # classes, masks, keys: what else would be legal only its plugin knows
-    stay = [(kept and i == 1) or (whole and a.dtype.kind not in "fc") for i, a in enumerate(call.arrays)]
+    stay = [(kept and i == 1) or (whole and kind_of(a.dtype) not in "fc") for i, a in enumerate(call.arrays)]
     changed = [a if fixed else _turned(a) for a, fixed in zip(call.arrays, stay, strict=True)]
     return [subject.put(a).val for a in changed]
 

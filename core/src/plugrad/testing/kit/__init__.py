@@ -8,6 +8,7 @@ from .declare import (
     Operand,
     OpSample,
     OptimizerSample,
+    accumulators,
     flags,
     labels,
     positions,
@@ -15,4 +16,4 @@ from .declare import (
 )
 
 __all__ = ["KINDS", "Check", "DatasetSample", "Declared", "LayerSample", "NotHere", "OpSample", "Operand"]
-__all__ += ["OptimizerSample", "flags", "labels", "positions", "values"]
+__all__ += ["OptimizerSample", "accumulators", "flags", "labels", "positions", "values"]

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...dtypes import DTYPES, SHORT
+from ...dtypes import CODE, DTYPES, SHORT
 from .arrays import Shape, numbers
 
 NOTHING: Mapping[str, Any] = {}
@@ -27,7 +27,8 @@ NOTHING: Mapping[str, Any] = {}
 class Operand:
     """An array to be made for each dtype that is checked: random elements from ``low`` to ``high``.
 
-    ``dtype`` is None where the operand follows the dtype that is checked, else a short name such as "i8" or "b1".
+    ``dtype`` is None where the operand follows the dtype that is checked, "wide" where it is float32 beside half
+    precision, else a short name such as "i8" or "b1".
     """
 
     shape: Shape
@@ -41,7 +42,12 @@ class Operand:
         >>> Operand((2, 3)).array(np.dtype("float32")).dtype
         dtype('float32')
         """
-        own = dtype if self.dtype is None else DTYPES[SHORT.index(self.dtype)]
+        short = SHORT[CODE[dtype]]
+        if self.dtype == "wide":
+            short = "f4" if short in ("f2", "bf2") else short
+        elif self.dtype is not None:
+            short = self.dtype
+        own = DTYPES[SHORT.index(short)]
         return np.asarray(numbers(self.shape, own, self.low, self.high, seed))
 
 
@@ -52,6 +58,11 @@ def values(*shape: int, low: float = -2.0, high: float = 2.0) -> Operand:
     (3, 4)
     """
     return Operand(shape, low, high)
+
+
+def accumulators(*shape: int, low: float = -2.0, high: float = 2.0) -> Operand:
+    """An operand of the dtype that is checked, but of float32 beside half precision: moments, statistics."""
+    return Operand(shape, low, high, "wide")
 
 
 def positions(*shape: int, size: int) -> Operand:
@@ -80,6 +91,7 @@ class OpSample:
     op          its name, such as "mine.cube"
     operands    what it is called with; a floating one follows the dtype that is checked
     attrs       keyword attributes, as the op itself takes them (canonical: rule K3)
+    dtypes      those in which the call is made, short names or groups; by default all that the op is defined for
     tolerance   units in the last place by which a kernel may differ from the decomposition: a key of
                 ``plugrad.testing.TOLERANCE`` ("exact", "rounded", "function", "sum", "derivative"), or a number for
                 each dtype by short name, with "" for all others
@@ -98,6 +110,7 @@ class OpSample:
     layouts: bool = True
     raises: type[Exception] | None = None
     reference: Callable[..., Any] | None = None
+    dtypes: str = "any"
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from ...ops.creation import asarray
 from ...ops.elementwise import abs as absolute
 from ...ops.elementwise import conj
 from ...tensor import Tensor, tupled
-from ..contract.samples import of_op, plain, realised
+from ..contract.samples import declared_calls, plain, realised
 from ..contract.samples.sample import Sample
-from ..contract.subject import Subject, promised
+from ..contract.subject import Subject, kind_of, promised
 from ..contract.values import describe
 
 SMALL = 200
@@ -55,7 +55,7 @@ class Call:
     @cached_property
     def floats(self) -> tuple[int, ...]:
         """The positions of the operands that can be differentiated."""
-        return tuple([i for i, x in enumerate(self.sample.operands) if x.dtype.kind in "fc"])
+        return tuple([i for i, x in enumerate(self.sample.operands) if kind_of(x.dtype) in "fc"])
 
     def tensors(self, device: str | None = None) -> list[Tensor]:
         """The operands in memory of their own."""
@@ -83,7 +83,7 @@ class Call:
             found = tupled(self.op(*given, **self.sample.attrs))
             if self.op.name in PHASES:
                 found = tuple([y if y.ndim < xs[0].ndim else absolute(y) for y in found])
-            return tuple([y for y in found if y.dtype.kind in "fc"])
+            return tuple([y for y in found if kind_of(y.dtype) in "fc"])
 
         return f, tuple([every[i] for i in self.floats])
 
@@ -91,7 +91,7 @@ class Call:
     def differentiable(self) -> bool:
         """Whether the op has derivatives, and some result and operand a floating dtype."""
         results = promised(self.op, self.sample.operands, self.attrs())
-        return bool(self.op.differentiable and self.floats and any(s.dtype.kind in "fc" for s in results))
+        return bool(self.op.differentiable and self.floats and any(kind_of(s.dtype) in "fc" for s in results))
 
 
 def calls(op: Op, subject: Subject, dtype: str, most: int | None = None) -> Iterator[Call]:
@@ -112,7 +112,7 @@ def smooth(op: Op, subject: Subject, dtype: str, most: int | None = None) -> Ite
     count = 0
     for found in calls(op, subject, dtype):
         operands = found.sample.operands
-        finite = all(np.isfinite(x).all() for x in operands if x.dtype.kind in "fc")
+        finite = all(np.isfinite(x).all() for x in operands if kind_of(x.dtype) in "fc")
         few = 0 < sum(x.size for x in operands) <= SMALL
         if found.sample.smooth and finite and few and found.differentiable and count != most:
             count += 1
@@ -121,9 +121,8 @@ def smooth(op: Op, subject: Subject, dtype: str, most: int | None = None) -> Ite
 
 def _given(op: Op, code: int) -> Iterator[Sample]:
     yield from plain(op.name, code)
-    for one in of_op(op.name):
-        if one.raises is None:
-            yield realised(one, DTYPES[code])
+    for one in declared_calls(op.name, code):
+        yield realised(one, DTYPES[code])
 
 
 def _fits(call: Call) -> bool:

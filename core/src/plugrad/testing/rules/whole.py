@@ -11,8 +11,8 @@ from ...dtypes import CODE, DTYPES
 from ...op import OPS
 from ...tensor import tupled
 from ...transforms import vjp
-from ..contract.samples import arrays, of_op
-from ..contract.subject import Subject, called, compare, promised
+from ..contract.samples import declared_calls, realised
+from ..contract.subject import Subject, called, compare, kind_of, promised
 from .call import calls, smooth
 
 FEW = 3
@@ -66,19 +66,20 @@ def pickling(name: str, device: str) -> None:
 def as_implemented_elsewhere(name: str, device: str) -> None:
     """The op, in double precision on the reference, gives what the independent implementation of its sample gives."""
     subject, op = Subject("numpy"), OPS[name]
-    for sample in of_op(name):
-        if sample.reference is not None and sample.raises is None:
-            wide = np.dtype("float64" if CODE[np.dtype("float64")] in op.codes else DTYPES[min(op.codes)])
-            operands = arrays(sample, wide)
-            found = tupled(op(*[subject.put(x) for x in operands], **sample.attrs))
+    wide = CODE[np.dtype("float64")] if CODE[np.dtype("float64")] in op.codes else min(op.codes)
+    for sample in declared_calls(name, wide):
+        if sample.reference is not None:
+            given = realised(sample, DTYPES[wide])
+            found = tupled(op(*[subject.put(x) for x in given.operands], **sample.attrs))
+            exact = [x.astype("float64") if kind_of(x.dtype) in "fs" else x.copy() for x in given.operands]
             with called(f"the reference of a sample of {name}"):
-                answer: Any = sample.reference(*[x.copy() for x in operands], **sample.attrs)
+                answer: Any = sample.reference(*exact, **sample.attrs)
             wanted = answer if isinstance(answer, tuple) else (answer,)
-            shapes = ", ".join(str(x.shape) for x in operands)
+            shapes = ", ".join(str(x.shape) for x in given.operands)
             for i, (got, expected) in enumerate(zip(found, wanted, strict=True)):
                 if expected is not None:
                     what = f"{name}({shapes}, {dict(sample.attrs)}), result {i}, beside the sample's own implementation"
-                    compare(what, got.numpy(), np.asarray(expected).astype(got.dtype), "derivative")
+                    compare(what, got.numpy(), np.asarray(expected).astype(got.dtype), given.accuracy)
 
 
 def decomposition(name: str, device: str) -> None:

@@ -102,6 +102,7 @@ class _Conv2dInputBwd(_Bilinear):
     def spec(
         self, g: Any, w: Any, *, size: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int, layout: str
     ) -> Spec:
+        _four_axes(self.name, g, w, "weight (out, in / groups, kh, kw)")
         shape = image_shape(layout, g.shape[0], w.shape[1] * groups, size)
         found = windows(self.name, shape, spatial_axis(layout), (w.shape[2], w.shape[3]), stride, padding, dilation)
         _matches(self.name, g, image_shape(layout, g.shape[0], w.shape[0], found.out))
@@ -153,6 +154,7 @@ class _Conv2dWeightBwd(_Bilinear):
     def spec(
         self, g: Any, x: Any, *, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, groups: int, layout: str
     ) -> Spec:
+        _four_axes(self.name, g, x, f"input {layout}")
         found = windows(self.name, x.shape, spatial_axis(layout), kernel, stride, padding, dilation)
         at = channel_axis(layout)
         _matches(self.name, g, image_shape(layout, x.shape[0], g.shape[at], found.out))
@@ -194,6 +196,12 @@ class _Conv2dWeightBwd(_Bilinear):
             attrs["groups"] *= size
             x = merged(size, x, batched[1], at)
         return unmerged(size, self(many, x, **attrs), 0)
+
+
+def _four_axes(name: str, g: Any, other: Any, wanted: str) -> None:
+    if g.ndim != 4 or other.ndim != 4:
+        shapes = f"a cotangent of shape {g.shape} and an operand of shape {other.shape}"
+        raise ShapeError(f"{name}: {shapes}; they need 4 axes each, those of the result and {wanted}")
 
 
 def _matches(name: str, g: Any, shape: tuple[int, ...]) -> None:

@@ -50,8 +50,12 @@ class Windows(NamedTuple):
 def windows(
     name: str, shape: tuple[int, ...], axis: int, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
 ) -> Windows:
-    """The windows that fit into the padded axes ``axis`` and ``axis + 1``; ShapeError where none does."""
+    """The windows that fit into the padded axes ``axis`` and ``axis + 1``; ShapeError where none does, or where they
+    would have no elements.
+    """
     out = []
+    if min(kernel) < 1:
+        raise ShapeError(f"{name}: the kernel {kernel} has no elements; use sizes of 1 or more")
     for i in (0, 1):
         padded = shape[axis + i] + sum(padding[i])
         span = dilation[i] * (kernel[i] - 1) + 1

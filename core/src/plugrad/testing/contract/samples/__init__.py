@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from ....dtypes import CODE, DTYPES, SHORT
+from ....dtypes import CODE, DTYPES, SHORT, parse
 from ...kit.declare import Operand, OpSample
 from ...kit.declared import declared
 from ..edges import edges
@@ -29,9 +29,8 @@ def samples(name: str, code: int) -> Iterator[Sample]:
         yield from plain(name, code)
         for operands, attrs, accuracy in edges(name, dtype):
             yield Sample(operands, attrs, accuracy)
-    for one in of_op(name):
-        if one.raises is None:
-            yield realised(one, dtype)
+    for one in declared_calls(name, code):
+        yield realised(one, dtype)
 
 
 def plain(name: str, code: int) -> Iterator[Sample]:
@@ -48,6 +47,11 @@ def has_samples(name: str) -> bool:
 def of_op(name: str) -> list[OpSample]:
     """What was declared for an op."""
     return [one for one in declared().get(("op", name), ()) if isinstance(one, OpSample)]
+
+
+def declared_calls(name: str, code: int) -> list[OpSample]:
+    """The right calls that were declared for an op and a dtype."""
+    return [one for one in of_op(name) if one.raises is None and code in parse(one.dtypes)]
 
 
 def realised(sample: OpSample, dtype: np.dtype) -> Sample:
