@@ -13,6 +13,7 @@ from ...op import OPS, Op
 from ...tensor import tupled
 from ..contract.samples import arrays, of_op
 from ..contract.subject import Subject, compare, reference
+from ..kit.declare import OpSample
 from .call import Call, calls
 
 FEW = 4
@@ -23,27 +24,34 @@ def shapes(name: str, device: str) -> None:
     kernel runs; or, if the op's rule takes it, what the reference gives.
     """
     subject, op = Subject(device), OPS[name]
-    for call in calls(op, subject, _word(op, subject), FEW):
-        for place, other in _changed(call):
-            operands = list(call.sample.operands)
-            operands[place] = other
-            told = ", ".join(f"{x.dtype} {x.shape}" for x in operands)
-            what = f"{name}({told}{_attrs(call)}) on {device}"
-            with subject.counting() as ran:
-                try:
-                    found: Any = op(*[subject.put(x) for x in operands], **call.sample.attrs)
-                except PlugradError as error:
-                    _named(what, op, error)
-                    assert not ran, f"{what}: the kernels of {_list(ran)} ran before the {type(error).__name__}"
-                    continue
-                except Exception as error:
-                    raise AssertionError(
-                        f"{what}: expected a result or an error of plugrad, came {type(error).__name__}: {error}; "
-                        "check the operands in the op's spec and raise ShapeError or ArgumentError"
-                    ) from error
-            wanted = reference(op, call.code, operands, call.sample.attrs, "sum")
-            for got, expected in zip(tupled(found), wanted, strict=True):
-                compare(what, subject.host(got.val), expected, "derivative")
+    with subject.counting() as ran:
+        for call in calls(op, subject, _word(op, subject), FEW):
+            for place, other in _changed(call):
+                operands = list(call.sample.operands)
+                operands[place] = other
+                _refused_or_right(call, operands, ran)
+
+
+def _refused_or_right(call: Call, operands: list[np.ndarray], ran: list[tuple[str, str]]) -> None:
+    op, subject, attrs = call.op, call.subject, call.sample.attrs
+    told = ", ".join(f"{x.dtype} {x.shape}" for x in operands)
+    what = f"{op.name}({told}{_attrs(call)}) on {subject.device}"
+    given = [subject.put(x) for x in operands]
+    ran.clear()
+    try:
+        found: Any = op(*given, **attrs)
+    except PlugradError as error:
+        _named(what, op, error)
+        assert not ran, f"{what}: the kernels of {_list(ran)} ran before the {type(error).__name__}"
+        return
+    except Exception as error:
+        raise AssertionError(
+            f"{what}: expected a result or an error of plugrad, came {type(error).__name__}: {error}; "
+            "check the operands in the op's spec and raise ShapeError or ArgumentError"
+        ) from error
+    wanted = reference(op, call.code, operands, attrs, "sum")
+    for got, expected in zip(tupled(found), wanted, strict=True):
+        compare(what, subject.host(got.val), expected, "derivative")
 
 
 def _changed(call: Call) -> Iterator[tuple[int, np.ndarray]]:
@@ -70,13 +78,14 @@ def dtypes(name: str, device: str) -> None:
     call = next(iter(calls(op, subject, _word(op, subject), 1)), None)
     if call is None or not call.sample.operands:
         return
-    for code in sorted(subject.stored - op.codes):
-        key = call.sample.operands[op.key].dtype
-        operands = [np.zeros(x.shape, DTYPES[code]) if x.dtype == key else x for x in call.sample.operands]
-        what = f"{name} of {DTYPES[code]} on {device}"
-        with subject.counting() as ran:
+    with subject.counting() as ran:
+        for code in sorted(subject.stored - op.codes):
+            key = call.sample.operands[op.key].dtype
+            operands = [np.zeros(x.shape, DTYPES[code]) if x.dtype == key else x for x in call.sample.operands]
+            what, given = f"{name} of {DTYPES[code]} on {device}", [subject.put(x) for x in operands]
+            ran.clear()
             try:
-                op(*[subject.put(x) for x in operands], **call.sample.attrs)
+                op(*given, **call.sample.attrs)
             except DTypeError as error:
                 _named(what, op, error)
                 assert DTYPES[code].name in str(error), f"{what}: the error does not name the dtype: {str(error)!r}"
@@ -85,30 +94,34 @@ def dtypes(name: str, device: str) -> None:
                 raise AssertionError(f"{what}: expected DTypeError, came {came}") from error
             else:
                 raise AssertionError(f"{what}: expected DTypeError, came a result")
-        assert not [one for one in ran if one[0] == name], f"{what}: the kernel ran before the error"
+            assert not [one for one in ran if one[0] == name], f"{what}: the kernel ran before the error"
 
 
 def declared(name: str, device: str) -> None:
     """The calls that a sample says are wrong raise the error that it says, which names the op, before any kernel."""
     subject, op = Subject(device), OPS[name]
-    for sample in of_op(name):
-        if sample.raises is None:
-            continue
-        given = arrays(sample, DTYPES[CODE[subject.usual]])
-        told = ", ".join(f"{x.dtype} {x.shape}" for x in given)
-        what = f"{name}({told}, {dict(sample.attrs)}) on {device}"
-        expected = sample.raises.__name__
-        with subject.counting() as ran:
-            try:
-                op(*[subject.put(x) for x in given], **sample.attrs)
-            except sample.raises as error:
-                _named(what, op, error)
-            except Exception as error:
-                came = f"{type(error).__name__}: {error}"
-                raise AssertionError(f"{what}: expected {expected}, came {came}") from error
-            else:
-                raise AssertionError(f"{what}: expected {expected}, came a result")
-        assert not ran, f"{what}: the kernels of {_list(ran)} ran before the {expected}"
+    with subject.counting() as ran:
+        for sample in of_op(name):
+            if sample.raises is not None:
+                _refused(op, subject, sample, ran)
+
+
+def _refused(op: Op, subject: Subject, sample: OpSample, ran: list[tuple[str, str]]) -> None:
+    given = arrays(sample, DTYPES[CODE[subject.usual]])
+    told = ", ".join(f"{x.dtype} {x.shape}" for x in given)
+    what, expected = f"{op.name}({told}, {dict(sample.attrs)}) on {subject.device}", sample.raises or PlugradError
+    tensors = [subject.put(x) for x in given]
+    ran.clear()
+    try:
+        op(*tensors, **sample.attrs)
+    except expected as error:
+        _named(what, op, error)
+    except Exception as error:
+        came = f"{type(error).__name__}: {error}"
+        raise AssertionError(f"{what}: expected {expected.__name__}, came {came}") from error
+    else:
+        raise AssertionError(f"{what}: expected {expected.__name__}, came a result")
+    assert not ran, f"{what}: the kernels of {_list(ran)} ran before the {expected.__name__}"
 
 
 def _word(op: Op, subject: Subject) -> str:
