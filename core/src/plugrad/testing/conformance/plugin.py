@@ -34,8 +34,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--report", default=None, metavar="FILE", help="write what came out, as JSON")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """What has no kernel runs on the host, and the checks know; the report begins."""
+    """The run begins: after other plugins, which may bring what the device needs."""
     config.addinivalue_line("filterwarnings", "ignore::plugrad.errors.FallbackWarning")
     device = config.getoption("backend")
     try:
