@@ -29,6 +29,31 @@ def test_one_example_and_a_batch():
     assert [int(label) for _, label in data] == [5, 6, 7, 8]
 
 
+@pytest.mark.parametrize("index", [1, -2, slice(0, 3), slice(None)])
+def test_what_is_read_never_changes_the_data(index):
+    x = np.arange(12.0).reshape(4, 3)
+    data = ArrayDataset(x)
+    with pytest.raises(ValueError, match="read-only"):
+        data[index][0][...] = 7
+    assert x.flags.writeable and x[1, 0] == 3.0
+    data[np.array([1, 2])][0][...] = 7
+    assert x[1, 0] == 3.0
+
+    def spoil(x):
+        x *= 0
+        return x
+
+    with pytest.raises(ValueError, match="read-only"):
+        ArrayDataset(x, transform=spoil)[:2]
+
+
+@pytest.mark.parametrize("index", [True, False, np.True_])
+def test_a_bool_is_no_position(index):
+    for data in (numbers(3), Subset(numbers(5), [4, 2, 0])):
+        with pytest.raises(IndexError, match="is a bool; use an integer"):
+            data[index]
+
+
 def test_transform_always_sees_a_batch():
     seen = []
 

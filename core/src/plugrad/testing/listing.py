@@ -18,10 +18,11 @@ from .contract import backend_checks
 from .contract.samples import has_samples
 from .contract.subject import Subject, scope, setting
 from .contract.values import asked
+from .kit import datasets, layers, optimizers
 from .kit.check import Check, Version
 from .kit.declared import declared
 
-COMPONENTS: dict[str, Any] = {}
+COMPONENTS: dict[str, Any] = {"layer": layers, "loss": layers, "optimizer": optimizers, "dataset": datasets}
 """The module with the checks of each kind of component."""
 SAMPLE = {"layer": "LayerSample", "loss": "LayerSample", "optimizer": "OptimizerSample", "dataset": "DatasetSample"}
 SLOW = ("derivatives.second.", "derivatives.stage.")

@@ -41,6 +41,8 @@ class ArrayDataset:
                a single example is given a leading axis of 1, which is taken off again. For a random transform see
                ``DataLoader``.
 
+    What is read belongs to the reader: copies, or views that cannot be written.
+
     Raises ``ShapeError`` if there is no array, an array has no axis, or the lengths differ.
 
     >>> data = ArrayDataset(np.arange(6.0).reshape(3, 2), np.array([7, 8, 9]))
@@ -67,15 +69,16 @@ class ArrayDataset:
         return int(self.arrays[0].shape[0])
 
     def __getitem__(self, index: Index) -> Arrays:
-        one = isinstance(index, int | np.integer) and not isinstance(index, bool | np.bool_)
+        refuse_bool("ArrayDataset", index)
+        one = isinstance(index, int | np.integer)
         if one and not -len(self) <= index < len(self):
             raise IndexError(
                 f"ArrayDataset: index {index} is out of range for {len(self)} examples; use 0 to {len(self) - 1}"
             )
         if self.transform is None:
-            return tuple(a[index] for a in self.arrays)
+            return tuple(_rows(a, index) for a in self.arrays)
         rows = np.asarray([index]) if one else index
-        result = as_arrays(self.transform(*(a[rows] for a in self.arrays)))
+        result = as_arrays(self.transform(*(_rows(a, rows) for a in self.arrays)))
         return tuple(a[0] for a in result) if one else result
 
 
@@ -109,7 +112,22 @@ class Subset:
         return int(self.indices.size)
 
     def __getitem__(self, index: Index) -> Arrays:
+        refuse_bool("Subset", index)
         return self.dataset[self.indices[index]]
+
+
+def refuse_bool(name: str, index: Index) -> None:
+    """IndexError for a single bool, which NumPy would take for a new axis."""
+    if isinstance(index, bool | np.bool_):
+        raise IndexError(f"{name}: index {index!r} is a bool; use an integer, or a mask of one bool for each example")
+
+
+def _rows(array: np.ndarray, index: Index) -> Any:
+    """Some rows; where they share memory with the array they cannot be written."""
+    found = array[index]
+    if isinstance(found, np.ndarray) and np.may_share_memory(found, array):
+        found.flags.writeable = False
+    return found
 
 
 def as_arrays(item: Any) -> Arrays:
