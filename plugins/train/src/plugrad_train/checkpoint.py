@@ -3,7 +3,7 @@
 Layout: a model's tensors lie under their ``state_dict`` paths, so any reader of safetensors finds them; tensors of
 the optimizer under ``optimizer/...``. The metadata entry ``plugrad`` is JSON (format version, shape of the optimizer
 state, ``meta``), and ``plugrad_sha256`` covers that and every tensor: the format itself would not notice a changed
-bit.
+bit. safetensors is imported by the functions that need it, since registering the plugin imports this module.
 """
 
 from __future__ import annotations
@@ -17,11 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from plugrad.errors import CheckpointError
-from plugrad.interop.safetensors import DTYPES
 
 from .files import write_atomically
 from .packing import pack, to_array, unpack
@@ -36,6 +33,10 @@ def save(path: str | os.PathLike[str], model: Any, optimizer: Any = None, **meta
     The file is replaced in one step: a crash at any moment leaves the old one whole. Missing folders are made. Raises
     ``CheckpointError``, leaving the old file, for what the format cannot hold (complex128) and if the disk refuses.
     """
+    import safetensors.numpy
+
+    from plugrad.interop.safetensors import DTYPES
+
     arrays = {key: to_array(value) for key, value in model.state_dict().items()}
     taken = sorted(key for key in arrays if key.startswith(_OPTIMIZER))
     if taken:
@@ -124,6 +125,8 @@ class Checkpoint:
 def read(path: str | os.PathLike[str]) -> Checkpoint:
     """A checkpoint's content, checked for integrity; raises ``CheckpointError`` if it is absent, cut short or
     changed."""
+    import safetensors
+
     path = Path(path)
     try:
         data = path.read_bytes()
@@ -158,6 +161,8 @@ def _parse(path: Path, text: str, arrays: dict[str, np.ndarray]) -> Checkpoint:
 
 
 def _array(path: Path, key: str, entry: Mapping[str, Any]) -> np.ndarray:
+    from plugrad.interop.safetensors import DTYPES
+
     dtype = DTYPES.get(entry["dtype"])
     if dtype is None:
         raise CheckpointError(
