@@ -114,3 +114,18 @@ def test_real_inputs_keep_real_gradients():
     g = pg.grad(lambda x: pg.sum(pg.abs(x * (1 + 2j))))(pg.asarray([1.0, -2.0], dtype="float64"))
     assert g.dtype == np.float64
     np.testing.assert_allclose(g.numpy(), [5**0.5, -(5**0.5)])
+
+
+def test_a_cast_to_bfloat16_rounds_once():
+    """By way of float32, 1 + 2^-8 + 2^-40 would become the tie 1 + 2^-8, and then the even 1."""
+    x = np.array([1 + 2.0**-8 + 2.0**-40, 1 + 2.0**-8, 1 + 2.0**-8 - 2.0**-40, -(1 + 2.0**-8 + 2.0**-40)])
+    wanted = [1 + 2.0**-7, 1.0, 1.0, -(1 + 2.0**-7)]
+    assert pg.asarray(x, device="numpy").astype("bfloat16").astype("float64").tolist() == wanted
+    edges = [0.0, -0.0, np.inf, -np.inf, 1e-320, 1e300, -3.4e38, 2.0**-133]
+    found = pg.asarray(np.array(edges), device="numpy").astype("bfloat16").astype("float64").numpy()
+    np.testing.assert_array_equal(found, [0.0, -0.0, np.inf, -np.inf, 0.0, np.inf, -np.inf, 2.0**-133])
+    assert np.signbit(found[1]) and np.isnan(
+        pg.asarray(np.nan, device="numpy").astype("bfloat16").numpy().astype(float)
+    )
+    whole = pg.asarray(np.array([2**53 + 1, -5, 2**24 + 2**16 + 1]), device="numpy").astype("bfloat16")
+    assert whole.astype("float64").tolist() == [2.0**53, -5.0, 2.0**24 + 2**17]

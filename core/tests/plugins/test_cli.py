@@ -87,7 +87,7 @@ def test_an_unknown_command(site: Any) -> None:
     assert wrong.returncode == 2
     assert wrong.stdout == ""
     assert wrong.stderr.startswith(
-        "plugrad: unknown command 'helo' (did you mean 'hello'?); commands: absent, crash, doctor, hello, "
+        "plugrad: unknown command 'helo' (did you mean 'hello'?); commands: absent, capture, coverage, crash, doctor, hello, "
     )
     site.add("plugrad-train", {"train_plugin.py": "import plugrad_absent_library"}, train="train_plugin")
     assert "plugin 'train' of plugrad-train 1.0: failed: ModuleNotFoundError" in site.cli("demo").stderr
@@ -98,7 +98,7 @@ def test_help_and_version(site: Any) -> None:
     for call in ((), ("--help",), ("-h",)):
         shown = site.cli(*call)
         assert shown.returncode == 0
-        assert "hello    greet somebody" in shown.stdout and "doctor   check" in shown.stdout
+        assert "hello     greet somebody" in shown.stdout and "doctor    check" in shown.stdout
     version = site.cli("--version")
     assert version.returncode == 0 and version.stdout.startswith("plugrad ")
     assert site.cli("--wrong").returncode == 2

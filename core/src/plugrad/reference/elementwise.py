@@ -78,7 +78,20 @@ def _tanh(x: Any) -> Any:
 
 @silent
 def _cast(x: Any, *, dtype: Any) -> Any:
-    return (np.real(x) if x.dtype.kind == "c" and dtype.kind != "c" else x).astype(dtype)
+    """As NumPy casts, but rounded once: the dtypes of ml_dtypes come from float64 by way of float32."""
+    x = np.real(x) if x.dtype.kind == "c" and dtype.kind != "c" else x
+    if x.dtype.itemsize == 8 and dtype.kind not in "biufc":
+        x = _towards_odd(x)
+    return x.astype(dtype)
+
+
+def _towards_odd(x: Any) -> Any:
+    """As float32, inexact ones with an odd last bit (Boldo, Melquiond 2008): rounding these again is rounding x."""
+    near = np.asarray(x, np.float32)
+    past = np.abs(near.astype(np.float64)) > np.abs(np.asarray(x, np.float64))
+    down = np.where(past, np.nextafter(near, np.float32(0)), near)
+    inexact = down.astype(x.dtype) != x
+    return np.asarray(down.view(np.uint32) | inexact.astype(np.uint32)).view(np.float32)
 
 
 # named as in NumPy; the plain ones never warn

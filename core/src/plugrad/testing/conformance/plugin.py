@@ -9,6 +9,7 @@ import pytest
 from ...backend import BACKENDS, __version__
 from ...errors import PlugradError
 from ...plugins import API
+from ..capture import load, replay_checks
 from ..contract.subject import Subject
 from ..kit.check import Check, NotHere
 from ..listing import checks, protocol_of
@@ -54,6 +55,9 @@ class _Kit:
         quick, chosen = option("quick"), {kind: option(kind) for kind in KINDS}
         every = checks(device, quick=quick)
         self.checks = checks(device, quick=quick, only=option("only"), **chosen)
+        if option("captured"):
+            self.checks = [c for c in replay_checks(load(option("captured")), device) if option("only") in c.name]
+            every += self.checks
         given = option("known_gaps")
         self.gaps: list[Gap] = of_backend(device) if given is None else of_file(given)
         if not quick:
