@@ -87,7 +87,7 @@ def test_an_unknown_command(site: Any) -> None:
     assert wrong.returncode == 2
     assert wrong.stdout == ""
     assert wrong.stderr.startswith(
-        "plugrad: unknown command 'helo' (did you mean 'hello'?); commands: absent, capture, coverage, crash, doctor, hello, "
+        "plugrad: unknown command 'helo' (did you mean 'hello'?); commands: absent, capture, coverage, crash, "
     )
     site.add("plugrad-train", {"train_plugin.py": "import plugrad_absent_library"}, train="train_plugin")
     assert "plugin 'train' of plugrad-train 1.0: failed: ModuleNotFoundError" in site.cli("demo").stderr
