@@ -22,7 +22,7 @@ class Meagre(NumpyBackend):
 class Claiming(NumpyBackend):
     """The reference with claims of the composites below, which a graph therefore keeps whole."""
 
-    name = "claiming"
+    name = "claims_convolution"
     kernels = {
         **NumpyBackend.kernels,
         "capturetest.half": lambda x, *, words: np.exp(x * 0.5),
@@ -160,7 +160,7 @@ def test_native_composed_and_fallback():
 def test_a_composite_and_what_it_is_composed_of(known_ops):
     whole = recorded(lambda: half(pg.ones(4)))
     assert whole == {("capturetest.half", (4,)): 1, ("exp", (4,)): 1, ("full",): 1, ("mul", (4,), ()): 1}
-    claimed = recorded(lambda: half(pg.ones(4, device="claiming")))
+    claimed = recorded(lambda: half(pg.ones(4, device="claims_convolution")))
     assert claimed == {("capturetest.half", (4,)): 1, ("full",): 1}
 
 
@@ -236,7 +236,7 @@ def test_control_flow_and_custom_functions_are_left_out_but_not_what_they_call()
 
 
 def test_a_call_without_a_form_does_not_speak_for_the_one_around_it(known_ops):
-    x = pg.ones(2, device="claiming")
+    x = pg.ones(2, device="claims_convolution")
     with Recorder() as recorder:
         OUTER(x)
     assert [(call.op, call.how) for call in recorder.captured().calls] == [("capturetest.outer", {"composed": 1})]
@@ -267,7 +267,7 @@ def test_ops_of_a_script_are_left_out_and_so_are_attributes_without_a_form(tmp_p
 
 @pytest.mark.parametrize("transform", [lambda f: f, pg.compile], ids=["eager", "compiled"])
 def test_results_of_the_forward_that_a_backward_reads_are_made_by_the_forward(transform, known_ops, monkeypatch):
-    x = pg.asarray(np.linspace(-1, 1, 6), device="claiming")
+    x = pg.asarray(np.linspace(-1, 1, 6), device="claims_convolution")
     with Recorder() as recorder:
         transform(pg.grad(lambda v: pg.sum(half(v) * 2.0)))(x)
     (call,) = [c for c in recorder.captured().calls if c.op == "capturetest.half_bwd"]
