@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from importlib import metadata
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,35 +15,69 @@ import pytest
 import plugrad
 from plugrad.backend import API
 from plugrad.cli import main
+from plugrad.plugins.loader import check_hooks
 from plugrad.plugins.registrar import Provider, Registrar
 from plugrad.testing import FIRST_EVENING
 from plugrad.testing.scaffold import KINDS, ScaffoldError, names, plan
+from plugrad.testing.scaffold import project as scaffold
 from plugrad.testing.scaffold.names import LONGEST_DISTRIBUTION, LONGEST_NAME
 from plugrad.testing.scaffold.project import authors, bounds
 
-FILES = [
+COMMON = [
     ".gitignore",
     "README.md",
     "pyproject.toml",
     "src/plugrad_mine/__init__.py",
-    "src/plugrad_mine/array.py",
-    "src/plugrad_mine/backend.py",
-    "src/plugrad_mine/kernels/__init__.py",
-    "src/plugrad_mine/kernels/contraction.py",
-    "src/plugrad_mine/kernels/elementwise.py",
-    "src/plugrad_mine/kernels/movement.py",
-    "src/plugrad_mine/kernels/reduction.py",
     "src/plugrad_mine/plugin.py",
-    "src/plugrad_mine/probe.py",
     "src/plugrad_mine/py.typed",
-    "tests/conftest.py",
-    "tests/test_backend.py",
     "tests/test_plugin.py",
 ]
+SAMPLED = ["src/plugrad_mine/samples.py", "tests/test_conformance.py"]
+OWN = {
+    "backend": [
+        "src/plugrad_mine/array.py",
+        "src/plugrad_mine/backend.py",
+        "src/plugrad_mine/kernels/__init__.py",
+        "src/plugrad_mine/kernels/contraction.py",
+        "src/plugrad_mine/kernels/elementwise.py",
+        "src/plugrad_mine/kernels/movement.py",
+        "src/plugrad_mine/kernels/reduction.py",
+        "src/plugrad_mine/probe.py",
+        "tests/conftest.py",
+        "tests/test_backend.py",
+    ],
+    "op": [*SAMPLED, "src/plugrad_mine/ops.py", "tests/test_ops.py"],
+    "layer": [*SAMPLED, "src/plugrad_mine/layer.py", "tests/test_layer.py"],
+    "optimizer": [*SAMPLED, "src/plugrad_mine/optim.py", "tests/test_optim.py"],
+    "dataset": [*SAMPLED, "src/plugrad_mine/dataset.py", "tests/test_dataset.py"],
+    "command": ["src/plugrad_mine/command.py", "tests/test_command.py"],
+}
+"""The files of each kind beside those that all have."""
+FILES = sorted(COMMON + OWN["backend"])
+HOOKS = {
+    "backend": {"backend": "mine"},
+    "op": {"ops": "mine", "samples": "plugrad_mine.samples:samples"},
+    "layer": {"component": "mine", "samples": "plugrad_mine.samples:samples"},
+    "optimizer": {"component": "mine", "samples": "plugrad_mine.samples:samples"},
+    "dataset": {"component": "mine", "samples": "plugrad_mine.samples:samples"},
+    "command": {"command": "mine"},
+}
+"""What each kind's plugin registers: words and names."""
+
+
+@pytest.fixture(autouse=True)
+def _optimizers_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where plugrad-optim is installed, which is not so where the core is tested alone."""
+    versions = {"plugrad-optim": "0.1.0"}
+    monkeypatch.setattr(scaffold, "version_of", lambda name: versions.get(name) or names.version_of(name))
+
+
+def texts_of(kind: str, name: str = "mine", **options: Any) -> dict[str, str]:
+    return plan(KINDS[kind], name, **options).texts
 
 
 def backend(name: str = "mine", **options: Any) -> dict[str, str]:
-    return plan(KINDS["backend"], name, **options).texts
+    return texts_of("backend", name, **options)
 
 
 def project(texts: dict[str, str]) -> dict[str, Any]:
@@ -55,14 +90,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_it_writes_the_files_and_says_what_comes_next(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["new", "backend", "mine"]) == 0
-    folder = here / "plugrad-mine"
-    written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    assert written == sorted(FILES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_writes_the_files_and_says_what_comes_next(
+    kind: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["new", kind, "mine"]) == 0
+    folder, files = here / "plugrad-mine", sorted(COMMON + OWN[kind])
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()) == files
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"wrote {len(FILES)} files in plugrad-mine:"
-    assert sorted(line.strip() for line in lines[1:-4]) == sorted(FILES)
+    assert lines[0] == f"wrote {len(files)} files in plugrad-mine:"
+    assert sorted(line.strip() for line in lines[1:-4]) == files
     assert lines[-4:] == [
         "next, in the environment in which plugrad is installed:",
         "  cd plugrad-mine",
@@ -71,14 +108,50 @@ def test_it_writes_the_files_and_says_what_comes_next(here: Path, capsys: pytest
     ]
 
 
-@pytest.mark.parametrize("name", ["x", "my-chip", "a1_b2", "backend", "array", "class", "a" * LONGEST_NAME])
-def test_whatever_the_name_the_files_are_sound(name: str) -> None:
-    for path, text in backend(name).items():
+NAMES = ["x", "my-chip", "a1_b2", "backend", "array", "class", "module", "optimizer", "any", "a" * LONGEST_NAME]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_the_name_the_files_are_sound(name: str, kind: str) -> None:
+    for path, text in texts_of(kind, name).items():
         assert "$" not in text, path
         assert text == "" or (text.endswith("\n") and not text.endswith("\n\n")), path
         if path.endswith(".py"):
             compile(text, path, "exec", flags=ast.PyCF_ONLY_AST)
-            assert (ast.get_docstring(ast.parse(text)) or "").strip(), path
+            tree = ast.parse(text)
+            assert (ast.get_docstring(tree) or "").strip(), path
+            defined = {node.name for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
+            imported = {
+                alias.asname or alias.name
+                for node in ast.walk(tree)
+                for alias in getattr(node, "names", ())
+                if isinstance(alias, ast.alias)
+            }
+            assert not defined & imported, path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_plugin_registers_by_the_right_hooks(kind: str) -> None:
+    module = ModuleType("mine")
+    exec(texts_of(kind)["src/plugrad_mine/plugin.py"], vars(module))
+    check_hooks(module)
+    registrar = Registrar(Provider("plugrad-mine", "0.1.0", "mine"))
+    for name in sorted(name for name in vars(module) if name.startswith("plugrad_")):
+        vars(module)[name](registrar)
+    assert {entry.word: entry.name for entry in registrar.entries} == HOOKS[kind]
+    assert {entry.kind for entry in registrar.entries} - {""} <= {kind}
+    listed = texts_of(kind)["tests/test_plugin.py"]
+    assert all(f'    "{entry}",\n' in listed for entry in registrar.entries)
+    files = {entry.target.partition(":")[0].replace(".", "/") for entry in registrar.entries}
+    assert {f"src/{file}.py" for file in files} <= set(texts_of(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_samples_and_tests_import_the_kit(kind: str) -> None:
+    kit = {path for path, text in texts_of(kind).items() if re.search(r"^(from|import) plugrad\.testing", text, re.M)}
+    sampled = {"src/plugrad_mine/samples.py"} & set(OWN[kind])
+    assert {path for path in kit if path.startswith("src/")} == sampled
 
 
 def test_dashes_are_for_the_distribution_and_underscores_for_python() -> None:
@@ -89,11 +162,16 @@ def test_dashes_are_for_the_distribution_and_underscores_for_python() -> None:
         assert "class MyChipBackend(Backend):" in texts["src/plugrad_my_chip/backend.py"]
         assert 'name = "my_chip"' in texts["src/plugrad_my_chip/backend.py"]
         assert 'target="plugrad_my_chip.backend:MyChipBackend"' in texts["src/plugrad_my_chip/plugin.py"]
+        plugin = texts_of("command", given)["src/plugrad_my_chip/plugin.py"]
+        assert 'registrar.command(\n        "my-chip",' in plugin, "a command is typed"
 
 
 def test_the_project_depends_on_this_plugrad_and_its_python() -> None:
     table, core = project(backend()), metadata.metadata("plugrad")
-    assert table["dependencies"][0] == f"plugrad{bounds(core['Version'])}"
+    wanted = [f"plugrad{bounds('plugrad', core['Version'])}", "numpy>=2.1"]
+    for kind in KINDS:
+        more = ["plugrad-optim>=0.1,<1"] if kind == "optimizer" else []
+        assert sorted(project(texts_of(kind))["dependencies"]) == sorted(wanted + more)
     assert table["requires-python"] == core["Requires-Python"]
     assert f"\nAPI = {API}\n" in backend()["src/plugrad_mine/plugin.py"]
 
@@ -129,13 +207,20 @@ def test_the_kernels_are_those_of_the_first_evening() -> None:
     ],
 )
 def test_bounds(version: str, wanted: str) -> None:
-    assert bounds(version) == wanted
+    assert bounds("plugrad", version) == wanted
 
 
 def test_no_bounds_without_a_version() -> None:
     for version in (None, "source"):
         with pytest.raises(ScaffoldError, match="install plugrad first"):
-            bounds(version)
+            bounds("plugrad", version)
+
+
+def test_an_optimizer_needs_what_it_is_built_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaffold, "version_of", lambda name: None if name == "plugrad-optim" else "0.1.0")
+    assert project(texts_of("layer"))["name"] == "plugrad-mine"
+    with pytest.raises(ScaffoldError, match="plugrad-optim without metadata: .*; install plugrad-optim first"):
+        texts_of("optimizer")
 
 
 def test_the_author_is_whoever_is_given() -> None:
@@ -215,16 +300,26 @@ def test_the_projects_own_names_are_never_free(name: str, monkeypatch: pytest.Mo
 
 
 def test_names_of_installed_plugins_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An entry point's name and those of its backends, whoever brings them; names of other things are free."""
+    """An entry point's name and those of things of the same kind, whoever brings them; names of others are free."""
     registrar = Registrar(Provider("somebodys-chips", "2.0", "chips"))
-    registrar.backend("mine", "chips:Mine")
-    registrar.component("optimizer", "adam", "chips:Adam")
+    registrar.backend("chip", "chips:Chip")
+    registrar.ops("signal", "chips.ops")
+    for kind in ("layer", "optimizer", "dataset"):
+        registrar.component(kind, f"{kind}_of_mine", "chips:Mine")
+    registrar.command("chip-tool", "chips:tool")
     status = SimpleNamespace(provider=registrar.provider, provides=tuple(registrar.entries))
     monkeypatch.setattr(names, "statuses", lambda: (status,))
-    for name in ("mine", "chips"):
-        with pytest.raises(ScaffoldError, match=f"name '{name}': it is taken by somebodys-chips 2.0"):
-            backend(name)
-    assert project(backend("adam"))["name"] == "plugrad-adam"
+    taken = {"backend": "chip", "op": "signal", "command": "chip-tool"}
+    taken |= {kind: f"{kind}_of_mine" for kind in ("layer", "optimizer", "dataset")}
+    for kind in KINDS:
+        for other, name in taken.items():
+            if other == kind:
+                with pytest.raises(ScaffoldError, match=f"name '{name}': it is taken by somebodys-chips 2.0"):
+                    texts_of(kind, name)
+            else:
+                assert project(texts_of(kind, name))["name"] == f"plugrad-{name.replace('_', '-')}"
+        with pytest.raises(ScaffoldError, match="name 'chips': it is taken by somebodys-chips 2.0"):
+            texts_of(kind, "chips")
 
 
 def test_an_installed_distribution_is_taken(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +338,7 @@ def test_an_empty_folder_is_used(held: tuple[str, ...], tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     made = plan(KINDS["backend"], "mine", tmp_path)
     made.write()
-    assert sorted(made.texts) == sorted(FILES)
+    assert sorted(made.texts) == FILES
     assert (tmp_path / "src/plugrad_mine/plugin.py").read_text() == made.texts["src/plugrad_mine/plugin.py"]
 
 
@@ -265,3 +360,6 @@ def test_wrong_calls(capsys: pytest.CaptureFixture[str]) -> None:
         assert "plugrad new" in capsys.readouterr().err
     assert main(["new", "backend", "--help"]) == 0
     assert "--distribution DIST" in capsys.readouterr().out
+    assert main(["new", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(re.search(rf"^ +{kind}\b", told, re.MULTILINE) for kind in KINDS), told

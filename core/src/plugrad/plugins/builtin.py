@@ -27,6 +27,6 @@ def plugrad_commands(registrar: Registrar) -> None:
     registrar.command("plugins", "plugrad.cli.plugins:main", help="what is installed, what it provides, its status")
     registrar.command("doctor", "plugrad.cli.doctor:main", help="check the environment, every plugin and every backend")
     registrar.command("coverage", "plugrad.testing.coverage_command:main", help="how a backend runs each op")
-    registrar.command("new", "plugrad.testing.scaffold.command:main", help="write a distribution of your own: backend")
+    registrar.command("new", "plugrad.testing.scaffold.command:main", help="write a plugin: a backend, op, layer, ...")
     registrar.command("lint", "plugrad.testing.lint.command:main", help="check a plugin against the contract, unrun")
     registrar.command("capture", "plugrad.testing.capture.command:main", help="record which ops a script calls")

@@ -6,7 +6,7 @@ from . import schedules
 from .adam import Adam
 from .clipping import clip_grad_norm, clip_grad_norm_, clip_grad_value, clip_grad_value_
 from .newton import Minimum, newton_cg
-from .optimizer import Optimizer
+from .optimizer import Optimizer, Scalars, Slots
 from .sgd import SGD
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "Adam",
     "Minimum",
     "Optimizer",
+    "Scalars",
+    "Slots",
     "clip_grad_norm",
     "clip_grad_norm_",
     "clip_grad_value",

@@ -27,7 +27,7 @@ def backend_checks() -> list[tuple[str, Check]]:
     >>> checks = backend_checks()
     >>> [name for name, check in checks if name.startswith("host.")][0]
     'host.from_host_copies'
-    >>> dict(checks)["values.add"]("numpy")
+    >>> dict(checks)["values.add.float32"]("numpy")
     """
     return [(name, partial(_settled, check)) for part in _PARTS for name, check in part.checks()]
 

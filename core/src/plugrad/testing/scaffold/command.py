@@ -17,7 +17,7 @@ def main(argv: Sequence[str]) -> int:
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     for word, kind in KINDS.items():
         one = kinds.add_parser(word, help=kind.help, description=f"Write {kind.help}.")
-        one.add_argument("name", metavar="NAME", help=f"the {word}'s name, such as my-chip")
+        one.add_argument("name", metavar="NAME", help=f"its name, such as my-{word}")
         one.add_argument("--path", type=Path, metavar="DIR", help="the folder to write (default: ./DIST)")
         one.add_argument("--distribution", default="", metavar="DIST", help="what pip installs (default: plugrad-NAME)")
         one.add_argument("--author", default="", metavar="WHO", help="'Name' or 'Name <address>', for pyproject.toml")

@@ -40,7 +40,7 @@ def check_name(name: str, label: str) -> str:
         meaning = "PLUGRAD_PLUGINS=none stands for no plugin" if registered == "none" else "it is the core"
         raise ScaffoldError(f"name {name!r}: it is reserved, {meaning}; choose another")
     for plugin in statuses():
-        things = {entry.name for entry in plugin.provides if (entry.kind or entry.word) == label}
+        things = {entry.name.replace("-", "_") for entry in plugin.provides if (entry.kind or entry.word) == label}
         if registered in {plugin.provider.entry_point, *things}:
             raise ScaffoldError(f"name {name!r}: it is taken by {plugin.provider}, which is installed; choose another")
     if registered in OWN:

@@ -41,34 +41,39 @@ def plan(kind: Kind, name: str, folder: Path | None = None, author: str = "", di
     """The distribution of this kind and name, unwritten.
 
     ``folder`` is by default that of the distribution's name in the current one. ScaffoldError for names that are
-    malformed, reserved or taken, and for a folder that holds something.
+    malformed, reserved or taken, for a folder that holds something, and where what it builds on is not installed.
     """
     registered = check_name(name, kind.label)
-    distribution = distribution or PREFIX + registered.replace("_", "-")
+    dashed = registered.replace("_", "-")
+    distribution = distribution or PREFIX + dashed
     variables = {
         "name": registered,
+        "dashed": dashed,
         "title": "".join(word.capitalize() for word in registered.split("_")),
+        "kind": kind.folders[-1],
         "distribution": distribution,
         "package": check_distribution(distribution),
         "authors": authors(author),
-        "bounds": bounds(version_of("plugrad")),
+        "needs": "".join(f', "{need}{bounds(need, version_of(need))}"' for need in ("plugrad", *kind.needs))[2:],
         "api": repr(API),
     }
     variables["description"] = Template(kind.description).substitute(variables)
+    variables["subject"] = Template(kind.subject).substitute(variables)
+    variables["provides"] = "".join(f'    "{Template(text).substitute(variables)}",\n' for text in kind.provides)
     where = Path(distribution) if folder is None else folder
     _free(where)
     return Project(where, dict(sorted(render(kind, variables).items())))
 
 
-def bounds(version: str | None) -> str:
+def bounds(what: str, version: str | None) -> str:
     """The bounds on a dependency that has this version now: this minor release or a later one of the same major.
 
-    >>> bounds("1.4.2"), bounds("0.2.dev3")
+    >>> bounds("plugrad", "1.4.2"), bounds("plugrad", "0.2.dev3")
     ('>=1.4,<2', '>=0.2.dev0,<1')
     """
     found = re.match(r"(\d+)(?:\.(\d+))?(?:\.\d+)*(.*)", version or "")
     if found is None:
-        raise ScaffoldError(f"plugrad {version or 'without metadata'}: no version to depend on; install plugrad first")
+        raise ScaffoldError(f"{what} {version or 'without metadata'}: no version to depend on; install {what} first")
     major, minor, rest = found.groups()
     early = ".dev0" if re.match(r"[._-]?(a|b|c|rc|alpha|beta|pre|preview|dev)", rest) else ""
     return f">={major}.{minor or 0}{early},<{int(major) + 1}"
@@ -91,10 +96,13 @@ def authors(author: str) -> str:
 
 
 def render(kind: Kind, variables: dict[str, str]) -> dict[str, str]:
-    """The files of a kind and those that all kinds have; one of the kind replaces a common one of the same path."""
+    """The files of a kind. What templates/parts holds, texts that several share, are variables too."""
+    templates = files(__package__) / "templates"
+    shared = {parts[0].partition(".")[0]: text for parts, text in _templates(templates / "parts")}
+    variables = {**variables, **{name: Template(text).substitute(variables) for name, text in shared.items()}}
     texts = {}
-    for folder in ("common", kind.folder):
-        for parts, text in _templates(files(__package__) / "templates" / folder):
+    for folder in kind.folders:
+        for parts, text in _templates(templates / folder):
             path = "/".join(variables["package"] if part == "_package_" else part for part in parts)
             texts[path.removesuffix(SUFFIX).replace("dot_", ".")] = Template(text).substitute(variables)
     return texts
