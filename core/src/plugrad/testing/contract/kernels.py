@@ -155,14 +155,14 @@ def _others(subject: Subject, call: Call) -> list[Any]:
     kept = call.op.name in OPS_AT_POSITIONS or call.op.name.startswith("shift")
     whole = "." in call.op.name  # classes, masks, keys: what else would be legal only its plugin knows
     stay = [(kept and i == 1) or (whole and kind_of(a.dtype) not in "fc") for i, a in enumerate(call.arrays)]
-    changed = [a if fixed else _turned(a) for a, fixed in zip(call.arrays, stay, strict=True)]
+    changed = [a if fixed else turned(a) for a, fixed in zip(call.arrays, stay, strict=True)]
     return [subject.put(a).val for a in changed]
 
 
-def _turned(a: np.ndarray) -> np.ndarray:
+def turned(a: np.ndarray) -> np.ndarray:
     """The elements in reverse, or something else where that is the same."""
-    turned = np.array(np.flip(a))
-    return turned if not np.array_equal(turned, a) else np.ones_like(a)
+    reverse = np.array(np.flip(a))
+    return reverse if not np.array_equal(reverse, a) else np.ones_like(a)
 
 
 def _overwritten(subject: Subject, value: Any) -> bool:

@@ -42,10 +42,13 @@ def checks() -> list[tuple[str, Callable[[str], None]]]:
 
 
 def asked() -> list[Op]:
-    """The ops that run on a backend: the core's and those of the plugins that are installed."""
+    """The ops that run on a backend: the core's, those of the plugins that are installed, and others with samples."""
     load_ops()
     prefixes = tuple(f"{prefix}." for prefix in registry().select("ops"))
-    known = [op for op in OPS.values() if "." not in op.name or op.name.startswith(prefixes)]
+    stated = declared()
+    known = [
+        op for op in OPS.values() if "." not in op.name or op.name.startswith(prefixes) or ("op", op.name) in stated
+    ]
     return [op for op in known if op.run is None and not op.opaque]
 
 

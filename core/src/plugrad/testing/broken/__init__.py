@@ -1,0 +1,1 @@
+"""Things with one fault each, which prove that the kit notices."""

@@ -1,0 +1,5 @@
+"""Ops with one fault each."""
+
+from . import calls, derivatives
+
+FAULTS = (*derivatives.FAULTS, *calls.FAULTS)
