@@ -10,6 +10,7 @@ from pathlib import Path
 
 from plugrad import OPS
 from plugrad.backend import Backend
+from plugrad.plugins import load_ops
 from plugrad.testing import STEPS
 from plugrad.testing.contract.samples import has_samples, samples
 
@@ -36,14 +37,16 @@ def test_signatures_are_what_kernels_get() -> None:
     """Every sample call fits the signature that the page of kernels gives, and uses each operand and attribute."""
     text = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
     listed = dict(re.findall(r"^\| `([\w.]+)` \| `[\w.]+\((.*?)\)` \|", text, re.MULTILINE))
-    sampled = [op for op in OPS.values() if has_samples(op.name)]
+    load_ops()
+    sampled = [op for op in list(OPS.values()) if op.name in listed and has_samples(op.name)]
     assert len(sampled) > 50
     for op in sampled:
         wanted = inspect.signature(eval(f"lambda {listed[op.name]}: None"))
         for sample in samples(op.name, min(op.codes)):
             attrs = sample.attrs if sample.operands else {**sample.attrs, "device": "0"}
             bound = wanted.bind(*sample.operands, **attrs)
-            assert set(bound.arguments) == set(wanted.parameters), op.name
+            given = {name for name, p in wanted.parameters.items() if p.kind is not p.VAR_POSITIONAL}
+            assert set(bound.arguments) >= given, op.name
 
 
 def test_examples_are_typical() -> None:

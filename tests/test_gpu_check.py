@@ -98,9 +98,9 @@ def test_everything_at_once(tmp_path: Path, tests_file: Path) -> None:
     printed = run(0, command(out, *words))
     sections, table = saved(out)
     assert states(sections) == dict.fromkeys(ALL_BUT_ONE, "ok"), table
-    assert outcomes(sections["contract"]) == dict.fromkeys(
-        ("values.add", "values.logaddexp", "values.scatter_add"), "passed"
-    )
+    found = outcomes(sections["contract"])
+    assert {"values.add.float32", "values.logaddexp.float32", "values.scatter_add.float32"} <= set(found)
+    assert set(found.values()) == {"passed"}
     assert outcomes(sections["tests"]) == {"test_add": "passed"}
     assert outcomes(sections["memcheck"]) == {"memcheck: short run": "passed", "memcheck": "passed"}
     figures = {r["name"]: r for r in sections["speed"]["records"] if r["kind"] == "figure"}

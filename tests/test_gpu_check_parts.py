@@ -68,18 +68,22 @@ def judged(part: Part, path: Path, status: int = 0) -> Any:
     return outcome
 
 
+def _points(distribution: metadata.Distribution) -> metadata.EntryPoints:
+    return distribution.entry_points.select(group="plugrad")
+
+
 def test_the_packages_are_declared_outside_the_tree(
     tmp_path: Path, part: Part, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packages = part("packages")
     monkeypatch.setattr(packages, "compiled_here", lambda: True)
     paths, site = packages.prepare(tmp_path / "one")
-    points = {p.name: p.value for d in metadata.distributions(path=[str(paths[0])]) for p in d.entry_points}
+    points = {p.name: p.value for d in metadata.distributions(path=[str(paths[0])]) for p in _points(d)}
     assert points["cuda"] == "plugrad_cuda.plugin" and points["cpu"] == "plugrad_cpu.plugin" and len(points) == 7
     assert site is None and ROOT / "plugins_cpu" / "src" in paths and ROOT / "core" / "src" in paths
     monkeypatch.setattr(packages, "compiled_here", lambda: False)
     paths, site = packages.prepare(tmp_path / "two")
-    points = {p.name: p.value for d in metadata.distributions(path=[str(paths[0])]) for p in d.entry_points}
+    points = {p.name: p.value for d in metadata.distributions(path=[str(paths[0])]) for p in _points(d)}
     assert "cpu" not in points and len(points) == 6
     assert site == tmp_path / "two" / "compiled" and ROOT / "plugins_cpu" / "src" not in paths
 

@@ -1,10 +1,8 @@
-"""Section: the checks of ``plugrad.testing``, which every backend must pass, on the GPU."""
+"""Section: the conformance kit on the GPU: what a backend must keep, and the plugins' ops, layers and optimizers on it."""
 
 from __future__ import annotations
 
 import importlib
-import warnings
-from functools import partial
 
 from .records import DEVICE, Section, shared
 
@@ -13,11 +11,10 @@ def body(running: Section) -> None:
     """Run every check as a case of its own."""
     running.emulate()
     testing = importlib.import_module("plugrad.testing")
-    warnings.simplefilter("ignore", importlib.import_module("plugrad.errors").FallbackWarning)
-    checks = [(name, check) for name, check in testing.backend_checks() if running.wants(name)]
-    checks = [pair for number, pair in enumerate(checks) if running.mine(number)]
-    for name, check in running.until_time_is_up(checks, "checks"):
-        running.check(name, partial(check, DEVICE))
+    checks = [check for check in testing.checks(DEVICE) if check.kind != "dataset" and running.wants(check.name)]
+    checks = [check for number, check in enumerate(checks) if running.mine(number)]
+    for check in running.until_time_is_up(checks, "checks"):
+        running.check(check.name, check)
 
 
 if __name__ == "__main__":
