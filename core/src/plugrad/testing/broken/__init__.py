@@ -1,1 +1,0 @@
-"""Things with one fault each, which prove that the kit notices."""
