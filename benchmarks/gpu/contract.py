@@ -1,4 +1,4 @@
-"""Section: the conformance kit on the GPU: what a backend must keep, and the plugins' ops, layers and optimizers on it."""
+"""Section: the conformance kit on the GPU: what a backend keeps, and the plugins' ops, layers, optimizers on it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ COMPONENTS: dict[str, Any] = {"layer": layers, "loss": layers, "optimizer": opti
 SAMPLE = {"layer": "LayerSample", "loss": "LayerSample", "optimizer": "OptimizerSample", "dataset": "DatasetSample"}
 SLOW = ("derivatives.second.", "derivatives.stage.")
 """Beginnings of the names of checks of a backend that a quick run leaves out: those of single ops say the same."""
-OF_EACH_KERNEL = ("kernels.", "inplace.into_values", "memory.nothing_is_kept", "threads.kernels")
+OF_EACH_KERNEL = ("kernels.", "inplace.into_values", "memory.values_are_let_go", "threads.kernels")
 """Beginnings of the names of checks that are asked of every kernel, or of those of one op."""
 CODES = {dtype.name: code for code, dtype in enumerate(DTYPES)}
 

@@ -157,6 +157,8 @@ def _reduction(name: str, dtype: np.dtype) -> Iterator[Edge]:
         cases.append(((130, 331), (0, 1)))
     for shape, axis in cases:
         yield (numbers(shape, dtype, *bounds),), {"axis": axis, "keepdims": False}, accuracy
+    if kind == "b":
+        yield (np.ones((256, 3), dtype),), {"axis": (0,), "keepdims": False}, "exact"  # a count that wraps in a byte
     if kind in "iu":
         few = np.random.default_rng(5).choice([1, 2, 3], (2, 3, 4))
         signs = np.where(np.arange(24).reshape(2, 3, 4) % 3 == 0, -1 if kind == "i" else 1, 1)
@@ -297,6 +299,8 @@ def _matmul(name: str, dtype: np.dtype) -> Iterator[Edge]:
     ):
         operands = numbers(one, dtype, 0.5, 1.5), numbers(two, dtype, 0.5, 1.5, 1)
         yield operands, {}, "sum"
+    if kind_of(dtype) in "fs" and dtype.itemsize == 2:  # a sum that its own dtype cannot count up to
+        yield (numbers((2, 6000), dtype, 0.5, 0.9), numbers((6000, 2), dtype, 0.5, 0.9, 1)), {}, "sum"
     if kind_of(dtype) == "f":
         x = given([[0.0, 1.0, 0.0], [1.0, 2.0, 0.0], [1.0, 0.0, 0.0]], dtype)
         yield (x, given([[NAN, 1.0], [1.0, 1.0], [2.0, INF]], dtype)), {}, "sum"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ def checks() -> list[tuple[str, Callable[[str], None]]]:
         ("failures.dtypes", wrong_dtypes),
         ("failures.devices", wrong_devices),
         ("failures.writes", wrong_writes),
+        ("failures.late_errors", late_errors),
     ]
 
 
@@ -116,3 +119,25 @@ def wrong_writes(device: str) -> None:
         else:
             raise AssertionError(f"{what} on {device}: expected {error.__name__}, came a result")
         compare(f"x after the refused {what} on {device}", x.numpy(), a)
+
+
+def late_errors(device: str) -> None:
+    """What was called after a call with a bad position is computed, or asking for it raises; it is nothing else."""
+    subject = Subject(device)
+    if not subject.stores("f4", "i8"):
+        return
+    a = np.arange(12, dtype=np.float32).reshape(3, 4)
+    x, at = subject.put(a), subject.put(np.array([5]))
+    pending: list[Any] = []
+    with contextlib.suppress(IndexError):
+        pending.append(take(x, at, axis=0).val)
+    y = x + x
+    waits: list[Callable[[], Any]] = [subject.wait, *[partial(subject.host, value) for value in pending]]
+    for wait in waits:
+        with contextlib.suppress(IndexError, DeviceError):
+            wait()
+    try:
+        found = subject.host(y.val)
+    except DeviceError:
+        return
+    compare(f"x + x, called after take of position 5 along an axis of size 3, on {device}", found, a + a)

@@ -10,7 +10,8 @@ import numpy as np
 
 from ...backend import BACKENDS, Backend, Kernel
 from ...dtypes import DTYPES, GROUPS
-from .subject import Subject, called, compare
+from .numbers import SPECIAL, extremes, given
+from .subject import Subject, called, compare, kind_of
 
 LARGE = 200_000
 """Elements of an array whose copy takes long enough to be overtaken by a write."""
@@ -44,6 +45,7 @@ def arrays(code: int) -> dict[str, np.ndarray]:
         "0-d": a[1, 1, 1:2].reshape(()),
         "zero-size": a[:0],
         "one axis": a.reshape(-1)[:5],
+        "one element": a[:1, :1, :1],
     }
 
 
@@ -71,6 +73,12 @@ def _memory(a: np.ndarray) -> np.ndarray:
     return a if not isinstance(a.base, np.ndarray) else _memory(a.base)
 
 
+def odd_elements(dtype: np.dtype) -> np.ndarray:
+    """What a narrower memory would change: the ends of integers, fractions, NaN, infinity, zeros of both signs."""
+    kind = kind_of(dtype)
+    return extremes(dtype) if kind in "iu" else given((True, False) if kind == "b" else (*SPECIAL, 1 / 3, -1e-3), dtype)
+
+
 def round_trip(device: str) -> None:
     """Shapes, dtypes and elements survive, whatever the layout of the array."""
     subject = Subject(device)
@@ -78,6 +86,9 @@ def round_trip(device: str) -> None:
         for form, a in arrays(code).items():
             value = subject.backend.from_host(a, subject.ordinal)
             compare(f"from_host and to_host: {form} {a.dtype.name} {a.shape} on {device}", subject.host(value), a)
+        a = odd_elements(DTYPES[code])
+        value = subject.backend.from_host(a, subject.ordinal)
+        compare(f"from_host and to_host: {a.dtype.name} on {device}", subject.host(value), a, "signed")
 
 
 def to_host_is_not_written(device: str) -> None:

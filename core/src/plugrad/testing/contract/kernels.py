@@ -21,7 +21,11 @@ from .samples import Sample, has_samples, samples
 from .subject import Subject, called, compare, kind_of, promised, reference
 from .values import describe
 
-SCALARS = (2, True, 0.5, -1.5, 70_000, float("nan"), float("inf"), -float("inf"))
+LATER = 4
+"""Further calls, in any of which a kernel might give the first one's memory again."""
+FEW = 100
+"""Elements of the operands that are cheap to call a kernel with several times."""
+SCALARS = (2, True, 0.5, -1.5, 40_000, 70_000, float("nan"), float("inf"), -float("inf"))
 
 
 def checks() -> list[tuple[str, Callable[[str], None]]]:
@@ -30,6 +34,8 @@ def checks() -> list[tuple[str, Callable[[str], None]]]:
         ("kernels.result_is_as_promised", result_is_as_promised),
         ("kernels.operands_are_not_written", operands_are_not_written),
         ("kernels.result_is_fresh", result_is_fresh),
+        ("kernels.same_call_same_result", same_call_same_result),
+        ("kernels.operands_are_read_anew", operands_are_read_anew),
         ("kernels.every_layout_is_taken", every_layout_is_taken),
         ("kernels.decline_without_effect", decline_without_effect),
         ("kernels.when_keeps_its_promise", when_keeps_its_promise),
@@ -55,9 +61,11 @@ class Call(NamedTuple):
             return self.kernel.fn(*self.values, **self.attrs)
 
 
-def calls(subject: Subject, layouts: tuple[Layout, ...] = (CONTIGUOUS,)) -> Iterator[Call]:
-    """Every kernel of the backend on every sample of its op."""
+def calls(subject: Subject, layouts: tuple[Layout, ...] = (CONTIGUOUS,), with_when: bool = False) -> Iterator[Call]:
+    """Every kernel of the backend on every sample of its op; only those with a `when` if ``with_when``."""
     for op, code in subject.native():
+        if with_when and all(kernel.when is None for kernel in subject.kernels(op, code)):
+            continue
         for sample in samples(op.name, code) if has_samples(op.name) else ():
             if CODE[sample.attrs.get("dtype", DTYPES[code])] in subject.stored:
                 for layout in layouts if sample.layouts else layouts[:1]:
@@ -128,9 +136,7 @@ def result_is_fresh(device: str) -> None:
         for i, value in itertools.product(range(len(call.values)), first):
             assert not share(subject, value, call.values[i]), f"{call.what}: operand {i} shares memory with the result"
         before = [subject.host(value) for value in first]
-        with called(f"{call.what}, other operands"):
-            again = call.kernel.fn(*_others(subject, call), **call.attrs)
-        second = () if again is NotImplemented else _results(again)
+        second = _called_again(subject, call)
         for value, kept in zip(first, before, strict=True):
             what = f"{call.what}: the result, after another call of the kernel, which shares memory with it"
             compare(what, subject.host(value), kept)
@@ -141,6 +147,57 @@ def result_is_fresh(device: str) -> None:
                 for later, kept in zip(second, after, strict=True):
                     what = f"{call.what}: the result of a second call shares memory with that of the first"
                     compare(what, subject.host(later), kept)
+
+
+def _few(call: Call) -> bool:
+    return sum(a.size for a in call.arrays) <= FEW
+
+
+def _called_again(subject: Subject, call: Call) -> tuple[Any, ...]:
+    """The results of further calls with other operands."""
+    others, found = _others(subject, call), []
+    for _ in range(LATER if _few(call) else 1):
+        with called(f"{call.what}, other operands"):
+            found.append(call.kernel.fn(*others, **call.attrs))
+    return tuple([value for one in found if one is not NotImplemented for value in _results(one)])
+
+
+def same_call_same_result(device: str) -> None:
+    """Further calls with the same operands give the same: floats as exactly as derivatives, the rest to the bit."""
+    subject = Subject(device)
+    for call in calls(subject):
+        first = call.run() if _few(call) else NotImplemented
+        if first is NotImplemented:
+            continue
+        kept = [subject.host(value) for value in _results(first)]
+        for number in range(2, LATER + 1):
+            for value, wanted in zip(_results(call.run()), kept, strict=True):
+                what = f"{call.what}: call {number} with the same operands"
+                compare(what, subject.host(value), wanted, _accuracy(subject, value))
+
+
+def operands_are_read_anew(device: str) -> None:
+    """A call after the key operand was written, where `into` can, gives what a call on new memory gives."""
+    subject = Subject(device)
+    for call in calls(subject):
+        first = call.run() if call.values and _few(call) else NotImplemented
+        if first is NotImplemented or not _overwritten(subject, call.values[call.op.key]):
+            continue
+        again = call.run()
+        changed = [subject.put(subject.host(value)).val for value in call.values]
+        with called(f"{call.what}, other operands"):
+            wanted = call.kernel.fn(*changed, **call.attrs)
+        for value, expected in zip(_results(again), _results(wanted), strict=True):
+            compare(
+                f"{call.what}: a call after operand {call.op.key} was written",
+                *(subject.host(value), subject.host(expected)),
+                _accuracy(subject, expected),
+            )
+
+
+def _accuracy(subject: Subject, value: Any) -> str:
+    """How well two calls of a kernel must agree."""
+    return "derivative" if KIND[CODE[subject.backend.spec(value).dtype]] in "fsc" else "exact"
 
 
 def share(subject: Subject, a: Any, b: Any) -> bool:
@@ -208,9 +265,10 @@ def decline_without_effect(device: str) -> None:
 def when_keeps_its_promise(device: str) -> None:
     """`when` says True exactly where the kernel does not decline."""
     subject = Subject(device)
-    for call in calls(subject, (CONTIGUOUS, SLICED)):
+    for call in calls(subject, (CONTIGUOUS, SLICED), with_when=True):
         if call.kernel.when is not None:
-            answer = call.kernel.when(*[Spec(a.shape, a.dtype) for a in call.arrays], **call.attrs)
+            with called(f"{call.what}: when"):
+                answer = call.kernel.when(*[Spec(a.shape, a.dtype) for a in call.arrays], **call.attrs)
             assert answer is True or (isinstance(answer, str) and answer), (
                 f"{call.what}: when answers {answer!r}; it must be True or a reason"
             )

@@ -14,9 +14,8 @@ from ...dtypes import CODE, DTYPES
 from ...op import OPS
 from ...ops.creation import asarray
 from .host import arrays
-from .kernels import kernel_calls, share
-from .layouts import CONTIGUOUS
-from .samples import has_samples, samples
+from .kernels import Call, calls, share
+from .layouts import LAYOUTS, operands
 from .subject import Subject, compare
 
 STATM = Path("/proc/self/statm")
@@ -25,12 +24,13 @@ ROUNDS, MEGABYTES = 48, 4
 
 
 def checks() -> list[tuple[str, Callable[[str], None]]]:
-    """borrow, empty, and what becomes of values that nobody needs."""
+    """borrow, empty, dlpack, and what is let go."""
     return [
         ("memory.borrow", borrow),
         ("memory.borrowed_memory", borrowed_memory),
         ("memory.empty", empty_memory),
-        ("memory.nothing_is_kept", nothing_is_kept),
+        ("memory.lent", lent_memory),
+        ("memory.values_are_let_go", values_are_let_go),
         ("memory.returned", returned),
     ]
 
@@ -77,35 +77,48 @@ def empty_memory(device: str) -> None:
             assert not share(subject, value, second), f"empty: {wanted} twice, the two share memory"
 
 
-def nothing_is_kept(device: str) -> None:
-    """K7: after a call a kernel holds neither its operands nor its result: memory comes back when they are dropped."""
+def lent_memory(device: str) -> None:
+    """numpy(), which looks at the memory that dlpack lends, gives the elements of every dtype in every layout."""
     subject = Subject(device)
-    for op, code in subject.native():
-        usual = code == CODE[subject.usual] or code == subject.codes(op)[-1]
-        for sample in list(samples(op.name, code))[:1] if usual and has_samples(op.name) else ():
-            if CODE[sample.attrs.get("dtype", DTYPES[code])] not in subject.stored:
-                continue
-            for call in kernel_calls(subject, op, code, sample, CONTIGUOUS):
-                call.run()
-                before = _holders(call.values)
-                found = call.run()
-                if found is NotImplemented:
-                    continue
-                subject.wait()
-                results = [found] if type(found) is not tuple else list(found)
-                found = None
-                alone = _holders([object() for _ in results])
-                kept = [i for i, (n, least) in enumerate(zip(_holders(results), alone, strict=True)) if n > least]
-                assert op.alias or not kept, f"{call.what}: something still holds result {kept[0]} after the call"
-                results.clear()
-                after = _holders(call.values)
-                held = [i for i, (n, least) in enumerate(zip(after, before, strict=True)) if n > least]
-                assert not held, f"{call.what}: something still holds operand {held[0]} after the result was dropped"
+    for code in sorted(subject.stored):
+        for layout in LAYOUTS:
+            for a in (np.arange(24).reshape(2, 3, 4).astype(DTYPES[code]), np.ones((), DTYPES[code])):
+                operand = operands(subject, layout, (a,))[0]
+                what = f"numpy: {layout.name} {a.dtype.name} {a.shape} on {device}"
+                compare(what, operand.tensor.numpy(), operand.array)
+
+
+def values_are_let_go(device: str) -> None:
+    """After a call nobody holds the operands or the result but the caller: what is dropped can be freed, and the core
+    sees when a value may be written.
+    """
+    subject = Subject(device)
+    for call in calls(subject):
+        if not call.op.alias and call.code in (CODE[subject.usual], max(subject.codes(call.op))):
+            _let_go(subject, call)
 
 
 def _holders(values: list[Any]) -> list[int]:
-    """How many references there are to each value."""
+    """How many references there are to each."""
     return [sys.getrefcount(value) for value in values]
+
+
+def _let_go(subject: Subject, call: Call) -> None:
+    before = _holders(call.values)
+    results = call.run()
+    if results is NotImplemented:
+        return
+    made = list(results) if type(results) is tuple else [results]
+    del results
+    subject.wait()
+    lone = _holders([object()]) * len(made)
+    for what, values, wanted in (("operand", call.values, before), ("result", made, lone)):
+        if _holders(values) != wanted:
+            gc.collect()
+        for i, (value, count, least) in enumerate(zip(values, _holders(values), wanted, strict=True)):
+            if subject.backend.spec(value).shape:
+                held = f"{call.what}: {what} {i} is held by {count - least} more after the call; let it go"
+                assert count <= least, held
 
 
 def returned(device: str) -> None:

@@ -16,7 +16,7 @@ from ...ops import elementwise as ew
 from ...ops.reduction import max, sum
 from ...transforms import grad
 from .samples import Sample, has_samples, samples
-from .subject import Subject, compare, reference
+from .subject import Subject, called, compare, reference
 from .values import describe
 
 THREADS = 4
@@ -85,6 +85,7 @@ def values(device: str) -> None:
                 "exp": (ew.exp(x * 0.1), np.exp(a * a.dtype.type(0.1))),
                 "less": (x < 4, a < 4),
                 "sum": (sum(x.reshape((2, -1)), axis=1) if n % 2 == 0 else sum(x), _sums(a)),
+                "sum of all": (sum(x), a.sum()),
                 "max": (max(x), a.max()),
                 "slice": (x[::-2], a[::-2]),
                 "matmul": (x[:12].reshape((3, 4)) @ x[:12].reshape((4, 3)), b.reshape(3, 4) @ b.reshape(4, 3)),
@@ -132,7 +133,9 @@ def _in_threads(subject: Subject, op: Op, code: int, sample: Sample) -> None:
         tensors = [subject.put(a) for a in given[k]]
         for _ in range(TURNS):
             what = describe(op, subject.device, code, sample, f"in thread {k}")
-            compare(what, subject.host(op(*tensors, **attrs).val), wanted[k], sample.accuracy)
+            with called(what):
+                found = op(*tensors, **attrs)
+            compare(what, subject.host(found.val), wanted[k], sample.accuracy)
 
     together(work)
 

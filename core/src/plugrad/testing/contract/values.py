@@ -16,10 +16,12 @@ from ...plugins import load_ops
 from ...plugins.loader import registry
 from ...tensor import Tensor
 from ..kit.declared import declared
-from .layouts import CONTIGUOUS, LAYOUTS, SLICED, laid_out
+from .layouts import CONTIGUOUS, LAYOUTS, SLICED, TRANSPOSED, laid_out
 from .samples import Sample, has_samples, samples
 from .subject import Subject, called, compare, promised, reference
 
+MANY = 10_000
+"""Elements from which loops may be cut into blocks or run in threads: those calls are made on strided operands too."""
 PHILOX = {(0, 0): (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)}
 """The published answer of Philox4x32-10 for a key and counter of zeros."""
 
@@ -71,14 +73,19 @@ def op_values(name: str, code: int, device: str) -> None:
         return
     state = subject.state(op, code)
     layouts = LAYOUTS if state == "native" else (CONTIGUOUS, SLICED) if state == "composed" else (CONTIGUOUS,)
+    large = (CONTIGUOUS, TRANSPOSED, SLICED) if state == "native" else (CONTIGUOUS,)
     for sample in samples(name, code):
         if _stored(subject, op, sample):
-            for layout in layouts if sample.layouts else (CONTIGUOUS,):
+            for layout in layouts if sample.layouts else large if _is_large(sample) else (CONTIGUOUS,):
                 arrays, tensors = laid_out(subject, layout, sample.operands)
                 what = describe(op, device, code, sample, f"{layout.name}, {state}")
                 if state == "composed" and sample.accuracy in ("rounded", "function"):
                     sample = sample._replace(accuracy="sum")  # exp(x) - 1 is less exact than expm1
                 one_call(subject, op, code, arrays, tensors, sample, what)
+
+
+def _is_large(sample: Sample) -> bool:
+    return max([a.size for a in sample.operands], default=0) >= MANY
 
 
 def _stored(subject: Subject, op: Op, sample: Sample) -> bool:

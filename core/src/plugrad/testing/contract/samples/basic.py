@@ -14,7 +14,9 @@ from ..subject import kind_of, unit
 from .sample import Sample, Sampler
 
 SPECIAL_REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin")
-PAIRS: tuple[tuple[Shape, Shape], ...] = (((3, 4), (3, 4)), ((3, 1), (4,)), ((), ()), ((0, 4), (4,)), ((2, 3), ()))
+PAIRS: tuple[tuple[Shape, Shape], ...] = (
+    ((3, 4), (3, 4)), ((3, 1), (4,)), ((), ()), ((0, 4), (4,)), ((2, 3), ()), ((3, 4), (3, 1)), ((1, 4), (3, 1)),
+)  # fmt: skip
 SINGLES: tuple[Shape, ...] = ((3, 4), (), (0, 4))
 
 
@@ -62,6 +64,7 @@ def _reduction(name: str, dtype: np.dtype) -> Iterator[Sample]:
     cases: list[tuple[Shape, tuple[int, ...]]] = [
         ((2, 3, 4), (0,)), ((2, 3, 4), (1,)), ((2, 3, 4), (2,)), ((2, 3, 4), (0, 2)), ((2, 3, 4), (0, 1, 2)), ((), ()),
         ((3, 4), ()), ((0, 3), (1,)), ((40, 70), (0,)), ((40, 70), (1,)),
+        ((3, 1, 4), (1,)), ((1, 5), (0, 1)),
     ]  # fmt: skip
     if name in ("sum", "prod"):
         cases += [((0, 3), (0,)), ((3, 0), (0, 1))]
@@ -155,7 +158,10 @@ def _concat(name: str, dtype: np.dtype) -> Iterator[Sample]:
         yield Sample(operands, {"axis": axis}, "exact", axis == 1)
 
 
-POSITIONS = (np.array(-1), np.array([2, 0, -3, 0]), np.array([[1, -1], [0, 2]]), np.zeros((0,), np.int64))
+POSITIONS: tuple[np.ndarray, ...] = (
+    np.array(-1), np.array([2, 0, -3, 0]), np.array([[1, -1], [0, 2]]), np.zeros((0,), np.int64), np.arange(3),
+    np.array([2, 0, 1, 1, 0, 2, 2, 0, 1, 0, 2]),
+)  # fmt: skip
 
 
 def _gather(name: str, dtype: np.dtype) -> Iterator[Sample]:
@@ -183,13 +189,19 @@ def _matmul(name: str, dtype: np.dtype) -> Iterator[Sample]:
         ((3, 4), (4, 2)),
         ((2, 3, 4), (2, 4, 2)),
         ((2, 1, 3, 4), (5, 4, 2)),
+        ((3, 3), (3, 3)),
+        ((3, 4), (2, 4, 2)),
+        ((2, 3, 4), (4, 2)),
+        ((1, 4), (4, 3)),
+        ((3, 4), (4, 1)),
+        ((2, 1, 4), (2, 4, 1)),
         ((1, 1), (1, 1)),
         ((3, 0), (0, 2)),
         ((0, 4), (4, 2)),
         ((17, 33), (33, 9)),
     ):
         operands = numbers(one, dtype, -3, 3), numbers(two, dtype, -3, 3, 1)
-        yield Sample(operands, {}, "sum", one in ((3, 4), (2, 3, 4)))
+        yield Sample(operands, {}, "sum", one in ((3, 4), (2, 3, 4), (3, 3)))
 
 
 def _full(name: str, dtype: np.dtype) -> Iterator[Sample]:

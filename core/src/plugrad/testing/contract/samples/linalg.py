@@ -26,10 +26,17 @@ def _hermitian(shape: Shape, dtype: np.dtype) -> np.ndarray:
     return (x + np.conj(np.swapaxes(x, -1, -2))) / dtype.type(2)
 
 
+def _turned(dtype: np.dtype) -> np.ndarray:
+    """A matrix with zeros on the diagonal and a negative determinant."""
+    return np.array([[0.0, 2.0], [3.0, 0.0]], dtype)
+
+
 def _of_square(name: str, dtype: np.dtype) -> Iterator[Sample]:
     make = _hermitian if name in ("cholesky", "eigh", "eigvalsh") else _square
     for shape in SQUARE:
         yield Sample((make(shape, dtype),), {}, "derivative", shape == (2, 3, 3))
+    if make is _square:
+        yield Sample((_turned(dtype),), {}, "derivative")
     if name in ("det", "slogdet", "adjugate", "eigvalsh"):
         yield Sample((np.zeros((2, 2), dtype),), {}, "derivative", smooth=False)
 
@@ -69,6 +76,8 @@ def _solve(name: str, dtype: np.dtype) -> Iterator[Sample]:
         operands = _square(one, dtype), numbers(two, dtype, -2, 2, 1)
         for attrs in triangles if name == "triangular_solve" else [{}]:
             yield Sample(operands, attrs, "derivative", one == (2, 3, 3))
+    if name == "solve":
+        yield Sample((_turned(dtype), numbers((2, 3), dtype, -2, 2, 1)), {}, "derivative")
 
 
 def _expm(name: str, dtype: np.dtype) -> Iterator[Sample]:
