@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from contextlib import nullcontext
+from functools import partial
 
 import pytest
 
@@ -14,12 +15,22 @@ from plugrad import random
 from plugrad.errors import BackendUnavailableError
 from plugrad.op import OPS, Op
 from plugrad.plugins import backend_index
+from plugrad.testing import Check, NotHere
 from plugrad.testing.broken import FAULTS, Fault, caught, faults
 from plugrad.testing.broken.backends.base import fault, kernel, loaded
 
 
 def made(caught_by=(), **members):
     return Fault("some.fault", "something is wrong", caught_by, lambda: nullcontext("thing"), **members)
+
+
+def asked(*named):
+    """What lists these functions of the thing's name as checks."""
+
+    def of(fault, thing):
+        return [Check(name, "backend", thing, thing, partial(f, thing)) for name, f in named]
+
+    return of
 
 
 def passes(thing):
@@ -34,14 +45,18 @@ def breaks(thing):
     raise KeyError(thing)
 
 
+def elsewhere(thing):
+    raise NotHere("not on this machine")
+
+
 def test_every_check_runs_and_those_that_fail_are_told():
-    checks = [("a.fails", fails), ("a.passes", passes), ("b.breaks", breaks), ("b.fails", fails)]
+    checks = asked(("a.fails", fails), ("a.passes", passes), ("b.breaks", breaks), ("b.fails", fails), ("c", elsewhere))
     found = caught(made(), checks)
     assert found == {"a.fails": "thing is wrong", "b.breaks": "KeyError: 'thing'", "b.fails": "thing is wrong"}
 
 
 def test_quick_runs_those_that_are_named():
-    checks = [("a.fails", fails), ("a.fails.float32", fails), ("a.failsafe", fails), ("b", fails)]
+    checks = asked(("a.fails", fails), ("a.fails.float32", fails), ("a.failsafe", fails), ("b", fails))
     assert list(caught(made(("a.fails",)), checks, quick=True)) == ["a.fails", "a.fails.float32"]
 
 
@@ -53,7 +68,7 @@ def test_a_name_is_answered_by_a_longer_one():
 
 def test_a_check_that_hangs_is_told_and_left_behind():
     end = threading.Event()
-    checks = [("a", lambda thing: end.wait(60)), ("b", fails), ("c", passes)]
+    checks = asked(("a", lambda thing: end.wait(60)), ("b", fails), ("c", passes))
     try:
         assert caught(made(limit=0.1), checks) == {"a": "a of thing: has not ended after 0.1 s", "b": "thing is wrong"}
     finally:
@@ -62,7 +77,7 @@ def test_a_check_that_hangs_is_told_and_left_behind():
 
 def test_checks_of_a_fault_share_one_thread():
     seen = []
-    caught(made(), [("a", lambda thing: seen.append(threading.get_ident()))] * 3)
+    caught(made(), asked(*[("a", lambda thing: seen.append(threading.get_ident()))] * 3))
     assert len(seen) == 3 and len(set(seen)) == 1 and seen[0] != threading.get_ident()
 
 

@@ -5,42 +5,46 @@ from __future__ import annotations
 import queue
 import threading
 import warnings
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from ..contract import backend_checks
+from ..kit.check import Check, NotHere
+from ..listing import checks
 from .fault import Fault
 
-Named = tuple[str, Callable[[str], Any]]
-"""A check's name, and a function of the thing's name."""
+
+def asked_of(fault: Fault, thing: str) -> list[Check]:
+    """The checks that may see a fault: of a backend its own and those of all ops on it, of all else its own."""
+    if fault.kind == "backend":
+        return [check for check in checks(thing) if check.kind in ("backend", "op")]
+    return checks("numpy", **{fault.kind: thing})
 
 
-def caught(fault: Fault, checks: Iterable[Named] | None = None, quick: bool = False) -> dict[str, str]:
+def caught(
+    fault: Fault, asked: Callable[[Fault, str], Sequence[Check]] = asked_of, quick: bool = False
+) -> dict[str, str]:
     """The names of the checks that fail on the fault, each with the first line of its message.
 
-    ``checks`` are those of backends unless others are given; ``quick`` runs only those that ``caught_by`` names. One
-    that takes longer than the fault's ``limit`` fails with words that say so; its thread ends when it does.
+    ``asked`` gives the checks for the thing's name; ``quick`` runs only those that ``caught_by`` names. One that takes
+    longer than the fault's ``limit`` fails with words that say so; its thread ends when it does.
 
     >>> from plugrad.testing.broken import FAULTS
     >>> fault = next(f for f in FAULTS if f.name == "backend.add_widens")
-    >>> list(caught(fault, quick=True))
-    ['values.add', 'kernels.result_is_as_promised']
+    >>> "values.add.float32" in caught(fault, quick=True)
+    True
     """
-    chosen = [
-        (name, check) for name, check in (backend_checks() if checks is None else checks)
-        if not quick or fault.named(name)
-    ]  # fmt: skip
     failed: dict[str, str] = {}
     with fault.make() as thing, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         worker = _Worker()
-        for name, check in chosen:
-            answer = worker.run(check, thing, fault.limit)
+        for check in asked(fault, thing):
+            if quick and not fault.named(check.name):
+                continue
+            answer = worker.run(check, fault.limit)
             if answer is None:
-                failed[name] = f"{name} of {thing}: has not ended after {fault.limit:g} s"
+                failed[check.name] = f"{check.name} of {thing}: has not ended after {fault.limit:g} s"
                 worker = _Worker()  # the other one is left with it
             elif isinstance(answer, Exception):
-                failed[name] = _line(answer)
+                failed[check.name] = _line(answer)
         worker.end()
     return failed
 
@@ -64,12 +68,14 @@ class _Worker:
             try:
                 call()
                 self.answers.put(True)
+            except NotHere:
+                self.answers.put(True)
             except Exception as error:
                 self.answers.put(error)
 
-    def run(self, check: Callable[[str], Any], thing: str, limit: float) -> Exception | bool | None:
+    def run(self, check: Check, limit: float) -> Exception | bool | None:
         """What the check raised, True if nothing, None if it has not ended in time; the thread ends with it then."""
-        self.work.put(lambda: check(thing))
+        self.work.put(check)
         try:
             return self.answers.get(timeout=limit)
         except queue.Empty:
