@@ -8,15 +8,8 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from ..kit.check import Check, NotHere
-from ..listing import checks
 from .fault import Fault
-
-
-def asked_of(fault: Fault, thing: str) -> list[Check]:
-    """The checks that may see a fault: of a backend its own and those of all ops on it, of all else its own."""
-    if fault.kind == "backend":
-        return [check for check in checks(thing) if check.kind in ("backend", "op")]
-    return checks("numpy", **{fault.kind: thing})
+from .scope import asked_of
 
 
 def caught(
