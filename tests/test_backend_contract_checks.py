@@ -12,7 +12,7 @@ import pytest
 
 import plugrad as pg
 from plugrad.backend import Spec
-from plugrad.testing import backend_checks, check_backend
+from plugrad.testing import FIRST_EVENING, STEPS, TRAINS_A_NET, backend_checks, check_backend, kernels_up_to
 from plugrad.testing.broken.backends.base import INTO, Honest, K, kernel, loaded
 from plugrad.testing.contract import fallback
 
@@ -133,3 +133,18 @@ def test_a_fallback_that_is_not_refused(monkeypatch: pytest.MonkeyPatch, made: M
     monkeypatch.setattr(fallback, "mode", lambda value: mode(None))
     with pytest.raises(AssertionError, match="ran all the same"):
         CHECKS["fallback.refused"](made())
+
+
+# -- the lists
+
+
+def test_names_of_checks_are_unique() -> None:
+    assert len(CHECKS) == len(backend_checks()) > 1000
+
+
+def test_steps_name_ops_once() -> None:
+    listed = kernels_up_to(STEPS[-1])
+    assert len(set(listed)) == len(listed)
+    assert len(kernels_up_to(FIRST_EVENING)) == 12 and len(kernels_up_to(TRAINS_A_NET)) == 25
+    own = [name for step in STEPS for name in (*step.adds, *step.into) if "." not in name]
+    assert [name for name in own if name not in pg.OPS] == []
