@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,23 @@ def test_conformance(how: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
     found = json.loads(report.read_text(encoding="utf-8"))
     assert set(found["counts"]) <= {"passed", "not here"} and found["counts"]["passed"] > 1500, found["counts"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("cuda") is None, reason="no CUDA device: cuda-core is not installed")
+def test_a_captured_training_replays(tmp_path: Path) -> None:
+    """The convolutional net of the example, trained on the reference on a part of the digits."""
+    script = tmp_path / "train.py"
+    text = (ROOT / "examples" / "backend_jax" / "train.py").read_text(encoding="utf-8")
+    script.write_text(text.replace("BATCH, EPOCHS = 64, 16", "BATCH, EPOCHS = 64, 1"))
+    assert script.read_text() != text
+    command = [sys.executable, "-m", "plugrad", "capture", "--out", tmp_path / "cnn.json", script, "cnn", "numpy"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    words = ["--pyargs", "plugrad.testing.conformance", "--backend", "cuda", "--captured", str(tmp_path / "cnn.json")]
+    done = emulated("random", *words)
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
+    passed = re.search(r"(\d+) passed in ", done.stdout)
+    assert passed and int(passed[1]) > 200, done.stdout
 
 
 @pytest.mark.slow
