@@ -130,8 +130,13 @@ def _of_ops(device: str, quick: bool) -> Iterator[Check]:
 
 def _of_components(device: str, quick: bool) -> Iterator[Check]:
     for (kind, name), samples in declared().items():
-        if kind in COMPONENTS and name in registry().select("component", kind):
+        if kind in COMPONENTS and (name in registry().select("component", kind) or _made(samples)):
             yield from COMPONENTS[kind].checks(samples, device, quick)
+
+
+def _made(samples: list[Any]) -> bool:
+    """Whether samples make what they are of themselves, so that it need not be registered."""
+    return all(sample.make is not None for sample in samples)
 
 
 def protocol_of(check: Check) -> Version:

@@ -244,4 +244,12 @@ def _layers() -> Iterator[LayerSample]:
     for name, x in (("batch_norm1d", values(4, 2)), ("batch_norm1d", values(3)), ("batch_norm2d", values(2, 4, 5, 3))):
         yield LayerSample(name, {"num_features": 3}, (x,), raises=ShapeError)
     for p in (0.5, 0.1, 0.0):
-        yield LayerSample("dropout", {"p": p}, (values(8, 9),), (8, 9), random=p > 0, reference=lambda state, x: x)
+        yield LayerSample(
+            "dropout",
+            {"p": p},
+            (values(8, 9),),
+            (8, 9),
+            random=p > 0,
+            unbiased=True,
+            reference=lambda state, x: x,
+        )

@@ -7,10 +7,13 @@ tests that run the table of faults.
 from __future__ import annotations
 
 from . import backends, ops
+from .datasets import DATASETS
 from .fault import Fault
+from .layers import LAYERS
+from .optimizers import OPTIMIZERS
 from .run import caught
 
-FAULTS: tuple[Fault, ...] = (*backends.FAULTS, *ops.FAULTS)
+FAULTS: tuple[Fault, ...] = (*backends.FAULTS, *ops.FAULTS, *LAYERS, *OPTIMIZERS, *DATASETS)
 """Every fault, by kind."""
 
 

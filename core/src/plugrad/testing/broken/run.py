@@ -43,8 +43,11 @@ def caught(
 
 
 def _line(error: Exception) -> str:
-    """The first line of a message, with the error's kind where it is no AssertionError."""
-    text = (str(error).splitlines() or [""])[0]
+    """The first line of a message, with the next two where it ends in a colon; with the error's kind where it is no
+    AssertionError.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    text = " ".join(lines[: 3 if lines[0].endswith(":") else 1])
     return text if type(error) is AssertionError and text else f"{type(error).__name__}: {text}"
 
 

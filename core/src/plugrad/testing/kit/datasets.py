@@ -63,7 +63,8 @@ class DatasetTrial:
             answer = self.sample.available()
             if answer is not True:
                 raise NotHere(str(answer))
-        return pg.create("dataset", self.sample.name, **self.sample.config)
+        make = self.sample.make or partial(pg.create, "dataset", self.sample.name)
+        return make(**self.sample.config)
 
     def rows(self, data: Any) -> np.ndarray:
         """Some positions, in rising order."""

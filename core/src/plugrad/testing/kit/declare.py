@@ -122,12 +122,15 @@ class LayerSample:
     inputs     what it is called with
     output     the shape that comes out (None: not checked)
     kind       "layer", or "loss"
-    make       makes it where ``create`` with keywords cannot: a function without arguments
+    make       what makes it instead of ``create``, called with ``config``: where keywords cannot, or where it is not
+               registered
     random     whether two calls in training mode differ (dropout)
+    unbiased   whether the mean of many calls in training mode is what evaluation mode gives (dropout that scales)
     smooth     whether the derivatives exist at these inputs
     tolerance  as for ``OpSample``, for what differs between devices
     reference  an independent implementation, ``f(state, *arrays)`` on NumPy arrays of float64, with the layer's state
-               dict, for the layer in evaluation mode
+               dict, for the layer in evaluation mode after one call in training mode with the same arrays: one that
+               computes running statistics from these checks them too
     raises     the error that the call must raise, for inputs that are wrong
     """
 
@@ -136,12 +139,13 @@ class LayerSample:
     inputs: tuple[Given, ...] = ()
     output: Shape | None = None
     kind: str = "layer"
-    make: Callable[[], Any] | None = None
+    make: Callable[..., Any] | None = None
     random: bool = False
     smooth: bool = True
     tolerance: str | Mapping[str, float] = "derivative"
     reference: Callable[..., Any] | None = None
     raises: type[Exception] | None = None
+    unbiased: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,8 @@ class OptimizerSample:
                between steps and empty at the first, ``step`` counts from 1
     decay      what its weight decay is added to: "none", "gradient" (L2), or "parameter" (decoupled)
     minimises  whether 200 steps on a well-conditioned quadratic must come close to its minimum
+    make       what makes it instead of ``create``, called with ``params`` and ``config``: where it is not
+               registered
     """
 
     name: str
@@ -161,6 +167,7 @@ class OptimizerSample:
     reference: Callable[..., Any] | None = None
     decay: str = "none"
     minimises: bool = True
+    make: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -172,6 +179,7 @@ class DatasetSample:
     length     how many examples it has (None: not checked)
     example    shape and dtype of each component of an example (empty: not checked)
     available  answers True, or why the data cannot be read here; the checks are skipped then
+    make       what makes it instead of ``create``, called with ``config``: where it is not registered
     """
 
     name: str
@@ -179,6 +187,7 @@ class DatasetSample:
     length: int | None = None
     example: tuple[tuple[Shape, str], ...] = ()
     available: Callable[[], bool | str] | None = None
+    make: Callable[..., Any] | None = None
 
 
 Declared: TypeAlias = OpSample | LayerSample | OptimizerSample | DatasetSample

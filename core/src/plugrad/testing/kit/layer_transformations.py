@@ -14,6 +14,10 @@ from .declare import Operand
 from .layer_trial import LayerTrial, loss, states
 
 BATCH = 3
+DRAWS = 400
+"""Calls in training whose mean is compared with evaluation."""
+DEVIATIONS = 7.0
+"""Standard deviations that a mean may be away."""
 
 
 def batching(trial: LayerTrial) -> None:
@@ -150,6 +154,24 @@ def random(trial: LayerTrial) -> None:
         assert differ, f"random=True, but in training {what} the same result"
 
 
+def unbiased(trial: LayerTrial) -> None:
+    """The mean of many calls in training mode is near what evaluation mode gives."""
+    dtype = usual(trial.device)
+    xs = trial.inputs(dtype)
+    wanted = flat(trial.ready(dtype)(*xs))
+    layer = trial.ready(dtype, True)
+    trial.seed(layer, 13)
+    calls = [flat(layer(*xs)) for _ in range(DRAWS)]
+    for i, want in enumerate(wanted):
+        drawn = np.stack([call[i] for call in calls]).astype(np.float64)
+        mean, spread = drawn.mean(axis=0), drawn.std(axis=0)
+        away = np.abs(mean - want) > DEVIATIONS * spread / DRAWS**0.5 + 1e-5 * (1.0 + np.abs(want))
+        if np.any(away):
+            at = tuple(int(k) for k in np.argwhere(away)[0])
+            told = f"expected {want[at]:.4g} ± {DEVIATIONS * spread[at] / DRAWS**0.5:.2g} at {at}, came {mean[at]:.4g}"
+            raise AssertionError(f"result {i}, the mean of {DRAWS} calls in training and evaluation: {told}")
+
+
 def _right(trial: LayerTrial) -> bool:
     return trial.right
 
@@ -159,4 +181,5 @@ TRANSFORMATIONS = (
     Rule("staging", staging, _right),
     Rule("training_state", training_state, _right),
     Rule("random", random, _right),
+    Rule("unbiased", unbiased, lambda trial: trial.right and trial.sample.unbiased),
 )

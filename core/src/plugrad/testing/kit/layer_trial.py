@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,10 @@ class LayerTrial:
 
     @property
     def follows_the_seed(self) -> bool:
-        """Whether it is known that no key was given."""
+        """Whether it is known that no key was given: a function that makes it may give one, a class does not."""
         given = pg.tree.leaves(dict(self.sample.config))
-        return self.sample.make is None and not given and "key" not in self.sample.config
+        plain = self.sample.make is None or isinstance(self.sample.make, type)
+        return plain and not given and "key" not in self.sample.config
 
     def units(self, dtype: np.dtype) -> float:
         """Units in the last place that the sample allows."""
@@ -51,10 +53,8 @@ class LayerTrial:
     def made(self, seed: int = 0) -> pg.Module:
         """A new layer, as a user makes it after ``manual_seed(seed)``."""
         pg.manual_seed(seed)
-        if self.sample.make is not None:
-            layer = self.sample.make()
-        else:
-            layer = pg.create(self.sample.kind, self.sample.name, **self.sample.config)
+        make = self.sample.make or partial(pg.create, self.sample.kind, self.sample.name)
+        layer = make(**self.sample.config)
         assert isinstance(layer, pg.Module), f"expected a plugrad.Module, came a {type(layer).__name__}"
         return layer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ class OptimizerTrial:
 
     def made(self, params: Any, **changes: Any) -> Any:
         """A new optimizer of these parameters; ``changes`` replace entries of the configuration."""
-        return pg.create("optimizer", self.sample.name, params=params, **{**self.sample.config, **changes})
+        make = self.sample.make or partial(pg.create, "optimizer", self.sample.name)
+        return make(params=params, **{**self.sample.config, **changes})
 
     def arrays(self, dtype: np.dtype, names: Sequence[str] = tuple(SHAPES)) -> dict[str, np.ndarray]:
         """Where the parameters begin."""

@@ -278,7 +278,8 @@ def missing_gradients(trial: OptimizerTrial) -> None:
 
 
 def dtypes(trial: OptimizerTrial) -> None:
-    """Parameters keep their dtypes, side by side too; half precision is near float32; nothing is kept wider."""
+    """Parameters keep their dtypes, side by side too; half precision is near float32 and has moments of it;
+    nothing else is kept wider."""
     known = stored(trial.device, "f4", "f8", "f2", "bf2")[: 3 if trial.quick else 4]
     wide = trial.stepped(trial.dtype, 3)
     for dtype in known:
@@ -292,8 +293,9 @@ def dtypes(trial: OptimizerTrial) -> None:
             agree(f"{name} of {dtype} and of {trial.dtype}", _numbers(p), wide[name], dt, LOW_UNITS if low else UNITS)
         limit = max(4, dtype.itemsize)
         for what, t in [*named(state), *named(optimizer.init(updated))]:
-            large = t.size > 1 and t.dtype.kind in "fV" and t.dtype.itemsize > limit
-            assert not large, f"{what} of parameters of {dtype} is {t.dtype}"
+            moment = t.size > 1 and t.dtype.kind in "fV"
+            assert not moment or t.dtype.itemsize <= limit, f"{what} of parameters of {dtype} is {t.dtype}"
+            assert not moment or t.dtype.itemsize >= 4, f"{what} of parameters of {dtype} is {t.dtype}, not float32"
     mixed = {f"{k}{i}": p for i, dtype in enumerate(known) for k, p in trial.parameters(dtype, ("w",)).items()}
     optimizer = trial.made(mixed)
     give(mixed, {k: p.detach() * 0.5 for k, p in mixed.items()})
