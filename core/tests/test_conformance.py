@@ -15,6 +15,7 @@ import plugrad
 from plugrad.errors import ArgumentError
 from plugrad.testing import OpSample, checks, values
 from plugrad.testing.conformance.gaps import GapsError, check_gaps, gap_of, parse
+from plugrad.testing.conformance.report import LONGEST, MOST, Outcome, Report
 from plugrad.testing.kit.declared import with_samples
 
 BACKEND = '''
@@ -66,6 +67,8 @@ def test_a_wrong_kernel_is_named(tmp_path: Path) -> None:
     assert {"values.exp.float32", "values.exp.float64", "op.exp.gradients"} <= set(failed)
     assert failed["values.exp.float32"].startswith("exp((3, 4)) of float32 on off")
     assert "wrong:\n  values.exp.float32: exp((3, 4)) of float32 on off" in done.stdout
+    assert re.search(r"^  values.exp.float32: .* \(also float64\)$", done.stdout, re.MULTILINE)
+    assert not [word for word in ("check = Check(", "def compare(", "\nassert ") if word in done.stdout]
     assert kit(tmp_path, "--backend", "off", "--op", "log", "--quick", modules=BACKEND).returncode == 0
 
 
@@ -83,6 +86,8 @@ def test_known_gaps_must_fail_and_must_exist(tmp_path: Path) -> None:
     assert "values.exp" not in done.stdout.partition("short test summary")[2]
     done = run("op.exp.pickling" + reason)
     assert done.returncode == 1 and "XPASS(strict)" in done.stdout, done.stdout
+    said = "op.exp.pickling: passes, but is a known gap, gaps.txt:1: the series is cut off too early; take the line out"
+    assert said in done.stdout
     done = run("values.expp.float32" + reason)
     assert done.returncode == 4, done.stdout
     assert "gaps.txt:1: no check is called 'values.expp.float32' (did you mean 'values.exp.float32'?)" in done.stderr
@@ -96,6 +101,8 @@ def test_wrong_calls(tmp_path: Path) -> None:
         (("--op", "expp"), "no op 'expp' can be checked on numpy (did you mean 'exp'?)"),
         (("--layer", "nothing.like.it"), "no layer 'nothing.like.it' can be checked"),
         (("--known-gaps", "missing.txt"), "missing.txt: cannot be read"),
+        (("--only", "no.such"), "only: none of the checks that were asked for has 'no.such' in its name"),
+        (("--op", "exp", "--report", "nowhere/out.json"), "report nowhere/out.json: its folder does not exist"),
     ):
         done = kit(tmp_path, *options)
         assert done.returncode == 4 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
@@ -113,6 +120,32 @@ def test_a_project_keeps_its_own_options(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--backend", "theirs"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_option_of_one_name_in_conftest(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("def pytest_addoption(parser):\n    parser.addoption('--backend')\n")
+    done = kit(tmp_path, "--op", "exp", "--quick")
+    assert done.returncode == 4 and "add --noconftest, or run the kit from another folder" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    done = kit(tmp_path, "--op", "exp", "--quick", "--noconftest")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_run_about_a_layer_says_nothing_of_ops(tmp_path: Path) -> None:
+    done = kit(tmp_path, "--layer", "tanh", "--only", "pickling")
+    assert done.returncode == 0 and "native" not in done.stdout, done.stdout
+    assert re.search(r"numpy: conformance =+\n1 check: 1 passed\n", done.stdout), done.stdout
+
+
+def test_the_summary_is_short() -> None:
+    report = Report("numpy", False, set())
+    for n in range(MOST + 5):
+        for dtype in ("float32", "float64"):
+            report.add(Outcome(f"values.x{n}.{dtype}", "backend", f"x{n}", dtype, "failed", 0.0, "w" * 999))
+    first, *lines, rest, last = str(report).splitlines()
+    assert first == "wrong:" and len(lines) == MOST and all(len(line) < LONGEST + 50 for line in lines)
+    assert lines[0].startswith("  values.x0.float32: www") and lines[0].endswith("... (also float64)")
+    assert rest.startswith("  ... 5 more lines") and last == f"{2 * (MOST + 5)} checks: {2 * (MOST + 5)} failed"
 
 
 def test_names_are_unique_and_say_what_they_are_about() -> None:

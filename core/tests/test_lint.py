@@ -230,6 +230,8 @@ SEEDS = [
     Seed("PG302", BACKEND, "import numpy", "from plugrad import Tensor\nimport numpy",
          "a backend imports plugrad.Tensor"),
     Seed("PG302", BACKEND, "import numpy", "import plugrad.tape\nimport numpy", "a backend imports plugrad.tape;"),
+    Seed("PG302", BACKEND, "import numpy as np", "import plugrad as pg\nimport numpy as np\n\nONE = pg.ones",
+         "a backend uses plugrad.ones", "ONE ="),
     Seed("PG302", BACKEND, "import numpy", "from . import ops\nimport numpy",
          "imports plugrad.Op", "from plugrad import", OPS),
     Seed("PG303", OPS, "from plugrad", "import plugrad.testing\nfrom plugrad", "only samples.py and tests may"),

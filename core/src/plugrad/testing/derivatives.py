@@ -51,9 +51,16 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _close(what: str, got: Any, wanted: Any, tolerance: float) -> None:
+    __tracebackhide__ = True
     got, wanted = np.asarray(got), np.asarray(wanted)
     scale = max(1.0, float(np.max(np.abs(wanted))) if wanted.size else 1.0)
-    np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance * scale, err_msg=what)
+    if got.shape != wanted.shape:
+        raise AssertionError(f"{what}: the shapes are {got.shape} and {wanted.shape}")
+    near = np.isclose(got, wanted, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+    if not near.all():
+        at = tuple(int(i) for i in np.argwhere(~near)[0])
+        place = f" at {at} ({np.count_nonzero(~near)} of {near.size} elements differ)" if at else ""
+        raise AssertionError(f"{what}: {got[at]!s} is not {wanted[at]!s}{place}")
 
 
 def check_derivatives(f: F, *primals: Any, order: int = 2, difference: float = 1e-6, agreement: float = 1e-9) -> None:
@@ -65,30 +72,34 @@ def check_derivatives(f: F, *primals: Any, order: int = 2, difference: float = 1
     >>> import plugrad
     >>> check_derivatives(lambda x: plugrad.sin(x) * x, plugrad.asarray([0.3, 2.0], dtype="float64"))
     """
+    __tracebackhide__ = True
     primals = tuple([creation.asarray(p) if not isinstance(p, (Tensor, tuple, list, dict)) else p for p in primals])
     tangents = _directions(primals, 1)
     outputs, dy = jvp(f, primals, tuple(tangents))
     got = _flat_outputs(dy)
     wanted = numerical_jvp(f, primals, tangents)
     for g, w in zip(got, wanted, strict=True):
-        _close("jvp and central difference", g.detach().numpy(), w, difference)
+        _close("jvp is not the central difference", g.detach().numpy(), w, difference)
     y, pullback = vjp(f, *primals)
     for one, two in zip(_flat_outputs(y), _flat_outputs(outputs), strict=True):
-        _close("value under vjp and jvp", one.numpy(), two.numpy(), agreement)
+        _close("the value under vjp is not that under jvp", one.numpy(), two.numpy(), agreement)
     cotangent = _directions([y], 2)[0]
     pulled = pullback(cotangent)
     forward = sum([_dot(g, t).item() for g, t in zip(_flat_outputs(cotangent), _flat_outputs(dy), strict=True)])
     reverse = sum(
         [_dot(g, t).item() for g, t in zip(_flat_outputs(list(pulled)), _flat_outputs(tangents), strict=True)]
     )
-    _close("<g, Jt> and <J*g, t>", reverse, forward, agreement)
+    _close("vjp is not the transpose of jvp, <vjp(g), t> is not <g, jvp(t)>", reverse, forward, agreement)
     if order > 1:
         fixed = tree.map(lambda t: t.detach(), cotangent)
 
         def gradient(*xs: Any) -> Any:
             return vjp(f, *xs)[1](fixed)
 
-        check_derivatives(gradient, *primals, order=order - 1, difference=difference * 10, agreement=agreement)
+        try:
+            check_derivatives(gradient, *primals, order=order - 1, difference=difference * 10, agreement=agreement)
+        except AssertionError as error:
+            raise AssertionError(f"of the gradient: {error}") from None
 
 
 def check_vmap(f: F, *args: Tensor, size: int = 3, tolerance: float = 1e-12) -> None:
@@ -111,4 +122,5 @@ def check_vmap(f: F, *args: Tensor, size: int = 3, tolerance: float = 1e-12) -> 
         got = as_leaves(vmap(f, tuple([0 if m else None for m in mask]))(*given))[0]
         rows = [as_leaves(f(*[g[i] if m else g for g, m in zip(given, mask, strict=True)]))[0] for i in range(size)]
         for k, g in enumerate(got):
-            _close(f"vmap over {mask} and a loop", g.numpy(), np.stack([r[k].numpy() for r in rows]), tolerance)
+            looped = np.stack([r[k].numpy() for r in rows])
+            _close(f"vmap, mapped operands {mask}, is not the loop", g.numpy(), looped, tolerance)

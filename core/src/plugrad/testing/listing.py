@@ -85,6 +85,7 @@ def _every(device: str, quick: bool, op: str = "") -> Iterator[Check]:
 
 def _settled(run: Callable[[], None], quick: bool, op: str) -> None:
     """A check under the default settings, whatever the environment says."""
+    __tracebackhide__ = True
     defaults = setting("PLUGRAD_FALLBACK", None), setting("PLUGRAD_VIEW_WRITE", None)
     with defaults[0], defaults[1], scope(quick, op), warnings.catch_warnings():
         warnings.simplefilter("ignore", FallbackWarning)

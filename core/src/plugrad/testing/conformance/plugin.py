@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ...backend import BACKENDS, __version__
-from ...errors import PlugradError
+from ...errors import ArgumentError, PlugradError
 from ...plugins import API
 from ..capture import load, replay_checks
 from ..contract.subject import Subject
@@ -18,6 +19,8 @@ from .report import Outcome, Report
 
 KINDS = ("op", "layer", "loss", "optimizer", "dataset")
 MODULE = f"{__package__}.test_conformance"
+STALE = "[XPASS(strict)]"
+"""How pytest begins what it says of a check that passes though it should not."""
 SEEN = "plugrad.check"
 """The key under which a test carries what its check is."""
 
@@ -39,6 +42,8 @@ def add_options(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """The run begins: after other plugins, which may bring what the device needs."""
     config.addinivalue_line("filterwarnings", "ignore::plugrad.errors.FallbackWarning")
+    if config.option.tbstyle == "auto":
+        config.option.tbstyle = "short"
     device = config.getoption("backend")
     try:
         kit = _Kit(config, device)
@@ -58,12 +63,17 @@ class _Kit:
         if option("captured"):
             self.checks = [c for c in replay_checks(load(option("captured")), device) if option("only") in c.name]
             every += self.checks
+        if not self.checks:
+            raise ArgumentError(_nothing(option("only"), option("captured")))
         given = option("known_gaps")
         self.gaps: list[Gap] = of_backend(device) if given is None else of_file(given)
         if not quick:
             check_gaps(self.gaps, [check.name for check in every])
-        self.report = Report(device, quick, {check.subject for check in self.checks} if chosen[KINDS[0]] else None)
-        self.path = option("report")
+        about = {check.subject for check in self.checks if check.kind in ("backend", "op")}
+        ops = about if any(chosen.values()) or option("captured") else None
+        self.report, self.path = Report(device, quick, ops), option("report")
+        if self.path and not Path(self.path).absolute().parent.is_dir():
+            raise ArgumentError(f"report {self.path}: its folder does not exist; create it or name another file")
 
     def pytest_report_header(self) -> str:
         """What is checked."""
@@ -117,8 +127,18 @@ class _Kit:
             terminalreporter.section(f"{self.report.device}: conformance")
             terminalreporter.write_line(str(self.report))
         if self.path:
-            self.report.write(self.path)
-            terminalreporter.write_line(f"report: {self.path}")
+            try:
+                self.report.write(self.path)
+                said = f"report: {self.path}"
+            except OSError as error:
+                said = f"report: {self.path} cannot be written: {error.strerror or error}"
+            terminalreporter.write_line(said)
+
+
+def _nothing(only: str, captured: str | None) -> str:
+    """Why there is nothing to check."""
+    of = f"the calls of {captured}" if captured else "the checks that were asked for"
+    return f"only: none of {of} has {only!r} in its name" if only else f"captured {captured}: there is no call in it"
 
 
 def _outcome(report: pytest.TestReport) -> str:
@@ -135,6 +155,9 @@ def _message(report: pytest.TestReport) -> str:
         return ""
     if getattr(report, "wasxfail", None) is not None:
         return str(report.wasxfail)
+    if STALE in str(report.longrepr):
+        where = str(report.longrepr).partition("known gap, ")[2]
+        return f"passes, but is a known gap, {where}; take the line out"
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else str(report.longrepr)
-    return " ".join(text.removeprefix("AssertionError: ").split())
+    return " ".join(text.removeprefix("AssertionError: ").partition("\nassert ")[0].split())

@@ -14,8 +14,10 @@ from ..contract.subject import Subject
 from ..coverage import Coverage, coverage, summary
 
 OUTCOMES = ("passed", "failed", "known gap", "note", "not here")
-LONGEST = 160
-"""Characters of a message in the table; the report has all of them."""
+LONGEST = 240
+"""Characters of a message in the summary; the report has all of them."""
+MOST = 30
+"""Lines under a title of the summary; the report has all checks."""
 
 
 class Outcome(NamedTuple):
@@ -51,14 +53,16 @@ class Report:
         return {op: cells for op, cells in coverage(self.device).items() if self.ops is None or op in self.ops}
 
     def __str__(self) -> str:
-        lines = [summary(self.coverage()), ""]
+        lines = [summary(found), ""] if (found := self.coverage()) else []
         for title, word in (("wrong", "failed"), ("known gaps", "known gap"), ("notes", "note")):
-            found = [one for one in self.outcomes if one.outcome == word]
-            if found:
-                lines.append(f"{title}:")
-                lines += [f"  {one.name}: {_cut(one.message)}" for one in found]
+            listed = _listed([one for one in self.outcomes if one.outcome == word])
+            if listed:
+                lines += [f"{title}:", *listed[:MOST]]
+            if len(listed) > MOST:
+                more = f"{len(listed) - MOST} more lines, often of the same causes; mend from the top"
+                lines.append(f"  ... {more} (-x stops at the first, --report FILE has all)")
         counted = ", ".join(f"{count} {name}" for name, count in self.counts().items())
-        return "\n".join([*lines, f"{len(self.outcomes)} checks: {counted}"])
+        return "\n".join([*lines, f"{len(self.outcomes)} check{'s' * (len(self.outcomes) != 1)}: {counted}"])
 
     def data(self) -> dict[str, Any]:
         """What the JSON file holds."""
@@ -84,6 +88,20 @@ class Report:
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _listed(outcomes: list[Outcome]) -> list[str]:
+    """A line a check, one for all dtypes of an op that fail, with the first message, or that have one reason."""
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for one in outcomes:
+        same = bool(one.dtype) and one.name.endswith(f".{one.dtype}")
+        name = one.name.removesuffix(f".{one.dtype}") if same else one.name
+        groups.setdefault((name, "" if one.outcome == "failed" else one.message), []).append(one)
+    lines = []
+    for first, *others in groups.values():
+        also = f" (also {', '.join([one.dtype for one in others])})" if others else ""
+        lines.append(f"  {first.name}: {_cut(first.message)}{also}")
+    return lines
 
 
 def _cut(text: str) -> str:

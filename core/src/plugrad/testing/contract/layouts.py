@@ -31,11 +31,12 @@ class Operand(NamedTuple):
 
 class Layout(NamedTuple):
     """``make(subject, array, position)`` gives an operand; its array may be another one (a broadcast one repeats its
-    first row). ``position`` is that of the operand in the call.
+    first row). ``position`` is that of the operand in the call. ``by``: the op that makes it.
     """
 
     name: str
     make: Callable[[Subject, np.ndarray, int], Operand]
+    by: str = "from_host"
 
 
 def _contiguous(subject: Subject, a: np.ndarray, position: int) -> Operand:
@@ -79,15 +80,15 @@ def _broadcast(subject: Subject, a: np.ndarray, position: int) -> Operand:
 
 
 CONTIGUOUS = Layout("contiguous", _contiguous)
-TRANSPOSED = Layout("transposed", _transposed)
-SLICED = Layout("sliced", _sliced)
+TRANSPOSED = Layout("transposed", _transposed, "permute")
+SLICED = Layout("sliced", _sliced, "slice")
 LAYOUTS: tuple[Layout, ...] = (
     CONTIGUOUS,
     TRANSPOSED,
-    Layout("first operand transposed", _first_transposed),
+    Layout("first operand transposed", _first_transposed, "permute"),
     SLICED,
-    Layout("negative step", _negative),
-    Layout("broadcast", _broadcast),
+    Layout("negative step", _negative, "slice"),
+    Layout("broadcast", _broadcast, "broadcast_to"),
 )
 
 
@@ -99,12 +100,11 @@ def operands(subject: Subject, layout: Layout, arrays: tuple[np.ndarray, ...]) -
         if earlier is not None:
             made.append(made[earlier])
             continue
-        with called(f"a {layout.name} operand, made by movement ops, {a.dtype} {a.shape} on {subject.device}"):
+        with called(f"a {layout.name} operand, made by {layout.by}, {a.dtype} {a.shape} on {subject.device}"):
             operand = layout.make(subject, a, position)
             shape, dtype = subject.backend.spec(operand.tensor.val)
-            assert (shape, dtype) == (operand.array.shape, operand.array.dtype), (
-                f"the backend's own ops made a {dtype} {shape} of it"
-            )
+            if (shape, dtype) != (operand.array.shape, operand.array.dtype):
+                raise AssertionError(f"what came is {dtype} {shape}")
             made.append(operand)
     return made
 

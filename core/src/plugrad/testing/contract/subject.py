@@ -196,8 +196,11 @@ def setting(name: str, value: str | None) -> Iterator[None]:
 @contextmanager
 def called(what: str) -> Iterator[None]:
     """An exception of a call that must succeed becomes an AssertionError that says which call it was."""
+    __tracebackhide__ = True
     try:
         yield
+    except AssertionError as error:
+        raise AssertionError(f"{what}: {error}") from None
     except Exception as error:
         raise AssertionError(f"{what}: raised {type(error).__name__}: {error}") from error
 
@@ -220,6 +223,7 @@ def compare(what: str, got: np.ndarray, wanted: np.ndarray, accuracy: str | floa
     """AssertionError unless shape, dtype and elements agree; ``accuracy`` is a key of TOLERANCE, or units in the last
     place of the largest element.
     """
+    __tracebackhide__ = True
     if got.shape != wanted.shape or got.dtype != wanted.dtype:
         raise AssertionError(f"{what}: expected {wanted.dtype} {wanted.shape}, came {got.dtype} {got.shape}")
     units = TOLERANCE[accuracy] if isinstance(accuracy, str) else accuracy

@@ -73,7 +73,7 @@ def told(what: str) -> Iterator[None]:
     except NotHere:
         raise
     except AssertionError as error:
-        raise AssertionError(f"{what}: {error}") from error
+        raise AssertionError(f"{what}: {error}") from None
     except Exception as error:
         raise AssertionError(f"{what}: raised {type(error).__name__}: {error}") from error
 

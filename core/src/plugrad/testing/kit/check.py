@@ -32,6 +32,7 @@ class Check:
     since: Version = (1, 0)
 
     def __call__(self) -> None:
+        __tracebackhide__ = True
         self.run()
 
     def __str__(self) -> str:

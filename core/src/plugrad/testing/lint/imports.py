@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections import deque
+from collections.abc import Iterator
 
 from ...backend import Backend
 from ...plugins.hookspecs import PROJECT
@@ -16,6 +18,7 @@ from .source import Import, Module
 LIGHT = ("plugrad.plugins", "plugrad.backend", "plugrad.errors")
 BARRED = ("plugrad.tensor", "plugrad.tape", "plugrad.ops", "plugrad.op")
 """What a backend does not know."""
+VALUES = "a kernel gets and gives values; use plugrad.backend, plugrad.dtypes and plugrad.errors"
 KIT = "plugrad.testing"
 BROUGHT = ("numpy", "ml_dtypes", "pluggy")
 """What importing plugrad loads anyway."""
@@ -103,11 +106,23 @@ def _backends(lint: Lint) -> None:
         for found in module.imports:
             waiting.extend(m for m in reached(lint, found) if not under(m.name, {*_hooks(lint)}))
             if under(found.dotted, BARRED) or _comes_from(found):
-                remedy = "a kernel gets and gives values; use plugrad.backend, plugrad.dtypes and plugrad.errors"
-                lint.report(module, found.line, "PG302", f"a backend imports {found.dotted}; {remedy}")
+                lint.report(module, found.line, "PG302", f"a backend imports {found.dotted}; {VALUES}")
             elif under(found.module, others):
                 remedy = "claim its ops by name, such as 'nn.softmax', and keep packages apart"
                 lint.report(module, found.line, "PG302", f"a backend imports the plugin {found.module}; {remedy}")
+
+        for line, dotted in _attributes(module):
+            lint.report(module, line, "PG302", f"a backend uses {dotted}; {VALUES}")
+
+
+def _attributes(module: Module) -> Iterator[tuple[int, str]]:
+    """What backends do not know and is reached through ``plugrad`` itself, such as ``pg.asarray``."""
+    names = {one.bound for one in module.imports if not one.name and PROJECT in (one.module, one.bound)}
+    for node in ast.walk(module.tree):
+        if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names):
+            continue
+        if _unknown_to_backends(dotted := f"{PROJECT}.{node.attr}"):
+            yield node.lineno, dotted
 
 
 def _hooks(lint: Lint) -> list[str]:
@@ -116,10 +131,11 @@ def _hooks(lint: Lint) -> list[str]:
 
 def _comes_from(found: Import) -> bool:
     """Whether a name taken from ``plugrad`` itself is a thing that backends do not know."""
-    if found.module != PROJECT or not found.name:
-        return False
-    thing = facts.named(found.dotted)
-    return under(str(getattr(thing, "__module__", "")), BARRED)
+    return found.module == PROJECT and bool(found.name) and _unknown_to_backends(found.dotted)
+
+
+def _unknown_to_backends(dotted: str) -> bool:
+    return under(dotted, BARRED) or under(str(getattr(facts.named(dotted), "__module__", "")), BARRED)
 
 
 def _kit(lint: Lint) -> None:

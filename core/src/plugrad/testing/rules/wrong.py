@@ -69,7 +69,9 @@ def _changed(call: Call) -> Iterator[tuple[int, np.ndarray]]:
 
 def _named(what: str, op: Op, error: Exception) -> None:
     own = op.name.rpartition(".")[2].removesuffix("_bwd")
-    assert own in str(error), f"{what}: the {type(error).__name__} does not name the op: {str(error)!r}"
+    if own not in str(error):
+        remedy = f"the spec of {op.name} must refuse the call and say so"
+        raise AssertionError(f"{what}: the {type(error).__name__} does not name the op: {str(error)!r}; {remedy}")
 
 
 def dtypes(name: str, device: str) -> None:
