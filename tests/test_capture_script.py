@@ -156,6 +156,13 @@ ENDINGS = {
     "hook": ("import sys; sys.excepthook = lambda *e: print('hook', e[1], file=sys.stderr); 1 / 0", 1),
     "chained": ("try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise KeyError('k') from e", 1),
     "interrupted": ("raise KeyboardInterrupt", -2),
+    "closes-stdout": ("import sys; sys.stdout.close()", 0),
+    "stdout-is-none": ("import sys; sys.stdout = None", 0),
+    "stdout-is-its-own": (
+        "import sys\nclass Tee:\n    def write(self, text): pass\n    def flush(self): pass\nsys.stdout = Tee()",
+        0,
+    ),
+    "stderr-is-none": ("import sys; sys.stderr = None", 0),
     "changes-folder": ("import os; os.chdir('/')", 0),
     "at-exit": ("import atexit; atexit.register(lambda: pg.exp(x))", 0),
     "thread": (

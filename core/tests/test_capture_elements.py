@@ -136,3 +136,7 @@ def test_what_has_no_form():
     for form in ({}, {"float": "12"}, {"dtype": "float99"}, {"slice": [1]}, {"a": 1}, {"float": "nan", "b": 1}):
         with pytest.raises(ValueError):
             decode(form)
+
+
+def test_the_mean_of_numbers_near_the_largest_is_the_middle():
+    assert look(np.array([1.0e308, 1.5e308])) == {"low": 1.0e308, "high": 1.5e308, "mean": 1.25e308, "std": 0.25e308}

@@ -1,6 +1,8 @@
 """The recorder hears what really runs: in every thread, at every level of transformations, and changes nothing."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -313,3 +315,15 @@ def test_the_order_does_not_depend_on_that_of_the_calls():
 
     calls = [lambda: pg.exp(y), lambda: pg.exp(x), lambda: pg.sin(x)]
     assert captured(*calls) == captured(*calls[::-1])
+
+
+def test_what_was_computed_is_not_kept_alive():
+    with Recorder() as recorder:
+        w = pg.Parameter([1.0, 2.0], device="numpy")
+        y = pg.exp(w)
+        alive = weakref.ref(y.val)
+        pg.sum(y).backward()
+        del y
+        gc.collect()
+        assert alive() is None
+    assert "exp" in {call.op for call in recorder.captured().calls}

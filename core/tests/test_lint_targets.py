@@ -179,6 +179,12 @@ def test_tables_and_functions_are_evaluated(above: str, table: str, code: str, t
     assert code in codes(in_backend(tmp_path, above, table))
 
 
+def test_a_misspelt_attribute_is_one_mistake(tmp_path: Path) -> None:
+    kernel = '"sum": lambda x, *, axis, keepdim: x'
+    (found,) = in_package(tmp_path, backend=BACKEND.format("", kernel))
+    assert found.code == "PG404" and "asks for 'keepdim'" in found.message
+
+
 def test_a_backend_of_another_plugins_op_is_checked_where_that_is_installed(tmp_path: Path) -> None:
     pytest.importorskip("plugrad_norm")
     found = in_backend(tmp_path, "", '"norm.layer_nrm": np.add, "norm.layer_norm": lambda x, *, eps: x')

@@ -18,7 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``plugrad <argv>`` and return the exit code: 0, 1 for a failure, 2 for a wrong call."""
     try:
         code = _run(argv)
-        sys.stdout.flush()
+        if not getattr(sys.stdout, "closed", sys.stdout is None):  # a captured script may do away with it
+            sys.stdout.flush()
         return code
     except BrokenPipeError:  # whoever read, such as head, has enough; what is left must not be flushed at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

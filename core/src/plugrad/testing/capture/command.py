@@ -83,12 +83,13 @@ def _finish(recorder: Recorder, script: str, out: Path, process: int) -> None:
         return
     recorder.__exit__()
     captured = recorder.captured(script)
+    console = sys.stderr or sys.__stderr__  # the script may have set it to None, which would mean stdout
     try:
         save(captured, out)
     except CaptureError as error:
-        print(f"plugrad capture: {error}", file=sys.stderr)
+        print(f"plugrad capture: {error}", file=console)
     else:
-        print(f"{summary(captured)}\nwritten to {out}", file=sys.stderr)
+        print(f"{summary(captured)}\nwritten to {out}", file=console)
 
 
 def summary(captured: Captured) -> str:

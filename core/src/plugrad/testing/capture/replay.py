@@ -90,7 +90,9 @@ def _quiet() -> Iterator[None]:
 def _compare(call: Call, script: str, name: str, subject: Subject) -> None:
     op, code = OPS[call.op], CODE[_dtype(call)]
     _stored(subject, name, [_NAMED[x.dtype] for x in call.operands])
-    _fits(name, call)
+    with called(f"{name}: its shapes"):
+        size = _elements(call)
+    _fits(name, size)
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     state = subject.state(op, code)
     accuracy = _accuracy(op, code, state)
@@ -126,9 +128,8 @@ def _stored(subject: Subject, name: str, dtypes: list[np.dtype]) -> None:
             raise NotHere(f"{name}: {subject.device} does not store {dtype.name}")
 
 
-def _fits(name: str, call: Call) -> None:
+def _fits(name: str, size: int) -> None:
     """NotHere for a large call that would take more than half of the machine's memory."""
-    size = _elements(call)
     if size > LARGE and size * NEEDED > _memory() / 2:
         need = f"{size} elements need about {size * NEEDED / 1e9:.1f} GB"
         raise NotHere(f"{name}: {need}, more than half of this machine's {_memory() / 1e9:.1f} GB")

@@ -21,7 +21,7 @@ def lint(what: str, with_import: bool = False) -> list[Finding]:
     """The findings about a path or an installed distribution, by file and line; LintError if there is none."""
     run = Lint(find(what))
     for path, line, message in run.tree.broken:
-        run.report(path, line, "PG001", f"this is not Python: {message}; nothing else in it is checked")
+        run.report(path, line, "PG001", f"{message}; nothing else in it is checked")
     run.registered = hooks.run_hooks(run)
     for check in (*CHECKS, samples.check, *([importing.check] if with_import else [])):
         check(run)

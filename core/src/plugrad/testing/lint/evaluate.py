@@ -26,12 +26,15 @@ class _Skip(Exception):
 
 
 class Evaluator:
-    """Evaluates expressions of a tree. ``registered`` and ``made`` are the calls of the registrar and of plugrad."""
+    """Evaluates expressions of a tree. ``registered`` and ``made`` are the calls of the registrar and of plugrad;
+    ``lost`` is whether something that is not followed got the registrar, and may have called it.
+    """
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.registered: list[Call] = []
         self.made: list[Call] = []
+        self.lost = False
         self._scopes: dict[str, Scope] = {}
         self._classes: dict[ast.AST, Scope] = {}
         self._depth = self._branches = self._steps = 0
@@ -55,8 +58,10 @@ class Evaluator:
             self._body(node.body, inner)
         return self._classes[node]
 
-    def member(self, found: Symbol, name: str) -> Value:
-        """A name of a class or of one of its bases; None if it has none, a Symbol if that cannot be told."""
+    def member(self, found: Symbol, name: str, passed: tuple[ast.AST, ...] = ()) -> Value:
+        """A name of a class or of one of its bases; None if it has none, a Symbol if that cannot be told. ``passed``
+        are the classes on the way here.
+        """
         assert isinstance(found.node, ast.ClassDef)
         scope = self.class_scope(found.node, found.scope)
         if name in scope.names:
@@ -66,7 +71,8 @@ class Evaluator:
         for base in found.node.bases:
             one = self.value(base, found.scope)
             if isinstance(one, Symbol) and isinstance(one.node, ast.ClassDef):
-                inherited = self.member(one, name)
+                passed = (*passed, found.node)
+                inherited = None if one.node in passed else self.member(one, name, passed)
                 if inherited is not None:
                     return inherited
             elif isinstance(one, Symbol) and not one.full.startswith("plugrad."):
@@ -284,8 +290,9 @@ class Evaluator:
             return None
         if not isinstance(function, Symbol):
             return Symbol(node, scope.module, scope)
-        if isinstance(function.node, ast.FunctionDef) and not starred:
+        if isinstance(function.node, ast.FunctionDef | ast.Lambda) and not starred:
             return self.run(function, args, keywords, node, scope)
+        self.lost = self.lost or any(v is REGISTRAR or isinstance(v, Method) for v in (*args, *keywords.values()))
         made = Symbol(node, scope.module, scope, function.full, args, keywords, starred)
         if function.full.startswith("plugrad."):
             self.made.append(Call(function.full, node, scope.module, args, keywords, starred, not self._branches))
@@ -298,9 +305,11 @@ class Evaluator:
     ) -> Value:
         """What a function of the tree returns, if that can be followed."""
         definition = function.node
-        assert isinstance(definition, ast.FunctionDef)
+        assert isinstance(definition, ast.FunctionDef | ast.Lambda)
         unknown = Symbol(node, scope.module, scope)
-        own = frozenset(n for s in statements(definition.body) for n in bound_names(s))
+        body: list[ast.stmt]
+        body = [ast.Return(definition.body)] if isinstance(definition, ast.Lambda) else definition.body
+        own = frozenset(n for s in statements(body) for n in bound_names(s))
         a = definition.args
         names = [p.arg for p in (*a.posonlyargs, *a.args)]
         every = {*names, *[p.arg for p in a.kwonlyargs], *[p.arg for p in (a.vararg, a.kwarg) if p]}
@@ -315,7 +324,7 @@ class Evaluator:
         self._depth += 4
         kept, self._branches = self._branches, self._branches
         try:
-            self._body(definition.body, inner)
+            self._body(body, inner)
         except _Return as returned:
             return returned.value
         finally:
@@ -369,6 +378,9 @@ class Evaluator:
                 self._loop(node, scope)
             case ast.If():
                 self._choice(node, scope)
+            case ast.Match():
+                self.value(node.subject, scope)
+                self._one_of([case.body for case in node.cases], node, scope)
             case ast.With():
                 self._body(node.body, scope)
             case ast.Try():
@@ -403,13 +415,16 @@ class Evaluator:
         chosen = self.value(node.test, scope)
         if isinstance(chosen, PLAIN):
             return self._body(node.body if chosen else node.orelse, scope)
+        return self._one_of([node.body, node.orelse], node, scope)
+
+    def _one_of(self, bodies: list[list[ast.stmt]], node: ast.stmt, scope: Scope) -> None:
+        """Bodies of which at most one runs: what they bind, definitions apart, is unknown then."""
         before = dict(scope.names)
-        self._maybe_returning(node.body, scope)
-        self._maybe_returning(node.orelse, scope)
+        for body in bodies:
+            self._maybe_returning(body, scope)
         for name in scope.names:
             if scope.names[name] is not before.get(name) and not _is_definition(scope.names[name]):
                 scope.names[name] = Symbol(node, scope.module, scope)
-        return None
 
     def _bind(self, target: ast.expr, value: Value, scope: Scope) -> None:
         if isinstance(target, ast.Name):

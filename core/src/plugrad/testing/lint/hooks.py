@@ -95,16 +95,18 @@ def _version(lint: Lint, module: Module) -> None:
     if not known:
         lint.report(module, 1, "PG105", f"{module.name} has no API; {example}")
         return
-    value, node = lint.evaluator.scope(module).names.get("API"), module.bindings.get("API")
+    if "API" not in module.bindings:  # from a star import
+        return
+    value, node = lint.evaluator.scope(module).names.get("API"), module.bindings["API"]
     parts = value if isinstance(value, list | tuple) else [value]
     if isinstance(value, Symbol) or "API" in module.origins or not all(isinstance(part, PLAIN) for part in parts):
         return
     try:
         check_api(value, module.name)
     except IncompatibleError as error:
-        lint.report(module, node or 1, "PG106", str(error))
+        lint.report(module, node, "PG106", str(error))
     except PluginError as error:
-        lint.report(module, node or 1, "PG105", str(error))
+        lint.report(module, node, "PG105", str(error))
 
 
 def run_hooks(lint: Lint) -> list[Call]:

@@ -75,16 +75,17 @@ class Lint:
                 if isinstance(node, ast.ClassDef) and isinstance(found, Symbol) and found.node is node:
                     yield module, node, found
 
-    def bases(self, found: Symbol) -> list[str]:
-        """The full names of all bases of a class, as far as the tree goes."""
+    def bases(self, found: Symbol, passed: tuple[ast.AST, ...] = ()) -> list[str]:
+        """The full names of all bases of a class, as far as the tree goes. ``passed`` are classes on the way here."""
         assert isinstance(found.node, ast.ClassDef)
+        passed = passed or (found.node,)
         names: list[str] = []
         for base in found.node.bases:
             one = self.evaluator.value(base, found.scope)
             if isinstance(one, Symbol):
                 names.append(one.full)
-                if isinstance(one.node, ast.ClassDef) and one.node is not found.node and len(names) < 50:
-                    names += self.bases(one)
+                if isinstance(one.node, ast.ClassDef) and one.node not in passed:
+                    names += self.bases(one, (*passed, one.node))
         return names
 
     def derives(self, found: Symbol, base: type) -> bool:

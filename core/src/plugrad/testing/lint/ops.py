@@ -38,7 +38,8 @@ def check(lint: Lint) -> None:
 def registered_prefixes(lint: Lint) -> set[str] | None:
     """The prefixes that ``plugrad_ops`` registers; None if some are unknown, or no hook was seen."""
     found = [bound(call).get("prefix") for call in lint.registered if call.name == "ops"]
-    return {str(p) for p in found} if found and all(isinstance(p, str) for p in found) else None
+    known = found and all(isinstance(p, str) for p in found) and not lint.evaluator.lost
+    return {str(p) for p in found} if known else None
 
 
 def _spelling(lint: Lint, op: Declared) -> None:

@@ -53,7 +53,7 @@ def check(lint: Lint) -> None:
 def _none(lint: Lint, components: list[Thing], ops_call: Call | None) -> None:
     """Nothing registers samples."""
     first = ops_call or next((c for c in components), None)
-    if first is None:
+    if first is None or lint.evaluator.lost:
         return
     what = "ops" if ops_call else f"{first.kind}s"  # type: ignore[union-attr]
     example = "registrar.samples('package.samples:samples') in a hook plugrad_samples"
@@ -90,7 +90,7 @@ def _is_closed(lint: Lint, kind: str, all_ops: bool) -> bool:
         parts = (arguments.get("kind"), arguments.get("name"))
         if call.name == "component" and not all(isinstance(part, str) for part in parts):
             return False
-    return bool(lint.registered)
+    return bool(lint.registered) and not lint.evaluator.lost
 
 
 def _sampled(lint: Lint, hooks: list[Call]) -> tuple[list[tuple[str, str, Call]], bool]:

@@ -5,6 +5,7 @@ it.
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +15,8 @@ from typing import NamedTuple
 COMPILED = (".pyx", ".so", ".pyd")
 """Modules whose contents nobody reads here."""
 APART = ("tests", "test", "testing", "conftest")
+DEEPEST = 100
+"""Nodes inside one another, above which a module is not read but passed over, as compiled ones are."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -151,6 +154,20 @@ def bound_names(node: ast.stmt) -> Iterator[str]:
                 yield from (n.id for n in ast.walk(part) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
 
 
+def parsed(source: bytes, path: Path) -> ast.Module:
+    """The syntax tree of what compiles; RecursionError if it is deeper than checks can follow."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ast.parse(source, path)
+        compile(tree, path, "exec", dont_inherit=True)
+    level: list[ast.AST] = [tree]
+    for _ in range(DEEPEST):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    if level:
+        raise RecursionError
+    return tree
+
+
 @dataclass
 class Tree:
     """All modules of what is checked. ``focus``: the file or folder to report on, None for all."""
@@ -163,6 +180,8 @@ class Tree:
     def add(self, path: Path, name: str) -> None:
         """Read a module, or a package with all that is in it."""
         if path.is_dir():
+            if any(path.samefile(folder) for folder in path.parents):  # a link to a folder that it lies in
+                return
             init = path / "__init__.py"
             if init.is_file():
                 self._read(init, name, True)
@@ -178,11 +197,18 @@ class Tree:
 
     def _read(self, path: Path, name: str, is_package: bool) -> None:
         try:
-            self.modules[name] = Module(name, path, ast.parse(path.read_bytes()), is_package)
-        except (SyntaxError, ValueError, OSError) as error:
+            tree = parsed(path.read_bytes(), path)
+        except (RecursionError, MemoryError):
+            self.compiled.add(name)
+        except OSError as error:
+            self.compiled.add(name)
+            self.broken.append((path, 1, f"this cannot be read: {error.strerror}"))
+        except (SyntaxError, ValueError) as error:
             self.compiled.add(name)  # it exists; what is in it is unknown
             line = getattr(error, "lineno", None) or 1
-            self.broken.append((path, line, getattr(error, "msg", None) or str(error)))
+            self.broken.append((path, line, f"this is not Python: {getattr(error, 'msg', None) or error}"))
+        else:
+            self.modules[name] = Module(name, path, tree, is_package)
 
     @property
     def packages(self) -> set[str]:

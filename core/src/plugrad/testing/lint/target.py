@@ -64,7 +64,7 @@ def find(text: str) -> Target:
 
 def _find(text: str) -> Target:
     path = Path(text)
-    if path.is_dir():
+    if text and path.is_dir():
         return _folder(path)
     if path.is_file():
         if path.suffix != ".py":
@@ -86,6 +86,9 @@ def _folder(path: Path) -> Target:
         _add_packages(tree, [root], [_top(path.resolve())])
         tree.focus = None if _top(path.resolve()) == path.resolve().name else path.resolve()
         return Target(tree, [root])
+    inner = sorted({config.parent.name for config in path.glob("*/pyproject.toml")} - {*APART, *ASIDE})
+    if inner:
+        raise LintError(f"{path}: holds the distributions {', '.join(inner)}; name one of them")
     roots = [folder for folder in (path / "src", path) if folder.is_dir()]
     if not _add_packages(tree, roots[:1]) and not _add_packages(tree, roots):
         raise LintError(f"{path}: holds neither a pyproject.toml nor a package; name the folder of one, or a .py file")
@@ -114,29 +117,31 @@ def _top(path: Path) -> str:
     return path.relative_to(_root(path)).parts[0]
 
 
-def _add_packages(tree: Tree, roots: Iterable[Path], only: Iterable[str] = ()) -> bool:
-    """Read what is below these folders; whether there was anything."""
-    names = set(only)
+def _add_packages(tree: Tree, roots: Iterable[Path], only: Iterable[str] = (), named: Iterable[str] = ()) -> bool:
+    """Read what is below these folders, packages without ``__init__.py`` only if they are named; whether there was
+    anything.
+    """
+    names, bare = set(only), {PROJECT, *only, *named}
     for root in roots:
         for item in sorted(root.iterdir()):
             stem = item.name.partition(".")[0]
             wanted = stem in names if names else stem not in (*APART, *ASIDE)
             if not wanted or not stem.isidentifier():
                 continue
-            package = item.is_dir() and ((item / "__init__.py").is_file() or (stem == PROJECT and any(item.iterdir())))
+            package = item.is_dir() and ((item / "__init__.py").is_file() or (stem in bare and any(item.iterdir())))
             if package or (item.is_file() and item.suffix in (".py", *COMPILED)):
                 tree.add(item, stem)
     return bool(tree.modules or tree.compiled or tree.broken)
 
 
 def _project(folder: Path, config: Path) -> Target:
-    tree, roots = Tree(), [folder / "src"] if (folder / "src").is_dir() else [folder]
-    _add_packages(tree, roots)
-    target = Target(tree, roots, described=True)
+    roots = [folder / "src"] if (folder / "src").is_dir() else [folder]
+    target = Target(Tree(), roots, described=True)
     try:
         text = config.read_text(encoding="utf-8")
         table = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        _add_packages(target.tree, roots)
         found = re.search(r"line (\d+)", str(error))
         target.faults.append((config, int(found[1]) if found else 1, "PG805", f"cannot be read: {error}; mend it"))
         target.described = False
@@ -153,6 +158,9 @@ def _project(folder: Path, config: Path) -> Target:
     for name, value in points.items():
         line = _line(lines, rf"[\"']?{re.escape(name)}[\"']?\s*=", header)
         target.entry_points[name] = Declared(str(value), config, line)
+    tops = {re.split("[.:]", str(value).strip())[0] for value in points.values()}
+    roots += _elsewhere(folder, tops) if tops and not any(_holds(root, tops) for root in roots) else []
+    _add_packages(target.tree, roots, named=tops)
     listed = project.get("dependencies", [])
     for need in listed if isinstance(listed, list) else []:
         at = next((i for i, line in enumerate(lines, 1) if f'"{need}"' in line or f"'{need}'" in line), 1)
@@ -160,6 +168,16 @@ def _project(folder: Path, config: Path) -> Target:
     if poetry and not project:
         target.dynamic = (*target.dynamic, "dependencies")
     return target
+
+
+def _holds(root: Path, tops: Iterable[str]) -> bool:
+    return any((root / top).is_dir() or (root / f"{top}.py").is_file() for top in tops)
+
+
+def _elsewhere(folder: Path, tops: Iterable[str]) -> list[Path]:
+    """Folders in which a project may keep its packages in place of ``src``, if they hold one of these."""
+    inner = [item for item in sorted(folder.iterdir()) if item.is_dir() and item.name.isidentifier()]
+    return [item for item in inner if item.name not in (*APART, *ASIDE) and _holds(item, tops)]
 
 
 def _table(table: dict[str, Any], *names: str) -> dict[str, Any]:
