@@ -96,6 +96,7 @@ def test_a_form_may_decline(made: Made) -> None:
 
 def test_random_numbers_are_not_needed(made: Made) -> None:
     check_backend(made(dtypes="b1 i8 f8"), "derivatives.differences")
+    check_backend(made(dtypes="b1 i8 f8"), "values.random_")
 
 
 # -- faults that would be the core's

@@ -8,12 +8,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import plugrad
 from plugrad.errors import ArgumentError
-from plugrad.testing import OpSample, checks, values
+from plugrad.testing import Check, OpSample, checks, listing, values
 from plugrad.testing.conformance.gaps import GapsError, check_gaps, gap_of, parse
 from plugrad.testing.conformance.report import LONGEST, MOST, Outcome, Report
 from plugrad.testing.kit.declared import with_samples
@@ -95,14 +96,81 @@ def test_known_gaps_must_fail_and_must_exist(tmp_path: Path) -> None:
     assert done.returncode == 4 and "say why the check fails" in done.stderr
 
 
+def test_a_quick_run_may_miss_a_known_gap(tmp_path: Path) -> None:
+    """It leaves out calls, so that a gap that does not show there is no news."""
+    (tmp_path / "gaps.txt").write_text("op.exp.derivatives: wrong at the fifth sample\n")
+    words = ["--op", "exp", "--only", "op.exp.derivatives", "--known-gaps", "gaps.txt"]
+    assert kit(tmp_path, *words, "--quick").returncode == 0
+    assert kit(tmp_path, *words).returncode == 1
+
+
+SINCE = """
+from dataclasses import replace
+from plugrad.testing import listing
+from plugrad.testing.conformance import plugin
+
+listing.API = {api}
+plugin.checks = lambda *args, **how: [replace(check, since=(1, 1)) for check in listing.checks(*args, **how)]
+"""
+
+
+def test_a_failure_of_a_check_that_is_newer_than_the_plugin_is_a_note(tmp_path: Path) -> None:
+    words = ["--backend", "off", "--op", "exp", "--only", "exp.float32", "--report", "out.json"]
+    done = kit(tmp_path, *words, modules=BACKEND + SINCE.format(api=(1, 0)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (found,) = json.loads((tmp_path / "out.json").read_text())["checks"]
+    assert found["outcome"] == "note"
+    assert found["message"].startswith("note: this check is of protocol 1.1, the plugin of 1.0: exp((3, 4)) of float32")
+    assert "notes:\n  values.exp.float32: note: this check is of protocol 1.1" in done.stdout
+    assert "1 check: 1 note" in done.stdout
+    done = kit(tmp_path, *words, modules=BACKEND + SINCE.format(api=(1, 1)))
+    assert done.returncode == 1 and "wrong:\n  values.exp.float32: exp((3, 4))" in done.stdout
+    done = kit(tmp_path, *words[2:], modules=SINCE.format(api=(1, 0)))
+    assert done.returncode == 0 and "1 checks: 1 passed" in done.stdout
+
+
+def test_the_older_of_backend_and_op_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    def written(api: tuple[int, int], provider: str, *entries: tuple[str, str, str]) -> SimpleNamespace:
+        made = [SimpleNamespace(provider=provider, word=word, kind=kind, name=name) for word, kind, name in entries]
+        load = SimpleNamespace(load=lambda: SimpleNamespace(API=api))
+        return SimpleNamespace(provider=provider, entry_point=load, provides=made)
+
+    plugins = [
+        written((1, 3), "core", ("backend", "", "numpy")),
+        written((1, 1), "theirs", ("ops", "", "mine"), ("component", "layer", "thin")),
+    ]
+    monkeypatch.setattr(listing, "statuses", lambda: plugins)
+    entries = [entry for plugin in plugins for entry in plugin.provides]
+    monkeypatch.setattr(listing, "registry", lambda: SimpleNamespace(entries=entries))
+
+    def version(kind: str, subject: str) -> tuple[int, int]:
+        return listing.protocol_of(Check("a.b", kind, subject, "numpy", lambda: None))
+
+    assert version("backend", "numpy") == version("op", "exp") == version("op", "minerals.cube") == (1, 3)
+    assert version("op", "mine.cube") == version("layer", "thin") == (1, 1)
+    assert version("loss", "thin") == (1, 3)
+
+
+def test_a_collection_leaves_an_earlier_report(tmp_path: Path) -> None:
+    (tmp_path / "out.json").write_text("earlier")
+    words = ["--op", "exp", "--only", "pickling", "--report", "out.json"]
+    assert kit(tmp_path, *words, "--collect-only").returncode == 0
+    assert (tmp_path / "out.json").read_text() == "earlier"
+
+
+def test_without_the_plugin_the_test_says_so(tmp_path: Path) -> None:
+    done = kit(tmp_path, "-p", "no:plugrad")
+    assert done.returncode == 1 and "add '-p _plugrad_pytest'" in done.stdout
+
+
 def test_wrong_calls(tmp_path: Path) -> None:
     for options, said in (
         (("--backend", "toaster"), "backend 'toaster' is unknown"),
         (("--op", "expp"), "no op 'expp' can be checked on numpy (did you mean 'exp'?)"),
         (("--layer", "nothing.like.it"), "no layer 'nothing.like.it' can be checked"),
         (("--known-gaps", "missing.txt"), "missing.txt: cannot be read"),
-        (("--only", "no.such"), "only: none of the checks that were asked for has 'no.such' in its name"),
-        (("--op", "exp", "--report", "nowhere/out.json"), "report nowhere/out.json: its folder does not exist"),
+        (("--only", "no.such"), "has 'no.such' in its name"),
+        (("--op", "exp", "--report", "nowhere/out.json"), "report nowhere/out.json: cannot be written"),
     ):
         done = kit(tmp_path, *options)
         assert done.returncode == 4 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
@@ -172,7 +240,6 @@ def test_an_op_without_samples_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         def spec(self, x: plugrad.Tensor) -> plugrad.Spec:
             return plugrad.Spec(x.shape, x.dtype)
 
-    from plugrad.testing import listing
     from plugrad.testing.contract import values as contract_values
 
     op = Bare()

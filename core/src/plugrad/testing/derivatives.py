@@ -36,11 +36,14 @@ def numerical_jvp(f: F, primals: Sequence[Any], tangents: Sequence[Any], step: f
 def _directions(primals: Sequence[Any], seed: int) -> list[Any]:
     numbers = iter(range(seed * 1000, seed * 1000 + 1000))
 
+    def drawn(shape: tuple[int, ...]) -> np.ndarray:
+        """On the reference: a device need not store the integers that random numbers are made of."""
+        return random.normal(random.key(next(numbers), device="numpy"), shape, dtype="float64").numpy()
+
     def one(x: Tensor) -> Tensor:
-        t = random.normal(random.key(next(numbers), device=x.device), x.shape, dtype="float64").astype(x.dtype)
-        if x.dtype.kind == "c":
-            t = t + random.normal(random.key(next(numbers), device=x.device), x.shape, dtype="float64") * 1j
-        return t
+        t = drawn(x.shape)
+        made = t + 1j * drawn(x.shape) if x.dtype.kind == "c" else t
+        return creation.asarray(made.astype(x.dtype), device=x.device, copy=True)
 
     return [tree.map(one, p) for p in primals]
 

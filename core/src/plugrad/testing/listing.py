@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from . import rules
 from .contract import backend_checks
 from .contract.samples import has_samples
 from .contract.subject import Subject, scope, setting
-from .contract.values import asked
+from .contract.values import asked, can_be_asked
 from .kit import datasets, layers, optimizers
 from .kit.check import Check, Version
 from .kit.declared import declared
@@ -49,7 +49,7 @@ def checks(
     op, layer, loss, optimizer, dataset
                 the checks of the one of this name alone; ArgumentError, with what is close, if there is none. An op's
                 include what the backend's kernels for it are asked
-    only        those whose names contain the text
+    only        those whose names contain the text; ArgumentError if there are none
     quick       the usual dtypes, fewer samples, no second derivatives
 
     >>> [check.name for check in checks("numpy", op="exp", only="pickling")]
@@ -67,7 +67,11 @@ def checks(
             raise ArgumentError(f"checks: no {kind} {name!r} can be checked on {device}{hint}")
     if chosen:
         every = [check for check in every if chosen.get(_about(check)) == check.subject]
-    return [check for check in every if only in check.name]
+    found = [check for check in every if only in check.name]
+    if not found:
+        hint = suggest(only, [check.name for check in every])
+        raise ArgumentError(f"checks: no check on {device} has {only!r} in its name{hint}")
+    return found
 
 
 def _about(check: Check) -> str:
@@ -77,10 +81,21 @@ def _about(check: Check) -> str:
 
 def _every(device: str, quick: bool, op: str = "") -> Iterator[Check]:
     """All of them; those of each kernel about the kernels of ``op``, if one is named."""
-    for part in (_of_backend, _unsampled, _of_ops, _of_components):
-        for check in part(device, quick):
-            one = op if check.name.startswith(OF_EACH_KERNEL) else ""
-            yield replace(check, subject=one or check.subject, run=partial(_settled, check.run, quick, one))
+    yield from _settling(_of_backend(device, quick), quick, op)
+    yield from _settling(_unsampled(device), quick)
+    yield from _settling(_of_ops(device, quick, op), quick)
+    yield from _settling(_of_components(device, quick), quick)
+
+
+def of_backend(device: str) -> list[Check]:
+    """The checks of the backend alone: those of ``checks`` of that kind, sooner."""
+    return list(_settling(_of_backend(device, False), False))
+
+
+def _settling(found: Iterable[Check], quick: bool, op: str = "") -> Iterator[Check]:
+    for check in found:
+        one = op if check.name.startswith(OF_EACH_KERNEL) else ""
+        yield replace(check, subject=one or check.subject, run=partial(_settled, check.run, quick, one))
 
 
 def _settled(run: Callable[[], None], quick: bool, op: str) -> None:
@@ -99,13 +114,14 @@ def _of_backend(device: str, quick: bool) -> Iterator[Check]:
         about, _, dtype = name.removeprefix("values.").rpartition(".")
         run = partial(check, device)
         if name.startswith("values.") and about in OPS and dtype in CODES:
-            if CODES[dtype] in subject.codes(OPS[about]):
+            code = CODES[dtype]
+            if code in subject.codes(OPS[about]) and can_be_asked(about, code, subject):
                 yield Check(name, "backend", about, device, run, dtype)
         elif not (quick and name.startswith(SLOW)):
             yield Check(name, "backend", subject.backend.name, device, run)
 
 
-def _unsampled(device: str, quick: bool) -> Iterator[Check]:
+def _unsampled(device: str) -> Iterator[Check]:
     """What is registered and has no sample: checks that fail."""
     for op in asked():
         if "." in op.name and not has_samples(op.name):
@@ -124,9 +140,10 @@ def _lacking(kind: str, name: str, sample: str, device: str) -> Check:
     return Check(f"{kind}.{name}.sampled", kind, name, device, run)
 
 
-def _of_ops(device: str, quick: bool) -> Iterator[Check]:
+def _of_ops(device: str, quick: bool, op: str) -> list[Check]:
+    """Those of all ops, or of one that there is."""
     with scope(quick):
-        yield from rules.checks(device, quick)
+        return rules.checks(device, quick, op if op in OPS else "")
 
 
 def _of_components(device: str, quick: bool) -> Iterator[Check]:

@@ -9,7 +9,7 @@ from ...backend import BACKENDS
 from ...op import OPS
 from ..contract.subject import Subject
 from ..kit.check import Check
-from ..listing import OF_EACH_KERNEL, checks
+from ..listing import OF_EACH_KERNEL, checks, of_backend
 from .fault import Fault
 
 LAYING_OUT = {"reshape", "permute", "broadcast_to", "slice", "copy", "full", "iota", "cast"}
@@ -24,8 +24,8 @@ def asked_of(fault: Fault, thing: str) -> list[Check]:
         named: dict[str, Any] = {fault.kind: thing}
         return checks("numpy", **named)
     changed = _changed(BACKENDS[Subject(thing).index])
-    every = [check for check in checks(thing) if check.kind == "backend"]
-    if changed is None:
+    every = of_backend(thing)
+    if not changed:  # more than kernels, or what it derives from
         return every
     of_ops = [check for name in sorted(changed) for check in checks(thing, op=name)]
     return [*of_ops, *_rest(every, Subject(thing), changed)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...backend import BACKENDS, __version__
+from ...errors import ArgumentError
 from ...plugins import API
 from ..contract.subject import Subject
 from ..coverage import Coverage, coverage, summary
@@ -102,6 +103,13 @@ def _listed(outcomes: list[Outcome]) -> list[str]:
         also = f" (also {', '.join([one.dtype for one in others])})" if others else ""
         lines.append(f"  {first.name}: {_cut(first.message)}{also}")
     return lines
+
+
+def check_writable(path: str) -> None:
+    """ArgumentError, before anything runs, if a report cannot be written there."""
+    folder = Path(path).absolute().parent
+    if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ArgumentError(f"report {path}: cannot be written; name a file in a folder that exists and is yours")
 
 
 def _cut(text: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ...errors import FallbackWarning
+from ..kit.check import NotHere
 from . import capabilities, derivatives, failures, fallback, host, inplace, kernels, memory, positions, threads, values
 from .subject import Subject, setting
 
@@ -69,6 +70,8 @@ def check_backend(device: str, only: str = "") -> None:
                 break
             try:
                 check(device)
+            except NotHere:
+                continue
             except Exception as error:
                 failed.append(f"{name}: {type(error).__name__}: {error}" if str(error) else f"{name}: {error!r}")
     if failed:

@@ -50,8 +50,7 @@ def _refused(subject: Subject, what: str, error: type[Exception], call: Callable
 def wrong_shapes(device: str) -> None:
     """Operands, axes and shapes that do not fit raise ShapeError."""
     subject = Subject(device)
-    if not subject.stores("f4"):
-        return
+    subject.needs("f4")
     x, y, empty = [subject.put(np.ones(shape, np.float32)) for shape in ((3, 4), 5, 0)]
     mistakes: dict[str, Callable[[], Any]] = {
         "(3, 4) + (5,)": lambda: x + y,
@@ -101,8 +100,7 @@ def wrong_devices(device: str) -> None:
 def wrong_writes(device: str) -> None:
     """A write that does not fit raises, and leaves the tensor as it was."""
     subject = Subject(device)
-    if not subject.stores("f4"):
-        return
+    subject.needs("f4")
     a = np.arange(12, dtype=np.float32).reshape(3, 4)
     x, y = subject.put(a), subject.put(np.ones(5, np.float32))
     mistakes: dict[str, tuple[type[Exception], Callable[[], Any]]] = {
@@ -124,8 +122,7 @@ def wrong_writes(device: str) -> None:
 def late_errors(device: str) -> None:
     """What was called after a call with a bad position is computed, or asking for it raises; it is nothing else."""
     subject = Subject(device)
-    if not subject.stores("f4", "i8"):
-        return
+    subject.needs("f4", "i8")
     a = np.arange(12, dtype=np.float32).reshape(3, 4)
     x, at = subject.put(a), subject.put(np.array([5]))
     pending: list[Any] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from ...dtypes import CODE, DTYPES
 from ...op import OPS
 from ...ops.creation import asarray
+from ..kit.check import NotHere
 from .host import arrays
 from .kernels import Call, calls, share
 from .layouts import LAYOUTS, operands
@@ -125,7 +127,7 @@ def returned(device: str) -> None:
     """Many large results, each dropped at once, take no more memory than a few. Seen where the system tells."""
     subject = Subject(device)
     if not STATM.exists():
-        return
+        raise NotHere(f"this system has no {STATM} that tells how much memory is used")
     one = np.ones(MEGABYTES * 2**20 // subject.usual.itemsize, subject.usual)
     x = subject.put(one)
     steps: dict[str, Callable[[], Any]] = {
@@ -152,4 +154,4 @@ def returned(device: str) -> None:
 
 def _resident() -> int:
     """Bytes of memory that the process has."""
-    return int(STATM.read_text().split()[1]) * 4096
+    return int(STATM.read_text().split()[1]) * mmap.PAGESIZE

@@ -23,6 +23,7 @@ from ...plugins import backend_index
 from ...table import state_of
 from ...tensor import Tensor, tupled
 from ..kit.arrays import kind_of as kind_of
+from ..kit.check import NotHere
 
 TOLERANCE = {"exact": 0.0, "signed": 0.0, "rounded": 4.0, "function": 64.0, "sum": 64.0, "derivative": 512.0}
 """Units in the last place that a result may be away from the reference's, by how it is computed.
@@ -69,6 +70,12 @@ class Subject:
     def stores(self, *names: str) -> bool:
         """Whether memory can hold these dtypes (short names)."""
         return all(SHORT.index(name) in self.stored for name in names)
+
+    def needs(self, *names: str) -> None:
+        """NotHere, with the dtypes that are missing, if memory cannot hold these."""
+        missing = [DTYPES[SHORT.index(name)].name for name in names if not self.stores(name)]
+        if missing:
+            raise NotHere(f"{self.device} does not store {', '.join(missing)}")
 
     @property
     def usual(self) -> np.dtype:

@@ -63,7 +63,7 @@ def batching(trial: OptimizerTrial) -> None:
 
 
 TRANSFORMATIONS = (
-    Rule("differentiable", differentiable),
+    Rule("differentiable", differentiable, lambda trial: bool(stored(trial.device, "f8"))),
     Rule("staging", staging),
     Rule("batching", batching),
 )

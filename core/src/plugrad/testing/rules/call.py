@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -117,6 +117,16 @@ def smooth(op: Op, subject: Subject, dtype: str, most: int | None = None) -> Ite
         if found.sample.smooth and finite and few and found.differentiable and count != most:
             count += 1
             yield found
+
+
+def smooth_in_one(op: Op, subject: Subject, dtypes: Iterable[str], most: int) -> Iterator[Call]:
+    """Those of the first of the dtypes that has some: an op of complex numbers has none in float64."""
+    for dtype in dtypes:
+        found = None
+        for found in smooth(op, subject, dtype, most):
+            yield found
+        if found is not None:
+            return
 
 
 def _given(op: Op, code: int) -> Iterator[Sample]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ...dtypes import SHORT
-from ...op import OPS
+from ...op import OPS, Op
 from ...tensor import Tensor, tupled
 from ...transforms import stage
 from ..contract.subject import Subject, called, compare
@@ -18,23 +19,28 @@ TOLERANCE = {"f8": 1e-11, "f4": 1e-4, "i8": 0.0, "i4": 0.0, "b1": 0.0, "u4": 0.0
 
 def batching(name: str, device: str, quick: bool = False) -> None:
     """vmap equals a loop, with every operand mapped and with each one alone."""
-    subject = Subject(device)
-    for call in calls(OPS[name], subject, _dtype(name, subject), FEW if quick else MANY):
-        if call.sample.operands:
-            with called(f"vmap of {call.what}"):
-                check_vmap(_whole(call), *call.tensors(), tolerance=TOLERANCE.get(_dtype(name, subject), 1e-3))
+    for call in with_operands(OPS[name], Subject(device), quick):
+        with called(f"vmap of {call.what}"):
+            check_vmap(_whole(call), *call.tensors(), tolerance=TOLERANCE.get(SHORT[call.code], 1e-3))
 
 
 def staging(name: str, device: str, quick: bool = False) -> None:
     """A graph gives what the call gives."""
-    subject = Subject(device)
-    for call in calls(OPS[name], subject, _dtype(name, subject), FEW if quick else MANY):
+    for call in with_operands(OPS[name], Subject(device), quick):
+        f, xs = _whole(call), call.tensors()
+        with called(f"a graph of {call.what}"):
+            wanted, found = f(*xs), stage(f, *xs)(*xs)
+        for got, expected in zip(tupled(found), tupled(wanted), strict=True):
+            compare(f"a graph of {call.what}", got.numpy(), expected.numpy(), "sum")
+
+
+def with_operands(op: Op, subject: Subject, quick: bool) -> Iterator[Call]:
+    """Calls with something to map or stage, in one dtype: double precision if there is one, else what the op takes."""
+    legal = [SHORT[code] for code in subject.codes(op)]
+    dtype = next((one for one in ("f8", "f4", "i8", "i4", "b1") if one in legal), legal[0] if legal else "f4")
+    for call in calls(op, subject, dtype, FEW if quick else MANY):
         if call.sample.operands:
-            f, xs = _whole(call), call.tensors()
-            with called(f"a graph of {call.what}"):
-                wanted, found = f(*xs), stage(f, *xs)(*xs)
-            for got, expected in zip(tupled(found), tupled(wanted), strict=True):
-                compare(f"a graph of {call.what}", got.numpy(), expected.numpy(), "sum")
+            yield call
 
 
 def _whole(call: Call) -> Any:
@@ -42,9 +48,3 @@ def _whole(call: Call) -> Any:
         return call.op(*xs, **call.sample.attrs)
 
     return f
-
-
-def _dtype(name: str, subject: Subject) -> str:
-    """Double precision if there is one, else what the op takes."""
-    legal = [SHORT[code] for code in subject.codes(OPS[name])]
-    return next((one for one in ("f8", "f4", "i8", "i4", "b1") if one in legal), legal[0] if legal else "f4")

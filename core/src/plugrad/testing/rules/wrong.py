@@ -25,11 +25,18 @@ def shapes(name: str, device: str) -> None:
     """
     subject, op = Subject(device), OPS[name]
     with subject.counting() as ran:
-        for call in calls(op, subject, _word(op, subject), FEW):
+        for call in with_operands(op, subject):
             for place, other in _changed(call):
                 operands = list(call.sample.operands)
                 operands[place] = other
                 _refused_or_right(call, operands, ran)
+
+
+def with_operands(op: Op, subject: Subject, quick: bool = False) -> Iterator[Call]:
+    """A few calls with operands, in one dtype."""
+    for call in calls(op, subject, _word(op, subject), FEW):
+        if call.sample.operands:
+            yield call
 
 
 def _refused_or_right(call: Call, operands: list[np.ndarray], ran: list[tuple[str, str]]) -> None:
@@ -77,9 +84,7 @@ def _named(what: str, op: Op, error: Exception) -> None:
 def dtypes(name: str, device: str) -> None:
     """A dtype that the op is not defined for raises DTypeError that names op and dtype, before any kernel runs."""
     subject, op = Subject(device), OPS[name]
-    call = next(iter(calls(op, subject, _word(op, subject), 1)), None)
-    if call is None or not call.sample.operands:
-        return
+    call = next(with_operands(op, subject))
     with subject.counting() as ran:
         for code in sorted(subject.stored - op.codes):
             key = call.sample.operands[op.key].dtype
@@ -103,13 +108,23 @@ def declared(name: str, device: str) -> None:
     """The calls that a sample says are wrong raise the error that it says, which names the op, before any kernel."""
     subject, op = Subject(device), OPS[name]
     with subject.counting() as ran:
-        for sample in of_op(name):
-            if sample.raises is not None:
-                _refused(op, subject, sample, ran)
+        for sample, given in refusable(op, subject):
+            _refused(op, subject, sample, given, ran)
 
 
-def _refused(op: Op, subject: Subject, sample: OpSample, ran: list[tuple[str, str]]) -> None:
-    given = arrays(sample, DTYPES[CODE[subject.usual]])
+Refusable = tuple[OpSample, tuple[np.ndarray, ...]]
+
+
+def refusable(op: Op, subject: Subject) -> list[Refusable]:
+    """The calls that a sample says are wrong, with operands in a dtype of the op, where the device stores them."""
+    dtype = DTYPES[SHORT.index(_word(op, subject))]
+    every = [(sample, arrays(sample, dtype)) for sample in of_op(op.name) if sample.raises is not None]
+    return [(sample, given) for sample, given in every if all(CODE[x.dtype] in subject.stored for x in given)]
+
+
+def _refused(
+    op: Op, subject: Subject, sample: OpSample, given: tuple[np.ndarray, ...], ran: list[tuple[str, str]]
+) -> None:
     told = ", ".join(f"{x.dtype} {x.shape}" for x in given)
     what, expected = f"{op.name}({told}, {dict(sample.attrs)}) on {subject.device}", sample.raises or PlugradError
     tensors = [subject.put(x) for x in given]
