@@ -14,7 +14,7 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 
 import plugrad as pg
 from plugrad import backend as protocol
-from plugrad.errors import PlugradError
+from plugrad.errors import FallbackError, PlugradError
 
 DEVICES = ["numpy", "cpu", "cuda:0", *filter(None, os.environ.get("PLUGRAD_BENCH_DEVICES", "").split(","))]
 """Fixed, so that results of different commits and machines line up; what is absent is skipped."""
@@ -51,8 +51,23 @@ class BackendBench:
         """Make the inputs, run once to warm up, and compare with NumPy."""
         self.device = require(device)
         self.prepare(*case)
-        found = np.asarray(self.compute().numpy(), dtype=np.float64)
+        found = np.asarray(self.natively().numpy(), dtype=np.float64)
         np.testing.assert_allclose(found, self.expected(), rtol=self.rtol, atol=self.rtol)
+
+    def natively(self) -> pg.Tensor:
+        """The work on the device's own kernels; skipped, with the op and dtype that it lacks, where the host would do
+        it: the table that dispatch uses says so.
+        """
+        before = os.environ.get("PLUGRAD_FALLBACK")
+        os.environ["PLUGRAD_FALLBACK"] = "error"
+        try:
+            return self.compute()
+        except FallbackError as error:
+            raise SkipNotImplemented(str(error)) from None
+        finally:
+            del os.environ["PLUGRAD_FALLBACK"]
+            if before is not None:
+                os.environ["PLUGRAD_FALLBACK"] = before
 
     def prepare(self, *case: Any) -> None:
         """Make the inputs of a case on ``self.device``."""
