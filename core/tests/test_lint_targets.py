@@ -385,3 +385,16 @@ def test_the_command_is_installed() -> None:
         [sys.executable, "-m", "plugrad", "lint", "--help"], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0 and "--format {text,json}" in done.stdout
+
+
+def test_several_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As if they were one; a finding in both is told once."""
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text(f"def plugrad_{name}(registrar):\n    pass\n")
+    one, two = [str(tmp_path / f"{name}.py") for name in ("one", "two")]
+    assert main(["lint", one, two, one]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == sorted(lines[:-1]) + [f"{len(lines) - 1} findings"] and len(lines) == len(set(lines))
+    assert any("one.py" in line for line in lines) and any("two.py" in line for line in lines)
+    assert main(["lint", one, str(tmp_path / "three.py")]) == 2
+    assert capsys.readouterr().out == ""

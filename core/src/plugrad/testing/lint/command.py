@@ -11,10 +11,10 @@ from . import Finding, LintError, lint
 
 
 def main(argv: Sequence[str]) -> int:
-    """Check a plugin's sources against the contract. Runs none of it; the exit code is 1 if anything is found."""
+    """Check the sources of plugins against the contract. Runs none of it; the exit code is 1 if anything is found."""
     parser = argparse.ArgumentParser(prog="plugrad lint", description=main.__doc__)
     parser.add_argument(
-        "what", metavar="PATH|DIST", help="a folder, a .py file, or the name of an installed distribution"
+        "what", metavar="PATH|DIST", nargs="+", help="a folder, a .py file, or the name of an installed distribution"
     )
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="lines (default), or a list of objects"
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     )
     options = parser.parse_args(argv)
     try:
-        found = lint(options.what, options.imported)
+        found = sorted({one for what in options.what for one in lint(what, options.imported)})
     except LintError as error:
         print(f"plugrad lint: {error}", file=sys.stderr)
         return 2
