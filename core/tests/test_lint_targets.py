@@ -390,7 +390,7 @@ def test_the_command_is_installed() -> None:
 def test_several_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As if they were one; a finding in both is told once."""
     for name in ("one", "two"):
-        (tmp_path / f"{name}.py").write_text(f"def plugrad_{name}(registrar):\n    pass\n")
+        (tmp_path / f"{name}.py").write_text("def plugrad_backends(registrar):\n    pass\n")
     one, two = [str(tmp_path / f"{name}.py") for name in ("one", "two")]
     assert main(["lint", one, two, one]) == 1
     lines = capsys.readouterr().out.splitlines()
