@@ -14,11 +14,11 @@ from ..errors import ArgumentError, FallbackWarning, suggest
 from ..op import OPS
 from ..plugins.loader import registry, statuses
 from . import rules
+from .components import datasets, layers, optimizers
 from .contract import backend_checks
 from .contract.samples import has_samples
 from .contract.subject import Subject, scope, setting
 from .contract.values import asked, can_be_asked
-from .kit import datasets, layers, optimizers
 from .kit.check import Check, Version
 from .kit.declared import declared
 

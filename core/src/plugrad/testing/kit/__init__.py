@@ -1,4 +1,4 @@
-"""The kit: what authors declare (samples), and the checks that are made of it and of the tables of ops."""
+"""What authors declare for the kit (samples), and what a check is: what every other part of the kit knows."""
 
 from .check import KINDS, Check, NotHere
 from .declare import (

@@ -14,6 +14,8 @@ import numpy as np
 
 import plugrad as pg
 
+from ..kit.check import Check
+from ..kit.declare import LayerSample, Operand
 from .asking import (
     Rule,
     agree,
@@ -30,8 +32,6 @@ from .asking import (
     usual,
     widest,
 )
-from .check import Check
-from .declare import LayerSample, Operand
 from .layer_derivatives import DERIVATIVES
 from .layer_state import STATE
 from .layer_transformations import TRANSFORMATIONS

@@ -9,8 +9,8 @@ import numpy as np
 
 import plugrad as pg
 
+from ..kit.declare import Operand
 from .asking import Rule, agree, arrays_of, flat, held, is_floating, pattern, tensors_of, told, unchanged, usual, widest
-from .declare import Operand
 from .layer_trial import LayerTrial, loss, states
 
 BATCH = 3

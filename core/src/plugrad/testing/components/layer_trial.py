@@ -11,8 +11,8 @@ import numpy as np
 
 import plugrad as pg
 
+from ..kit.declare import LayerSample
 from .asking import arrays_of, is_floating, pattern, tensors_of, units
-from .declare import LayerSample
 
 SPREAD = 0.1
 """How far parameters are moved from where they begin, so that none is exactly 0 or 1."""

@@ -26,9 +26,9 @@ import numpy as np
 import plugrad as pg
 
 from ...dtypes import DTYPES, SHORT
+from ..kit.check import Check, NotHere
+from ..kit.declare import DatasetSample
 from .asking import Rule, agree, checks_of, refused
-from .check import Check, NotHere
-from .declare import DatasetSample
 
 MOST = 12
 """How many examples are looked at; the first, the last, and some between."""

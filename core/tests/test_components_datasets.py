@@ -6,7 +6,7 @@ import plugrad as pg
 from plugrad.testing import DatasetSample, NotHere
 from plugrad.testing.broken.datasets import DATASETS, EXAMPLE, HONEST, Rows
 from plugrad.testing.broken.run import caught
-from plugrad.testing.kit.datasets import checks
+from plugrad.testing.components.datasets import checks
 
 
 @pytest.mark.parametrize("name", HONEST)

@@ -11,8 +11,8 @@ import numpy as np
 
 import plugrad as pg
 
+from ..kit.declare import OptimizerSample
 from .asking import held, tensors_of, usual, widest
-from .declare import OptimizerSample
 
 SHAPES: Mapping[str, tuple[int, ...]] = {"w": (3, 4), "b": (4,), "s": (), "u": (2, 1, 3)}
 STEPS = 6

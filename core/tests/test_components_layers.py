@@ -12,8 +12,8 @@ from plugrad.testing.broken.layers import LAYERS
 from plugrad.testing.broken.layers.honest import HONEST, OUT, Dense, Drop, X, sampled
 from plugrad.testing.broken.layers.saving import TensorIsHidden
 from plugrad.testing.broken.run import caught
+from plugrad.testing.components.layers import checks
 from plugrad.testing.kit.declared import with_samples
-from plugrad.testing.kit.layers import checks
 
 
 class Twin(NumpyBackend):

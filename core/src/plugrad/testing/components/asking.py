@@ -16,8 +16,8 @@ import plugrad as pg
 from ...dtypes import CODE, DTYPES, KIND, SHORT
 from ...errors import FallbackWarning
 from ..contract.subject import TOLERANCE, Subject, setting, short, unit
-from .check import Check, NotHere
-from .declare import Given, Operand
+from ..kit.check import Check, NotHere
+from ..kit.declare import Given, Operand
 
 Trial = Any
 """A sample on a device; every kind of component has a class of its own."""

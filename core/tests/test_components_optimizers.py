@@ -9,7 +9,7 @@ from plugrad.testing import OptimizerSample
 from plugrad.testing.broken.optimizers import OPTIMIZERS
 from plugrad.testing.broken.optimizers.honest import HONEST, Momentum, sampled
 from plugrad.testing.broken.run import caught
-from plugrad.testing.kit.optimizers import checks
+from plugrad.testing.components.optimizers import checks
 
 
 class Twin(NumpyBackend):

@@ -27,9 +27,9 @@ import numpy as np
 
 import plugrad as pg
 
+from ..kit.check import Check
+from ..kit.declare import OptimizerSample
 from .asking import Rule, agree, checks_of, flat, held, refused, stored, tensors_of, unchanged, units
-from .check import Check
-from .declare import OptimizerSample
 from .optimizer_state import STATE
 from .optimizer_transformations import TRANSFORMATIONS
 from .optimizer_trial import SHAPES, STEPS, OptimizerTrial, give, named, saved

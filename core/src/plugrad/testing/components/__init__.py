@@ -1,0 +1,1 @@
+"""The rules that layers, losses, optimizers and datasets keep, whoever wrote them."""
