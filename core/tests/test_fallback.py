@@ -19,17 +19,17 @@ from plugrad.reference.backend import NumpyBackend
 NAMES = "add mul div neg exp log sum max matmul reshape permute broadcast_to slice where less equal abs"
 
 
-class Small(Backend):
+class Dozen(Backend):
     """A dozen kernels: the rest is decomposed or goes through the host."""
 
-    name = "small"
+    name = "dozen"
     kernels = {k: NumpyBackend.kernels[k] for k in NAMES.split()}
     from_host = staticmethod(lambda array, device: np.array(array))
     to_host = staticmethod(lambda value: np.array(value))
     spec = staticmethod(lambda value: Spec(value.shape, value.dtype))
 
 
-dispatch.add_backend(Small())
+dispatch.add_backend(Dozen())
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def fresh_report():
 
 
 def test_a_small_backend_runs_everything():
-    x = pg.tensor(np.random.default_rng(0).normal(size=(3, 4)), device="small")
+    x = pg.tensor(np.random.default_rng(0).normal(size=(3, 4)), device="dozen")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # all of these decompose, nothing goes through the host
         np.testing.assert_allclose(pg.tanh(x).numpy(), np.tanh(x.numpy()), rtol=1e-12)
@@ -53,8 +53,8 @@ def test_a_small_backend_runs_everything():
 
 
 def test_the_fallback_is_loud_counted_and_right():
-    x = pg.tensor([0.25, 1.0], device="small")
-    with pytest.warns(FallbackWarning, match=r"sin \(float32\).*small has no kernel") as caught:
+    x = pg.tensor([0.25, 1.0], device="dozen")
+    with pytest.warns(FallbackWarning, match=r"sin \(float32\).*dozen has no kernel") as caught:
         y = pg.sin(x)
     assert caught[0].filename == __file__
     with warnings.catch_warnings():
@@ -62,13 +62,13 @@ def test_the_fallback_is_loud_counted_and_right():
         pg.sin(x)
     np.testing.assert_allclose(y.numpy(), np.sin([0.25, 1.0]), rtol=1e-6)
     (count,) = pg.fallback_report()
-    assert count[:5] == ("sin", "float32", "small", 2, 2 * (8 + 8)) and count.seconds > 0
+    assert count[:5] == ("sin", "float32", "dozen", 2, 2 * (8 + 8)) and count.seconds > 0
     assert 0 < count.share < 1
     assert "sin" in str(pg.fallback_report()) and "float32" in str(pg.fallback_report())
 
 
 def test_the_share_is_of_the_time_since_the_counts_began():
-    x = pg.tensor(np.ones(100_000, np.float32), device="small")
+    x = pg.tensor(np.ones(100_000, np.float32), device="dozen")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         begun = time.perf_counter()
@@ -114,5 +114,5 @@ print("done")
 
 def test_the_fallback_can_be_forbidden(monkeypatch):
     monkeypatch.setenv("PLUGRAD_FALLBACK", "error")
-    with pytest.raises(FallbackError, match="sin: small has no kernel for float32.*PLUGRAD_FALLBACK=error"):
-        pg.sin(pg.tensor([1.0], device="small"))
+    with pytest.raises(FallbackError, match="sin: dozen has no kernel for float32.*PLUGRAD_FALLBACK=error"):
+        pg.sin(pg.tensor([1.0], device="dozen"))
