@@ -33,6 +33,22 @@ class Off(NumpyBackend):
 dispatch.add_backend(Off())
 '''
 
+LAYER = '''
+"""A layer of its own, which is declared but not registered."""
+import plugrad
+from plugrad.testing import LayerSample, values
+from plugrad.testing.kit.declared import with_samples
+
+
+class Square(plugrad.Module):
+    def forward(self, x):
+        return x * x
+
+
+DECLARED = with_samples([LayerSample("square", make=Square, inputs=(values(3),))])
+DECLARED.__enter__()
+'''
+
 
 def kit(folder: Path, *options: str, modules: str = "") -> subprocess.CompletedProcess[str]:
     """A run of the kit; ``modules`` is the text of a pytest plugin that is loaded first."""
@@ -126,7 +142,7 @@ def test_a_failure_of_a_check_that_is_newer_than_the_plugin_is_a_note(tmp_path: 
     done = kit(tmp_path, *words, modules=BACKEND + SINCE.format(api=(1, 1)))
     assert done.returncode == 1 and "wrong:\n  values.exp.float32: exp((3, 4))" in done.stdout
     done = kit(tmp_path, *words[2:], modules=SINCE.format(api=(1, 0)))
-    assert done.returncode == 0 and "1 checks: 1 passed" in done.stdout
+    assert done.returncode == 0 and "1 check: 1 passed" in done.stdout
 
 
 def test_the_older_of_backend_and_op_decides(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +216,7 @@ def test_an_option_of_one_name_in_conftest(tmp_path: Path) -> None:
 
 
 def test_a_run_about_a_layer_says_nothing_of_ops(tmp_path: Path) -> None:
-    done = kit(tmp_path, "--layer", "tanh", "--only", "pickling")
+    done = kit(tmp_path, "--layer", "square", "--only", "pickling", modules=LAYER)
     assert done.returncode == 0 and "native" not in done.stdout, done.stdout
     assert re.search(r"numpy: conformance =+\n1 check: 1 passed\n", done.stdout), done.stdout
 
