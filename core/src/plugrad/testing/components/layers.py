@@ -176,12 +176,18 @@ def inputs_unchanged(trial: LayerTrial) -> None:
 
 
 def errors(trial: LayerTrial) -> None:
-    """Wrong inputs raise the declared error, which says where it comes from, before anything has changed."""
+    """Wrong inputs raise the declared error, which says where it comes from, before anything has changed; where work is
+    queued, at the latest when the result is looked at.
+    """
     assert trial.sample.raises is not None
     dtype = usual(trial.device)
     layer = trial.cast(trial.made(), dtype)
     xs, state = trial.inputs(dtype), held(layer.named_tensors())
-    text = refused("wrong inputs", trial.sample.raises, lambda: layer(*xs))
+
+    def looked_at() -> Any:
+        return [y.detach().numpy() for y in pg.tree.leaves(layer(*xs))]
+
+    text = refused("wrong inputs", trial.sample.raises, looked_at)
     parts = {type(m).__name__ for m in layer.modules()} | {trial.sample.name}
     head = text.partition(":")[0].strip()
     tails = {name.rpartition(".")[2] for name in pg.OPS}
