@@ -27,6 +27,15 @@ def test_data_that_are_not_here():
             check()
 
 
+def test_data_that_are_here_are_read_where_others_are_not():
+    absent = DatasetSample("rows", {}, available=lambda: "no folder of data", make=Rows)
+    here = DatasetSample("rows", length=8, make=Rows)
+    for samples in ([absent, here], [here, absent]):
+        (check,) = [c for c in checks(samples, "numpy") if c.name.endswith("length")]
+        with pytest.raises(AssertionError, match="expected 8"):
+            check()
+
+
 def test_a_registered_dataset_is_made_by_name(monkeypatch):
     made = []
     monkeypatch.setattr(pg, "create", lambda kind, name, **config: made.append((kind, name)) or Rows(**config))

@@ -59,10 +59,18 @@ def checks_of(
 
 
 def _ask(rule: Rule, trials: Sequence[Trial], device: str) -> None:
+    """NotHere only where not one of the samples can be asked here."""
     with settled(device):
-        for subject in [trials] if rule.joint else trials:
-            with told(str(trials[0]) if rule.joint else str(subject)):
-                rule.ask(subject)
+        absent: list[NotHere] = []
+        asked = [trials] if rule.joint else trials
+        for subject in asked:
+            try:
+                with told(str(trials[0]) if rule.joint else str(subject)):
+                    rule.ask(subject)
+            except NotHere as reason:
+                absent.append(reason)
+        if len(absent) == len(asked):
+            raise absent[0]
 
 
 @contextlib.contextmanager
