@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -268,6 +269,24 @@ def test_an_op_without_samples_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         found()
     with with_samples([OpSample("bare.cube", (values(3),))]):
         assert "op.bare.cube.sampled" not in [check.name for check in checks("numpy")]
+
+
+@pytest.mark.parametrize("kind", ["layer", "loss", "optimizer", "dataset"])
+def test_a_component_without_samples_fails(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = listing.registry()
+
+    class Registry:
+        entries = real.entries
+
+        def select(self, word: str, of: str = "") -> dict[str, Any]:
+            found = dict(real.select(word, of))
+            return {**found, "bare": None} if (word, of) == ("component", kind) else found
+
+    monkeypatch.setattr(listing, "registry", Registry)
+    (found,) = [check for check in checks("numpy", only=".bare.")]
+    assert found.name == f"{kind}.bare.sampled"
+    with pytest.raises(AssertionError, match=r"'bare' is registered, but no sample .*Sample\('bare', "):
+        found()
 
 
 def test_gaps_in_patterns() -> None:
