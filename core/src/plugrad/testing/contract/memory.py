@@ -22,7 +22,7 @@ from .subject import Subject, compare
 
 STATM = Path("/proc/self/statm")
 """Where Linux tells how much memory the process has."""
-ROUNDS, MEGABYTES = 48, 4
+ROUNDS, MEGABYTES, PATIENCE = 48, 4, 3
 
 
 def checks() -> list[tuple[str, Callable[[str], None]]]:
@@ -140,16 +140,26 @@ def returned(device: str) -> None:
     for name, step in steps.items():
         for _ in range(3):
             step()
-        gc.collect()
-        subject.wait()
-        before = _resident()
-        for _ in range(ROUNDS):
-            step()
-        subject.wait()
-        grown = (_resident() - before) / 2**20
-        assert grown < ROUNDS * MEGABYTES / 2, (
-            f"{name}, {ROUNDS} times {MEGABYTES} MB on {device}, each result dropped: {grown:.0f} MB did not come back"
+        grown = [_grown(subject, step)]
+        while (
+            grown[-1] >= ROUNDS * MEGABYTES / 2 and len(grown) < PATIENCE
+        ):  # a pool fills once, a leak again and again
+            grown.append(_grown(subject, step))
+        assert grown[-1] < ROUNDS * MEGABYTES / 2, (
+            f"{name}, {ROUNDS} times {MEGABYTES} MB on {device}, each result dropped, {PATIENCE} times: "
+            f"{', '.join(f'{size:.0f}' for size in grown)} MB did not come back"
         )
+
+
+def _grown(subject: Subject, step: Callable[[], Any]) -> float:
+    """Megabytes that the process has more after many steps than before."""
+    gc.collect()
+    subject.wait()
+    before = _resident()
+    for _ in range(ROUNDS):
+        step()
+    subject.wait()
+    return (_resident() - before) / 2**20
 
 
 def _resident() -> int:
