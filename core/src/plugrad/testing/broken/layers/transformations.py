@@ -10,6 +10,7 @@ import numpy as np
 import plugrad as pg
 
 from ..fault import Fault
+from ..mixing import Mixing
 from .honest import MOMENTUM, Dense, Drop, Norm, fault
 
 TRANSFORMATIONS: list[Fault] = []
@@ -78,28 +79,7 @@ class StateCountsInPython(Norm):
 # -- staging and batching
 
 
-class _Mean(pg.Op):
-    """The mean of everything; its batching rule takes the batch in as well. In no registry."""
-
-    name = "mean of everything"
-    opaque = differentiable = True
-    has_vjp = False
-    codes = frozenset(range(64))
-
-    def __init__(self) -> None:
-        pass
-
-    def spec(self, x: Any) -> pg.Spec:
-        return pg.Spec((), x.dtype)
-
-    def decompose(self, x: Any) -> Any:
-        return x.mean()
-
-    def batch(self, size: int, xs: Any, batched: Any) -> Any:
-        return pg.broadcast_to(xs[0].mean(), (size,))
-
-
-MEAN = _Mean()
+MEAN = Mixing("mean of everything", pg.mean)
 
 
 @fault(TRANSFORMATIONS, "batching", "a loop", reference=None)

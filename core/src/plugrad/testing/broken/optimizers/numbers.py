@@ -10,6 +10,7 @@ import numpy as np
 import plugrad as pg
 
 from ..fault import Fault
+from ..mixing import Mixing
 from .honest import DECAY, EPSILON, Adaptive, Decoupled, Descent, Momentum, Placed, Slots, fault, momentum, working
 
 NUMBERS: list[Fault] = []
@@ -237,28 +238,7 @@ class LooksAtGradients(Momentum):
         return (p, slots) if g.sum().item() == 0.0 else super().moved(p, g, slots, number)
 
 
-class _Largest(pg.Op):
-    """The largest element; its batching rule takes the batch in as well. In no registry."""
-
-    name = "largest of everything"
-    opaque = differentiable = True
-    has_vjp = False
-    codes = frozenset(range(64))
-
-    def __init__(self) -> None:
-        pass
-
-    def spec(self, x: Any) -> pg.Spec:
-        return pg.Spec((), x.dtype)
-
-    def decompose(self, x: Any) -> Any:
-        return pg.max(pg.abs(x))
-
-    def batch(self, size: int, xs: Any, batched: Any) -> Any:
-        return pg.broadcast_to(pg.max(pg.abs(xs[0])), (size,))
-
-
-_LARGEST = _Largest()
+_LARGEST = Mixing("largest of everything", lambda x: pg.max(pg.abs(x)))
 
 
 @fault(NUMBERS, "batching", "a loop", reference=None)
