@@ -37,11 +37,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from .errors import DeviceError, shown
+
+if TYPE_CHECKING:
+    from .program import Program
 
 __version__ = "0.1.0"
 
@@ -138,6 +141,11 @@ class Backend:
     into: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     """Op name to ``fn(out, *values, **attrs) -> None | NotImplemented``; on NotImplemented ``out`` is untouched."""
 
+    fuses: ClassVar[frozenset[str]] = frozenset()
+    """Ops that may stand in a ``fused`` group (see ``program``): elementwise ones; contractions, with which a group may
+    begin; reductions, with which it may end. A backend that lists some has a kernel ``fused``, or takes programs.
+    """
+
     def devices(self) -> Sequence[str]:
         """Ordinals of the devices, as strings."""
         return ("0",)
@@ -146,6 +154,23 @@ class Backend:
         """Uninitialised memory; needed by ``into`` and by planned replay.
 
         With it, a backend of a single device need not write the allocating form of a kernel that it has in ``into``.
+        """
+        return NotImplemented
+
+    def carve(self, block: Value, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> Value:
+        """A C-contiguous value on the memory of ``block``, made by ``empty`` as a row of uint8, ``offset`` bytes from
+        its begin; NotImplemented where memory cannot be shared so. The offset is a multiple of 64.
+        """
+        return NotImplemented
+
+    def compile(self, program: Program, device: str) -> Callable[..., tuple[Value, ...]]:
+        """A function of the program's inputs, ``run(*values) -> values`` of its outputs, or NotImplemented: then the
+        core runs the equations one by one.
+
+        Inputs have the program's shapes and dtypes and any layout. An output is fresh memory, or that of a donated
+        input, never a view of anything else; nothing is written but donated inputs. Where an equation fails the error
+        says what its kernel would, and no donated input has been written unless the plan has it done before. Several
+        threads may run it at once. What the backend does not run itself it leaves to ``program.calls``.
         """
         return NotImplemented
 
