@@ -10,7 +10,7 @@ import math
 from . import dtypes, errors, fft, linalg, plugins, random, tree
 from .backend import Backend, Kernel, Spec, __version__
 from .checkpointing import checkpoint
-from .compiled import compile
+from .compiler import compile
 from .control import cond, fori_loop, scan, while_loop
 from .custom import custom_jvp, custom_vjp
 from .diagnostics import find_nan, observe, profile, to_dot

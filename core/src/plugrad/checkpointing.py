@@ -11,7 +11,7 @@ from .dispatch import own_borrowed
 from .dtypes import KIND
 from .errors import LeakedTracerError
 from .parameter import Buffer
-from .state import RECORDING, Log, Scope, State, state, within
+from .state import RECORDING, UNCHANGED, Log, Scope, State, state, within
 from .tape import Capture, backprop, leaf, live, plain
 from .tensor import Node, Tensor, Tensors, tupled
 from .transforms import F, as_leaves, named, vmap
@@ -38,7 +38,10 @@ class _Rerun:
                     again.keep(handle)
                     handle.restore(content)
                 replay = Capture(0, state().capture, 0, zip(self.places, leaves, strict=True), self.first)
-                with within(capture=replay, log=again, uid=again.uid, draws=self.draws, device=self.device):
+                with (
+                    within(capture=replay, log=again, uid=again.uid, draws=self.draws, device=self.device),
+                    state().stage.apart() if state().stage is not None else UNCHANGED,
+                ):
                     args = self.build([t if b is None else b for b, t in zip(self.buffers, leaves)])
                     outputs = [replay.resolve(y) for y in as_leaves(self.f(*args))[0]]
                 seeds = [(plain(y), c) for y, c in zip(outputs, tupled(g), strict=True) if c is not None]

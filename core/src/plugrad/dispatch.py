@@ -23,7 +23,7 @@ from .table import add_backend as add_backend
 from .table import add_kernel as add_kernel
 from .table import check_stored, decline
 from .tape import elsewhere, joined, live
-from .tensor import FOREIGN, LENT, Attrs, Node, Tensor, Tensors, leaked, tupled
+from .tensor import FOREIGN, LITERAL, Attrs, Node, Tensor, Tensors, leaked, tupled
 
 # -- the fast roads: eager, one dtype, one device, nothing recorded
 
@@ -96,7 +96,7 @@ def lift(name: str, scalar: Any, like: Tensor) -> Tensor:
             raise DTypeError(f"{name}: {wrong}; cast with .astype() first") from error
         if len(_lifted) > 4096:
             _lifted.clear()
-        found = Tensor(BACKENDS[like.be].from_host(array, like.dev), like.be, dt, (), like.dev, LENT)
+        found = Tensor(BACKENDS[like.be].from_host(array, like.dev), like.be, dt, (), like.dev, LITERAL)
         found.born = 0  # before another thread can find it
         _lifted[key] = found
     return found
@@ -202,7 +202,7 @@ def bind(op: Op, xs: tuple[Any, ...], attrs: Attrs, heard: bool = False) -> Any:
     out = NotImplemented
     if whole and here is not None and tr is not None:  # its rule runs in the state below it
         before = here.mask, here.stage, here.capture, here.top
-        here.mask, (here.stage, here.capture, here.top) = here.mask & tr.outer, tr.below
+        here.mask, (here.stage, here.capture, here.top) = here.mask & (tr.outer | tr.tape), tr.below
         try:
             out = tr.process(op, xs, attrs, spec)
         finally:

@@ -37,13 +37,16 @@ Operand = int | Lit
 
 
 class Eqn(NamedTuple):
-    """One call of an op. ``where`` is the line of the user's code that made it, "file.py:12", or ""."""
+    """One call of an op. ``where`` is the line of the user's code that made it, "file.py:12", or "". Equal equations
+    may be merged if their ``region`` is the same; what a checkpoint computes again is a region of its own.
+    """
 
     op: str
     ins: tuple[Operand, ...]
     outs: tuple[int, ...]
     attrs: Attrs = ()
     where: str = ""
+    region: int = 0
 
     @property
     def values(self) -> tuple[int, ...]:

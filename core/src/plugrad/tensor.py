@@ -54,6 +54,8 @@ FOREIGN = object()
 """Marks memory that is not plugrad's: never written, copied before it is recorded."""
 LENT = Shared(None)
 """As FOREIGN, but the user said ``copy=False``: it may be recorded as it is."""
+LITERAL = Shared(None)
+"""A Python number as a tensor: part of the program wherever it occurs, and never anybody's state."""
 API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 """The versions of the Array API whose names the namespace has."""
 

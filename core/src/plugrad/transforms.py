@@ -14,9 +14,9 @@ from .interpreters.stage import Graph, Stage
 from .module import Module
 from .ops import creation, movement
 from .parameter import Buffer, Parameter
-from .state import Scope
-from .tape import backprop, entering, leaf, plain, strip
-from .tensor import Tensor
+from .state import Scope, state
+from .tape import backprop, entering, leaf, live, plain, strip
+from .tensor import Node, Tensor
 
 F = Callable[..., Any]
 
@@ -374,13 +374,13 @@ class Staged:
     """
 
     def __init__(self, graph: Graph, build: tree.TreeDef, arguments: tree.TreeDef, modules: list[Module]) -> None:
-        self.graph, self._build, self._arguments, self.modules = graph, build, arguments.signature(), modules
+        self.graph, self.build, self._arguments, self.modules = graph, build, arguments.signature(), modules
 
     def __call__(self, *args: Any) -> Any:
         leaves, _, structure = tree.flatten_each([as_array(a) for a in args])  # f(x, x) has two arguments
         if len(leaves) != len(self.graph.inputs) or structure.signature() != self._arguments:
             raise ShapeError("stage: the arguments have another structure than those it was staged for; stage it again")
-        return self._build(self.graph(*leaves))
+        return self.build(self.graph(*leaves))
 
     def __str__(self) -> str:
         return str(self.graph)
@@ -399,9 +399,33 @@ def stage(f: F, *args: Any) -> Staged:
     ([8.0], ['add'])
     """
     named(f, "stage")
+    return staged(f, args, tape=False)
+
+
+class _Outside:
+    """The op of a node that stands for what was recorded before a graph began."""
+
+    name = "compile"
+
+    @staticmethod
+    def vjp_rule(*_: Any) -> Any:
+        remedy = "call backward() on what it returns, or compute the recorded argument inside"
+        raise StateError(f"compile: backward() inside the function reaches an argument recorded outside it; {remedy}")
+
+
+def _input(level: Stage, t: Tensor, tape: bool) -> Tensor:
+    """An unknown in the place of an argument; with ``tape`` it is on the tape if that is."""
+    u = level.new(t, t.be, t.dev)
+    if tape and t.mask & 1 and live(t, state()) & 1:
+        u.mask, u.node = 1, t.node if t.is_leaf else Node(_Outside, {}, (), (t.ghost(None, 0),), 1)
+    return u
+
+
+def staged(f: F, args: Sequence[Any], tape: bool) -> Staged:
+    """``stage`` of these arguments; with ``tape`` what ``backward()`` does is part of the graph."""
     leaves, _, structure = tree.flatten_each([as_array(a) for a in args])
-    with Stage() as level:
-        inputs = [level.new(t, t.be, t.dev) for t in leaves]
+    with Stage(tape) as level:
+        inputs = [_input(level, t, tape) for t in leaves]
         places = [t.val for t in inputs]
         # a Buffer among the arguments stays the caller's: it is state, not an input
         given = [t if isinstance(t, Buffer) else u for t, u in zip(leaves, inputs, strict=True)]

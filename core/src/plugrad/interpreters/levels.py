@@ -22,6 +22,8 @@ class Interpreter(within):
     staging = False
     has_value = False
     """A Python value can be read from its tensors."""
+    tape = False
+    """The tape of ``backward()`` is recorded at this level, not below it."""
     alive: State | Literal[False] = False
     """The state of the thread that is inside it, or False once it has ended."""
 

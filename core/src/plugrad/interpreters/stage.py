@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..backend import BACKENDS, Spec
 from ..dtypes import CODE
 from ..errors import ShapeError, StateError, article
+from ..fallback import user_line
 from ..op import Op
-from ..state import RECORDING, UNCHANGED, Log, state, within
+from ..state import RECORDING, UNCHANGED, Log, serial, state, within
 from ..table import check_stored
-from ..tape import entering, plain
-from ..tensor import Attrs, Tensor, Tensors, tupled
+from ..tape import entering, live, plain
+from ..tensor import LITERAL, Attrs, Tensor, Tensors, tupled
 from .levels import Interpreter
 
 
@@ -41,6 +43,12 @@ class Equation(NamedTuple):
     outputs: tuple[Var, ...]
     hidden: int
     """The ids that did not record it: none, 1 for the tape of ``backward()``, or all (-1) for ``no_grad``."""
+    region: int = 0
+    """Equal equations of one region are one; a checkpoint's second run is a region of its own, or it would be no
+    second run.
+    """
+    where: str = ""
+    """The line of the user's code, "file.py:12"."""
 
 
 class Stage(Interpreter):
@@ -53,21 +61,40 @@ class Stage(Interpreter):
     name = "stage"
     staging = True
 
-    def __init__(self) -> None:
+    def __init__(self, tape: bool = False) -> None:
+        """``tape``: the tape of ``backward()`` is recorded at this level, so that what it does is part of the graph."""
         # no log around hears of the writes, since they are taken back
-        self.log, self.recordable = Log(None, holds=True), state().mask
+        self.log, self.recordable, self.tape = Log(None, holds=True), state().mask, tape
         super().__init__(log=self.log)
         self.equations: list[Equation] = []
         self.constants: list[tuple[Tensor, Var]] = []
+        self.fixed: set[Var] = set()
+        """Those of the constants that will not change: no handle from outside."""
         self.modules: list[Any] = []
         self.draws, self.drawn = state().draws, False
         """The randomness of ``vmap`` around; whether a generator handed out keys."""
+        self.region = 0
+        """That of the equations from here on."""
         self._known: dict[tuple[bool, int], Var] = {}
         self._ids = itertools.count()
+
+    def __enter__(self) -> Any:
+        super().__enter__()
+        self.outer &= ~int(self.tape)
+        return self
 
     def __exit__(self, *error: object) -> None:
         self.log.undo()
         super().__exit__(*error)
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[None]:
+        """A block whose equations are a region of their own."""
+        before, self.region = self.region, next(serial)
+        try:
+            yield
+        finally:
+            self.region = before
 
     def new(self, x: Any, be: int, dev: str) -> Tensor:
         """A fresh unknown with the shape and dtype of a tensor or Spec."""
@@ -87,6 +114,8 @@ class Stage(Interpreter):
             handle = t if captured else plain(t)
             found = Var(next(self._ids), Spec(t.shape, t.dtype), t.be, t.dev)
             self.constants.append((handle, found))  # keeps both alive, so that their ids stay theirs
+            if not captured or handle.base is LITERAL:
+                self.fixed.add(found)
             self._known[True, id(handle)] = found
             self._known.setdefault((False, id(t.val)), found)
         return found
@@ -108,7 +137,11 @@ class Stage(Interpreter):
         outs = tuple([self.new(s, *((s.be, s.dev) if isinstance(s, Tensor) else (be, dev))) for s in tupled(spec)])
         off = self.recordable & ~state().mask
         hidden = -1 if off & RECORDING else off & 1
-        self.equations.append(Equation(op, attrs, tuple(map(self.var, xs)), tuple([o.val for o in outs]), hidden))
+        self.equations.append(
+            Equation(
+                op, attrs, tuple(map(self.var, xs)), tuple([o.val for o in outs]), hidden, self.region, user_line()
+            )
+        )
         return outs if type(spec) is tuple else outs[0]
 
 
@@ -125,13 +158,13 @@ class Graph:
         seen: dict[Any, tuple[Var, ...]] = {}
         renamed: dict[Var, Var] = {}
         kept: list[Equation] = []
-        for op, attrs, xs, ys, hidden in level.equations:
+        for op, attrs, xs, ys, hidden, region, where in level.equations:
             xs = tuple([renamed.get(v, v) for v in xs])
-            key = (op, tuple(sorted((k, repr(v)) for k, v in attrs.items())), xs, hidden)
+            key = (op, tuple(sorted((k, repr(v)) for k, v in attrs.items())), xs, hidden, region)
             first = ys if op.opaque else seen.setdefault(key, ys)
             renamed.update(zip(ys, first, strict=True))
             if first is ys:
-                kept.append(Equation(op, attrs, xs, ys, hidden))
+                kept.append(Equation(op, attrs, xs, ys, hidden, region, where))
 
         def final(t: Tensor) -> Var:
             v = level.var(t)
@@ -139,6 +172,9 @@ class Graph:
 
         self.inputs, self.outputs = tuple(inputs), tuple(map(final, outputs))
         self.draws = level.draws if level.drawn else None
+        here, writes = state(), [h for h, _ in level.log.handles.values() if not h.is_leaf]
+        self.taped = any(t.mask & 1 and live(t, here) & 1 for t in (*outputs, *writes))
+        """Whether a result, or what is written, is on the tape of ``backward()``."""
         self.state = tuple([(handle, final(handle)) for handle, _ in level.log.handles.values()])
         used = {*self.outputs, *[v for _, v in self.state]}
         needed = []
@@ -148,6 +184,7 @@ class Graph:
                 used.update(equation.inputs)
         self.equations = tuple(reversed(needed))
         self.constants = tuple([(handle, v) for handle, v in level.constants if v in used])
+        self.fixed = level.fixed
 
     def __call__(self, *xs: Tensor) -> Tensors:
         if self.draws not in (None, state().draws):
@@ -161,7 +198,7 @@ class Graph:
                     f"stage: an input is {article(x.describe())}; it was staged for {wanted}, stage it again"
                 )
         env.update([(v, plain(entering(handle))) for handle, v in self.constants])
-        for op, attrs, inputs, outputs, hidden in self.equations:
+        for op, attrs, inputs, outputs, hidden, *_ in self.equations:
             with within(mask=state().mask & ~hidden) if hidden else UNCHANGED:
                 found = op(*[env[v] for v in inputs], **attrs)
             env.update(zip(outputs, tupled(found), strict=True))
@@ -181,7 +218,7 @@ class Graph:
         found = {v for v, flag in zip(self.inputs, flags, strict=True) if flag}
         for equation in self.equations:
             if not found.isdisjoint(equation.inputs):
-                op, attrs, inputs, outputs, _ = equation
+                op, attrs, inputs, outputs, *_ = equation
                 hit = op.reached([v in found for v in inputs], len(outputs), attrs)
                 found.update(itertools.compress(outputs, hit))
         return [v in found for v in self.outputs]
@@ -195,7 +232,7 @@ class Graph:
 
         lines = [f"graph({declared(self.inputs)})"]
         lines += [f"  {declared([v])} = captured" for _, v in self.constants]
-        for op, attrs, inputs, outputs, _ in self.equations:
+        for op, attrs, inputs, outputs, *_ in self.equations:
             graphs = {k: v for k, v in attrs.items() if isinstance(v, Graph)}
             shown = "".join([f", {k}={v}" for k, v in attrs.items() if k not in graphs])
             lines.append(f"  {declared(outputs)} = {op.name}({used(inputs)}{shown})")

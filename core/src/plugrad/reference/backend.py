@@ -35,6 +35,9 @@ class NumpyBackend(Backend):
     def empty(self, shape: tuple[int, ...], dtype: np.dtype, device: str) -> np.ndarray:
         return np.empty(shape, dtype)
 
+    def carve(self, block: Any, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        return np.ndarray(shape, dtype, block, offset)
+
     def borrow(self, array: np.ndarray, device: str) -> np.ndarray:
         return np.asarray(array)
 

@@ -1,0 +1,196 @@
+"""``compile``: a function staged once for each kind of call, lowered, and run as compiled programs."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from .. import tree
+from ..dtypes import CODE, DTYPES
+from ..interpreters.stage import Graph
+from ..ops import creation
+from ..ownership import sole
+from ..state import ACTIVE, HELD, RECORDING, WATCHING, State, check_held, state
+from ..tape import live
+from ..tensor import Shared, Tensor
+from ..transforms import F, Staged, as_array, named, staged
+from . import passes
+from .executable import Executable
+from .guards import Handles, Surroundings, Watched, reach
+from .lower import Lowered
+
+LIMIT = 16
+"""Graphs kept for one kind of call; the oldest goes first."""
+
+
+class Entry:
+    """A staged graph with its guards, and its compiled form once it is needed."""
+
+    def __init__(self, staged: Staged, surroundings: Surroundings, f: F, function: Function) -> None:
+        self.staged, self.surroundings, self.function = staged, surroundings, function
+        self.watched: list[Watched] = reach(f, staged.modules)
+        graph = staged.graph
+        self.handles = Handles(tuple([h for h, v in graph.constants if v not in graph.fixed]))
+        self.written = [h for h, _ in graph.state]
+        self.executable: Executable | None = None
+
+    def changed(self) -> str:
+        """Why the graph does not fit any more, or ""."""
+        for guard in (self.surroundings, self.handles, *self.watched):
+            if why := guard.changed():
+                return why
+        return ""
+
+    def run(self, leaves: list[Tensor], here: State) -> Any:
+        """The result for these arguments."""
+        graph = self.staged.graph
+        if not _concrete(here) or graph.taped or any(t.tr is not None or (t.mask and live(t, here)) for t in leaves):
+            return self.staged.build(graph(*leaves))
+        executable = self.executable
+        if executable is None:
+            executable = self.executable = Executable(graph, self.function.passes, self._donations)
+        if HELD:
+            for handle in self.written:
+                check_held(handle)
+        values = [t.val for t in leaves] + [h.val for h in executable.captured]
+        for i, _ in executable.donated:
+            handle = leaves[i] if i < len(leaves) else executable.captured[i - len(leaves)]
+            values[i] = None
+            values[i] = handle.val if sole(handle) else handle.copy().val
+        return self._finish(executable, leaves, executable.run(values))
+
+    def _donations(self, lowered: Lowered) -> list[tuple[int, int]]:
+        """A captured handle that is written gives up what it held."""
+        first = len(lowered.inputs)
+        at = {id(h): first + i for i, (h, _) in enumerate(lowered.captured)}
+        n = len(self.staged.graph.outputs)
+        return [(at[id(h)], n + k) for k, h in enumerate(self.written) if id(h) in at]
+
+    def _finish(self, executable: Executable, leaves: list[Tensor], values: Any) -> Any:
+        """Handles on the results, and the writes."""
+        graph = self.staged.graph
+        outputs = executable.lowered.outputs
+        given = {id(t.val): t for t in (*leaves, *executable.captured)}
+        made = []
+        for v, value, fresh in zip(outputs, values, executable.fresh, strict=True):
+            same = None if fresh else given.get(id(value))
+            if same is not None:
+                made.append(_again(same))
+                continue
+            t = Tensor(value, v.be, CODE[v.spec.dtype], v.spec.shape, v.dev)
+            if not fresh:
+                t.base = Shared(value)
+            made.append(t)
+        n = len(graph.outputs)
+        for handle, new in zip(self.written, made[n:], strict=True):
+            handle._become(new)
+        return self.staged.build(made[:n])
+
+
+def _again(t: Tensor) -> Tensor:
+    """Another handle on the value of ``t``, unrecorded, for a result that is an argument."""
+    new = t.clone(None, 0)
+    if new.base is None:
+        new.base = Shared(t.val)
+    return new
+
+
+def _concrete(here: State) -> bool:
+    """Whether values can be computed here and now, unrecorded and unobserved."""
+    if not ACTIVE[0]:
+        return True
+    idle = here.stage is None and here.top is None and here.capture is None and here.log is None
+    return idle and not here.observers and not WATCHING[0]
+
+
+class Function:
+    """What ``compile`` returns."""
+
+    def __init__(self, f: F, names: Iterable[str] | None) -> None:
+        functools.update_wrapper(self, f, updated=())
+        self.f, self.name = f, named(f, "compile")
+        self.passes = passes.chosen(names)
+        self.graphs: dict[_Key, list[Entry]] = {}
+        self.misses: list[str] = []
+        """Why it was staged again, each time."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        args = tuple([as_array(a) for a in args])
+        if kwargs:
+            args = (*args, {name: as_array(value) for name, value in kwargs.items()})
+        leaves, _, structure = tree.flatten_each(args)
+        here = state()
+        key = _key(leaves, structure, bool(kwargs), here)
+        known = self.graphs.setdefault(key, [])
+        why = ""
+        for entry in known:
+            why = entry.changed()
+            if not why:
+                return entry.run(leaves, here)
+        if len(self.graphs) > 1 or known:
+            self.misses.append(why or self._new_kind(key))
+        entry = self._staged(args, bool(kwargs))
+        known.append(entry)
+        if len(known) > LIMIT:
+            known.pop(0)
+            often = f"{self.name}: staged more than {LIMIT} times for one kind of call"
+            remedy = f"the last time because {why}; make what changes from call to call a tensor, or a Buffer"
+            warnings.warn(f"{often}: {remedy}", stacklevel=2)
+        return entry.run(leaves, here)
+
+    def _staged(self, args: tuple[Any, ...], keywords: bool) -> Entry:
+        f = self.f
+        whole = (lambda *given: f(*given[:-1], **given[-1])) if keywords else f
+        surroundings = Surroundings(f)
+        graph = staged(whole, args, tape=_concrete(state()))
+        surroundings.settle()
+        return Entry(graph, surroundings, f, self)
+
+    def _new_kind(self, key: _Key) -> str:
+        """What is new about the arguments of a call."""
+        return "the arguments are of a new kind: " + ", ".join(
+            [f"{DTYPES[dt].name} {shape}" for _, shape, dt, *_ in key.rest[:-5]]
+        )
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        return self if owner is None else functools.partial(self, owner)
+
+
+class _Key(NamedTuple):
+    """What a graph depends on besides the values: structure with static parts, which may not be hashable; the rest."""
+
+    structure: Any
+    rest: tuple[Any, ...]
+
+    def __hash__(self) -> int:
+        return hash(self.rest)
+
+
+def _key(leaves: list[Tensor], structure: Any, named: bool, here: State) -> _Key:
+    places = [(type(t), t.shape, t.dt, t.be, t.dev, t.mask and live(t, here) & 1) for t in leaves]
+    recorded = here.mask & (RECORDING | 1)
+    return _Key(structure.signature(), (*places, creation.place(None), here.strict, here.draws, named, recorded))
+
+
+def compile(f: F, *, passes: Iterable[str] | None = None) -> F:
+    """``f``, staged at the first call with arguments of some structure, shapes, dtypes, devices; compiled, and run so
+    afterwards.
+
+    The result composes with every transformation, as ``f`` does. Tensors that ``f`` captures are read anew at each call
+    and those it writes are written; a module that changes its mode or another Python attribute is staged again. Python
+    control flow on values raises, as it cannot be part of a graph; other side effects happen while staging only. Python
+    numbers are part of the graph: give what changes from call to call as a tensor.
+
+    ``passes`` names those that are to run, by default all (``plugrad.compiler.passes``).
+
+    >>> import plugrad
+    >>> f = plugrad.compile(lambda x: plugrad.sin(x) * plugrad.sin(x))
+    >>> f(plugrad.asarray([0.0])).tolist(), len(f.graphs)
+    ([0.0], 1)
+    """
+    return Function(f, passes)
+
+
+__all__ = ["Entry", "Function", "Graph", "compile"]

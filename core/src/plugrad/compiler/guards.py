@@ -1,0 +1,235 @@
+"""Guards: what a graph was staged for, besides its arguments, and whether it is still so.
+
+Checked at every call, so mostly by identity: only where an object is another one than before are contents compared. A
+guard that fails says why, in words.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from ..module import Module
+from ..tensor import Tensor
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None))
+_MISSING = object()
+
+
+def content(value: Any) -> Any:
+    """What must stay equal: plain values and containers as they are, an array by its contents, all else by identity
+    (the number decides; the value is there to stay alive, so that its identity remains its own).
+    """
+    if isinstance(value, PLAIN):
+        return type(value), value
+    if isinstance(value, (list, tuple)):
+        return [content(v) for v in value]
+    if isinstance(value, dict):
+        return {k: content(v) for k, v in value.items()}
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.dtype, value.shape, value.tobytes()
+    return id(value), value
+
+
+class Watched:
+    """An object's attributes, as they were when the graph was staged.
+
+    ``deep`` looks into lists and dicts too: those of a Module are part of its tree.
+    """
+
+    __slots__ = ("arrays", "containers", "contents", "ids", "names", "thing", "what")
+
+    def __init__(self, thing: Any, what: str) -> None:
+        self.thing, self.what = thing, what
+        self.contents = self._look()
+        self._note()
+
+    def _look(self) -> dict[str, Any]:
+        deep = isinstance(self.thing, Module)
+        look = {k: content(v) if deep or isinstance(v, PLAIN) else (id(v), v) for k, v in vars(self.thing).items()}
+        return {**look, "training": content(self.thing.training)} if deep else look
+
+    def _note(self) -> None:
+        """The identities by which nearly every later check is done."""
+        own = vars(self.thing)
+        self.names, self.ids = tuple(own), tuple(map(id, own.values()))
+        self.containers: list[tuple[Any, tuple[int, ...]]] = []
+        self.arrays = any(isinstance(v, np.ndarray) for v in own.values())
+        if isinstance(self.thing, Module):
+            todo = [v for v in own.values() if isinstance(v, (list, dict, tuple))]
+            while todo:
+                box = todo.pop()
+                parts = list(box.values()) if isinstance(box, dict) else list(box)
+                self.arrays = self.arrays or any(isinstance(v, np.ndarray) for v in parts)
+                todo += [v for v in parts if isinstance(v, (list, dict, tuple))]
+                if not isinstance(box, tuple):
+                    self.containers.append((box, _ids(box)))
+
+    def changed(self) -> str:
+        """What is no longer as it was, or ""."""
+        own = self.thing.__dict__
+        if tuple(map(id, own.values())) == self.ids and tuple(own) == self.names and not self.arrays:
+            for box, ids in self.containers:
+                if _ids(box) != ids:
+                    break
+            else:
+                return ""
+        now = self._look()
+        if now == self.contents:
+            self._note()
+            return ""
+        for name in dict.fromkeys([*self.contents, *now]):
+            then, new = self.contents.get(name, _MISSING), now.get(name, _MISSING)
+            if then != new:
+                return f"{self.what}.{name} {_difference(then, new)}"
+        return f"{self.what} changed"
+
+
+def _ids(box: Any) -> tuple[int, ...]:
+    if isinstance(box, dict):
+        return tuple(map(id, [*box, *box.values()]))
+    return tuple(map(id, box))
+
+
+def _difference(then: Any, new: Any) -> str:
+    if new is _MISSING:
+        return "is gone"
+    if then is _MISSING:
+        return "is new"
+    plain = [x[1] for x in (then, new) if isinstance(x, tuple) and len(x) == 2 and isinstance(x[1], PLAIN)]
+    return f"was {plain[0]!r}, is {plain[1]!r}" if len(plain) == 2 else "is another object"
+
+
+class Surroundings:
+    """The variables of its closure and the globals that a function names, as they were when it was staged. A list that
+    the function itself adds to while it is staged is a log of its, and no setting.
+    """
+
+    __slots__ = ("cells", "contents", "globals", "ids", "logs", "names")
+
+    def __init__(self, f: Any) -> None:
+        f = getattr(f, "__wrapped__", f)
+        f = getattr(f, "__func__", f)
+        code, closure = getattr(f, "__code__", None), getattr(f, "__closure__", None) or ()
+        self.cells = list(zip(getattr(code, "co_freevars", ()), closure, strict=False))
+        self.globals = getattr(f, "__globals__", {})
+        self.names = [n for n in dict.fromkeys(_names(code)) if n in self.globals] if code is not None else []
+        self.logs: set[int] = set()
+        self._note()
+
+    def settle(self) -> None:
+        """Take down what holds now that the function was staged."""
+        values = self._values()
+        pairs = zip(values, self.ids, self.contents, strict=True)
+        self.logs = {id(v) for v, i, then in pairs if id(v) == i and _setting(v) != then}
+        self._note()
+
+    def _values(self) -> list[Any]:
+        return [_inside(cell) for _, cell in self.cells] + [self.globals.get(n, _MISSING) for n in self.names]
+
+    def _note(self) -> None:
+        values = self._values()
+        self.ids = list(map(id, values))
+        self.contents = [self._setting(v) for v in values]
+
+    def _setting(self, value: Any) -> Any:
+        return (id(value), value) if id(value) in self.logs else _setting(value)
+
+    def things(self) -> Iterator[tuple[str, Any]]:
+        """All of them, with their names."""
+        return zip([*[n for n, _ in self.cells], *self.names], self._values(), strict=True)
+
+    def changed(self) -> str:
+        """What is no longer as it was, or ""."""
+        values = self._values()
+        if list(map(id, values)) == self.ids and not any(type(v) in (list, dict) for v in values):
+            return ""
+        names = [*[n for n, _ in self.cells], *self.names]
+        for name, then, value in zip(names, self.contents, values, strict=True):
+            now = self._setting(value)
+            if now != then:
+                return f"the variable {name!r} {_difference(then, now)}"
+        self._note()
+        return ""
+
+
+def _setting(value: Any) -> Any:
+    """Plain values, and lists and dicts of nothing else, by content; all else by identity."""
+    parts = list(value.values()) if type(value) is dict else value if type(value) in (list, tuple) else None
+    settings = isinstance(value, PLAIN) or (parts is not None and all(isinstance(v, PLAIN) for v in parts))
+    return content(value) if settings else (id(value), value)
+
+
+def _inside(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # a name that is not bound yet
+        return _MISSING
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """The global names of a function and of the functions inside it."""
+    yield from code.co_names
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _names(const)
+
+
+class Handles:
+    """Captured tensors: their shapes, dtypes and devices, and whether they are trained. Their values are inputs."""
+
+    __slots__ = ("handles", "seen")
+
+    def __init__(self, handles: tuple[Tensor, ...]) -> None:
+        self.handles = handles
+        self.seen = [_kind(t) for t in handles]
+
+    def changed(self) -> str:
+        """What is no longer as it was, or ""."""
+        for t, then in zip(self.handles, self.seen, strict=True):
+            if (t.be, t.dt, t._shape, t.dev, t.mask & 1) != then:
+                was = t.clone(None, 0)
+                was.be, was.dt, was._shape, was.dev = then[:4]
+                if then[:4] != _kind(t)[:4]:
+                    return f"a captured {was.describe()} is now a {t.describe()}"
+                return f"a captured {was.describe()} {'is no longer' if then[4] else 'is now'} recorded"
+        return ""
+
+
+def _kind(t: Tensor) -> tuple[Any, ...]:
+    return t.be, t.dt, t._shape, t.dev, t.mask & 1
+
+
+def reach(f: Callable[..., Any], called: list[Module]) -> list[Watched]:
+    """The Modules that a function may use without being given them, and plain objects that it names: in its closure,
+    bound to it, or global; and Modules that it called.
+    """
+    found: dict[int, Watched] = {}
+
+    def add(thing: Any, what: str) -> None:
+        if isinstance(thing, Module):
+            for path, m in thing.named_modules(what):
+                found.setdefault(id(m), Watched(m, path or type(m).__name__))
+        elif not isinstance(thing, (type, Tensor)) and not callable(thing) and _holds_settings(thing):
+            found.setdefault(id(thing), Watched(thing, what))
+
+    owner = getattr(f, "__self__", None)
+    named = [("self", owner), *Surroundings(f).things()]
+    for what, thing in named:
+        with contextlib.suppress(ReferenceError):
+            add(thing, what)
+            for key, part in tree.children(thing).items():
+                add(part, f"{what}.{key}")
+    for m in called:
+        add(m, type(m).__name__)
+    return list(found.values())
+
+
+def _holds_settings(thing: Any) -> bool:
+    """Whether it is an object of some class with attributes of its own, not a module of Python."""
+    return type(thing).__name__ != "module" and isinstance(getattr(thing, "__dict__", None), dict)

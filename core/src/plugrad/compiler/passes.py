@@ -1,0 +1,146 @@
+"""The passes of compile: named, ordered, each a function of a program and the device it will run on.
+
+A pass is ``run(program, target) -> program``: it changes nothing, and gives a program with the same inputs and the same
+outputs. Passes run in ascending order; those before 50 again and again until nothing changes, the later ones once.
+
+====================== =====
+``fold``               10     what depends on constants only is computed now
+``simplify``           20     exact algebra, movement that comes to nothing, broadcasting that ops do themselves
+``common``             30     common subexpressions
+``dead``               40     what no output depends on
+``fuse``               50     groups of elementwise ops, with what the backend takes before and behind them
+``schedule``           60     an order in which little memory is alive
+====================== =====
+
+Plugins add theirs with the hook ``plugrad_passes``. After those the program is checked: whatever a pass broke is
+reported with its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from ..errors import ArgumentError, PluginError, suggest
+from ..op import OPS
+from ..plugins.loader import registry
+from ..program import Body, Program
+from . import fold, fuse, schedule, simplify
+from .rewrite import compacted, needed, renamed, spec_of
+from .target import ALIAS, FUSED, Target
+
+ONCE = 50
+"""Passes of this order and above run once."""
+ROUNDS = 4
+"""How often the others run at most."""
+
+Run = Callable[[Program, Target], Program]
+
+
+class Pass(NamedTuple):
+    """One pass."""
+
+    order: int
+    name: str
+    run: Run
+    foreign: bool = False
+
+
+def common(program: Program, target: Target) -> Program:
+    """Equal calls of one region are one."""
+    seen: dict[object, tuple[int, ...]] = {}
+    names: dict[int, int] = {}
+    eqns = []
+    for eqn in program.eqns:
+        eqn = renamed(eqn, names)
+        key = (eqn.op, tuple([(type(x), repr(x)) if type(x) is not int else x for x in eqn.ins]), eqn.attrs, eqn.region)
+        first = seen.setdefault(key, eqn.outs)
+        if first is eqn.outs:
+            eqns.append(eqn)
+        else:
+            names.update(zip(eqn.outs, first, strict=True))
+    return program.replace(eqns=tuple(eqns), outputs=tuple([names.get(v, v) for v in program.outputs]))
+
+
+def dead(program: Program, target: Target) -> Program:
+    """What no output depends on goes, and the values are numbered anew."""
+    return compacted(program.replace(eqns=needed(program.eqns, program.outputs)))
+
+
+BUILTIN = (
+    Pass(10, "fold", fold.run),
+    Pass(20, "simplify", simplify.run),
+    Pass(30, "common", common),
+    Pass(40, "dead", dead),
+    Pass(50, "fuse", fuse.run),
+    Pass(60, "schedule", schedule.run),
+)
+
+
+def known() -> list[Pass]:
+    """All passes, those of plugins included, in order."""
+    foreign = [Pass(entry.order, entry.name, entry.load(), True) for entry in registry().select("pass").values()]
+    return sorted([*BUILTIN, *foreign], key=lambda p: p.order)
+
+
+def chosen(names: Iterable[str] | None) -> list[Pass]:
+    """The passes of these names, in their own order; None: all of them. ArgumentError for one that does not exist."""
+    found = known()
+    if names is None:
+        return found
+    wanted, there = set(names), {p.name for p in found}
+    for name in sorted(wanted - there):
+        raise ArgumentError(f"compile: there is no pass {name!r}{suggest(name, there)}; known are {sorted(there)}")
+    return [p for p in found if p.name in wanted]
+
+
+def apply(program: Program, target: Target, passes: Iterable[Pass]) -> Program:
+    """The program after the passes."""
+    early, late = [], []
+    for p in passes:
+        (early if p.order < ONCE else late).append(p)
+    for _ in range(ROUNDS):
+        before = program.eqns
+        for p in early:
+            program = _checked(p, program, target)
+        if program.eqns == before:
+            break
+    for p in late:
+        program = _checked(p, program, target)
+    return program
+
+
+def _checked(p: Pass, program: Program, target: Target) -> Program:
+    new = p.run(program, target)
+    if p.foreign:
+        if not isinstance(new, Program) or [new.specs[v] for v in new.outputs] != [
+            program.specs[v] for v in program.outputs
+        ]:
+            raise PluginError(f"compile: the pass {p.name!r} gave other outputs; it must keep number, shape and dtype")
+        if problem := flaw(new):
+            raise PluginError(f"compile: the pass {p.name!r} broke the program: {problem}")
+    return new
+
+
+def flaw(program: Program) -> str:
+    """What is wrong with a program as such, or "": values given once and before they are read, results as the shape
+    rules say.
+    """
+    there = {*program.inputs, *program.consts}
+    for eqn in program.eqns:
+        if unknown := [v for v in eqn.values if v not in there]:
+            return f"{eqn.op} reads value {unknown[0]} before it is there"
+        if again := [v for v in eqn.outs if v in there]:
+            return f"{eqn.op} gives value {again[0]} a second time"
+        there.update(eqn.outs)
+        if eqn.op != ALIAS and eqn.op != FUSED and eqn.op not in OPS:
+            return f"there is no op {eqn.op!r}"
+        if eqn.op in OPS and eqn.ins:
+            found = OPS[eqn.op].spec(*[spec_of(x, program.specs) for x in eqn.ins], **dict(eqn.attrs))
+            for v, s in zip(eqn.outs, found if type(found) is tuple else (found,), strict=True):
+                if (program.specs[v].shape, program.specs[v].dtype) != (s.shape, s.dtype):
+                    return f"{eqn.op} gives {s.dtype} {s.shape} for value {v}, which is {program.specs[v]}"
+        if eqn.op == FUSED and not isinstance(dict(eqn.attrs).get("body"), Body):
+            return "a fused group without a body"
+    missing = [v for v in program.outputs if v not in there]
+    return f"output {missing[0]} is not computed" if missing else ""
