@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import tree
 from .dtypes import KIND
@@ -367,14 +367,36 @@ def hvp(f: F, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
 # -- staging
 
 
+class _Results(NamedTuple):
+    """Results that are more than values: Buffers from outside, which stay the caller's own, by place; and the places of
+    leaves that the function made.
+    """
+
+    own: dict[int, Buffer]
+    trained: tuple[int, ...]
+
+
 class Staged:
     """A function staged for certain shapes and dtypes: call it with arguments of the same structure.
 
     ``graph`` holds the equations, ``modules`` the Modules that the function called.
     """
 
-    def __init__(self, graph: Graph, build: tree.TreeDef, arguments: tree.TreeDef, modules: list[Module]) -> None:
-        self.graph, self.build, self._arguments, self.modules = graph, build, arguments.signature(), modules
+    def __init__(
+        self, graph: Graph, build: tree.TreeDef, arguments: tree.TreeDef, modules: list[Module], results: _Results
+    ) -> None:
+        self.graph, self._build, self._arguments, self.modules = graph, build, arguments.signature(), modules
+        self._results = results
+
+    def build(self, leaves: Sequence[Tensor]) -> Any:
+        """The result around these leaves."""
+        own, trained = self._results
+        found = self._build([own.get(i, t) for i, t in enumerate(leaves)] if own else leaves)
+        if trained:
+            handles = as_leaves(found)[0]
+            for i in trained:
+                handles[i]._become_leaf(True)
+        return found
 
     def __call__(self, *args: Any) -> Any:
         leaves, _, structure = tree.flatten_each([as_array(a) for a in args])  # f(x, x) has two arguments
@@ -435,5 +457,7 @@ def staged(f: F, args: Sequence[Any], tape: bool) -> Staged:
         if any(t.val is not p for t, p in zip(handles, places, strict=True) if not isinstance(t, Buffer)):
             wrong = "the function writes to an argument, which the caller of the graph would not see"
             raise StateError(f"{named(f, 'stage')}: {wrong}; copy it first, such as x = x.copy()")
+        own = {i: t for i, t in enumerate(outputs) if isinstance(t, Buffer) and t.born < level.uid}
+        trained = tuple([i for i, t in enumerate(outputs) if t.is_leaf and t.born >= level.uid])
         graph = Graph(level, places, outputs)
-    return Staged(graph, build_y, structure, level.modules)
+    return Staged(graph, build_y, structure, level.modules, _Results(own, trained))

@@ -46,7 +46,11 @@ class Entry:
     def run(self, leaves: list[Tensor], here: State) -> Any:
         """The result for these arguments."""
         graph = self.staged.graph
-        if not _concrete(here) or graph.taped or any(t.tr is not None or (t.mask and live(t, here)) for t in leaves):
+        if (
+            not _concrete(here)
+            or graph.taped
+            or any(t.tr is not None or (t.mask & ~1 and live(t, here) & ~1) for t in leaves)
+        ):
             return self.staged.build(graph(*leaves))
         executable = self.executable
         if executable is None:

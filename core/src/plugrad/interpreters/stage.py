@@ -172,8 +172,9 @@ class Graph:
 
         self.inputs, self.outputs = tuple(inputs), tuple(map(final, outputs))
         self.draws = level.draws if level.drawn else None
-        here, writes = state(), [h for h, _ in level.log.handles.values() if not h.is_leaf]
-        self.taped = any(t.mask & 1 and live(t, here) & 1 for t in (*outputs, *writes))
+        writes = [h for h, _ in level.log.handles.values() if not h.is_leaf]
+        ends = [t for t in (*outputs, *writes) if not (t.is_leaf and t.born >= level.uid)]
+        self.taped = any(t.mask & 1 and live(t, state()) & 1 for t in ends)
         """Whether a result, or what is written, is on the tape of ``backward()``."""
         self.state = tuple([(handle, final(handle)) for handle, _ in level.log.handles.values()])
         used = {*self.outputs, *[v for _, v in self.state]}

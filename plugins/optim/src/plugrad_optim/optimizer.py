@@ -144,7 +144,7 @@ class Optimizer:
         for path, p in leaves.items():
             g = found[path]
             if g is not None:
-                new[id(p)], after[path] = step.take(p, g, state[path])
+                new[id(p)], after[path] = step.take(_off_tape(p), g, state[path])
         return structure.rebuilt(params, new), after
 
     # -- over backward()
@@ -255,6 +255,11 @@ def _settle(state: State, found: Mapping[str, Any], handles: structure.Leaves) -
         count = slots.get("step")
         if count is not None and path not in found and id(count) in moving:
             slots["step"] = apart.setdefault(id(count), count.detach())
+
+
+def _off_tape(p: pg.Tensor) -> pg.Tensor:
+    """A Module's own leaf is no longer one once a transformation has it: else each step would hang on those before."""
+    return p.detach() if isinstance(p, pg.Parameter) and p.is_leaf else p
 
 
 def _check_leaves(name: str, handles: structure.Leaves) -> None:
