@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from ..backend import BACKENDS
 from ..interpreters.stage import Graph, Var
 from ..op import Op
+from ..ops.creation import TO_DEVICE
 from ..program import Program
 from ..state import ACTIVE, state, within
 from ..tensor import Tensor, Tensors, tupled
@@ -61,6 +63,7 @@ class Executable:
         self.outs = [slots[v] for v in lowered.outputs]
         made = [v for step in lowered.steps if isinstance(step, Part) for v in step.outs]
         self.fresh = [v in made and lowered.outputs.count(v) == 1 for v in lowered.outputs]
+        """Whether an output is memory of its own, that nothing else looks at."""
         direct = len(self.steps) == 1 and isinstance(lowered.steps[0], Part)
         self.direct = self.steps[0][0] if direct and self._is_direct(lowered, slots) else None
 
@@ -113,7 +116,9 @@ class Executable:
         return run
 
     def _call(self, call: Call) -> Any:
-        """The op on tensors; its graphs are executables of their own."""
+        """The op on tensors; its graphs are executables of their own. A move is what it is."""
+        if call.op is TO_DEVICE:
+            return self._move(call.ins[0], call.outs[0])
         attrs = {k: self._graph(v) if isinstance(v, Graph) else v for k, v in call.attrs.items()}
         specs = [(Target(v.be, v.dev), v.spec) for v in call.ins]
         op = call.op
@@ -125,6 +130,10 @@ class Executable:
             return tuple([t.val for t in tupled(found)])
 
         return run
+
+    def _move(self, x: Var, y: Var) -> Any:
+        source, target, dev = BACKENDS[x.be], BACKENDS[y.be], y.dev
+        return lambda value: (target.from_host(source.to_host(value), dev),)
 
     def _graph(self, graph: Graph) -> Any:
         inner = Executable(graph, self.passes)

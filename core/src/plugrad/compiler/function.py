@@ -25,6 +25,16 @@ LIMIT = 16
 """Graphs kept for one kind of call; the oldest goes first."""
 
 
+class Result(NamedTuple):
+    """What becomes of an output: a tensor of this kind, on memory of its own or (not ``fresh``) shared."""
+
+    be: int
+    dt: int
+    shape: tuple[int, ...]
+    dev: str
+    fresh: bool
+
+
 class Entry:
     """A staged graph with its guards, and its compiled form once it is needed."""
 
@@ -33,12 +43,13 @@ class Entry:
         self.watched: list[Watched] = reach(f, staged.modules)
         graph = staged.graph
         self.handles = Handles(tuple([h for h, v in graph.constants if v not in graph.fixed]))
+        self.guards = (surroundings, self.handles, *self.watched)
         self.written = [h for h, _ in graph.state]
         self.executable: Executable | None = None
 
     def changed(self) -> str:
         """Why the graph does not fit any more, or ""."""
-        for guard in (self.surroundings, self.handles, *self.watched):
+        for guard in self.guards:
             if why := guard.changed():
                 return why
         return ""
@@ -46,24 +57,39 @@ class Entry:
     def run(self, leaves: list[Tensor], here: State) -> Any:
         """The result for these arguments."""
         graph = self.staged.graph
-        if (
-            not _concrete(here)
-            or graph.taped
-            or any(t.tr is not None or (t.mask & ~1 and live(t, here) & ~1) for t in leaves)
-        ):
+        followed = any([t.tr is not None or (t.mask & ~1 and live(t, here) & ~1) for t in leaves])
+        if followed or graph.taped or not _concrete(here):
             return self.staged.build(graph(*leaves))
+        if self.executable is None:
+            self._compile()
+        return self.compute(leaves)
+
+    def _compile(self) -> None:
+        found = Executable(self.staged.graph, self.function.passes, self._donations)
+        kinds = [(v.be, CODE[v.spec.dtype], v.spec.shape, v.dev) for v in found.lowered.outputs]
+        self.results = [Result(*kind, fresh) for kind, fresh in zip(kinds, found.fresh, strict=True)]
+        self.count, self.shared = len(self.staged.graph.outputs), not all(found.fresh)
+        self.executable = found
+
+    def compute(self, leaves: list[Tensor]) -> Any:
+        """Run the compiled form, and write what the function writes."""
         executable = self.executable
-        if executable is None:
-            executable = self.executable = Executable(graph, self.function.passes, self._donations)
+        assert executable is not None
         if HELD:
             for handle in self.written:
                 check_held(handle)
-        values = [t.val for t in leaves] + [h.val for h in executable.captured]
+        values = [t.val for t in leaves]
+        values += [h.val for h in executable.captured]
         for i, _ in executable.donated:
             handle = leaves[i] if i < len(leaves) else executable.captured[i - len(leaves)]
-            values[i] = None
+            values[i] = None  # or this list would be another holder
             values[i] = handle.val if sole(handle) else handle.copy().val
-        return self._finish(executable, leaves, executable.run(values))
+        found = executable.run(values)
+        given = {id(t.val): t for t in (*leaves, *executable.captured)} if self.shared else None
+        n = self.count
+        for handle, value, result in zip(self.written, found[n:], self.results[n:], strict=True):
+            _write(handle, value, result, given)
+        return self.staged.build([_made(v, r, given) for v, r in zip(found[:n], self.results[:n], strict=True)])
 
     def _donations(self, lowered: Lowered) -> list[tuple[int, int]]:
         """A captured handle that is written gives up what it held."""
@@ -72,25 +98,23 @@ class Entry:
         n = len(self.staged.graph.outputs)
         return [(at[id(h)], n + k) for k, h in enumerate(self.written) if id(h) in at]
 
-    def _finish(self, executable: Executable, leaves: list[Tensor], values: Any) -> Any:
-        """Handles on the results, and the writes."""
-        graph = self.staged.graph
-        outputs = executable.lowered.outputs
-        given = {id(t.val): t for t in (*leaves, *executable.captured)}
-        made = []
-        for v, value, fresh in zip(outputs, values, executable.fresh, strict=True):
-            same = None if fresh else given.get(id(value))
-            if same is not None:
-                made.append(_again(same))
-                continue
-            t = Tensor(value, v.be, CODE[v.spec.dtype], v.spec.shape, v.dev)
-            if not fresh:
-                t.base = Shared(value)
-            made.append(t)
-        n = len(graph.outputs)
-        for handle, new in zip(self.written, made[n:], strict=True):
-            handle._become(new)
-        return self.staged.build(made[:n])
+
+def _made(value: Any, result: Result, given: dict[int, Tensor] | None) -> Tensor:
+    """A tensor on an output. One that is an argument or a captured value is another handle on that."""
+    be, dt, shape, dev, fresh = result
+    if fresh or given is None:
+        return Tensor(value, be, dt, shape, dev)
+    same = given.get(id(value))
+    return Tensor(value, be, dt, shape, dev, Shared(value)) if same is None else _again(same)
+
+
+def _write(handle: Tensor, value: Any, result: Result, given: dict[int, Tensor] | None) -> None:
+    """An output into a handle from outside. One of the same kind only changes its value."""
+    plain = handle.tr is None and handle.base is None and (not handle.mask or handle.is_leaf)
+    if plain and result[:4] == (handle.be, handle.dt, handle.shape, handle.dev) and result.fresh:
+        handle.val = value
+    else:
+        handle._become(_made(value, result, given))
 
 
 def _again(t: Tensor) -> Tensor:
@@ -117,10 +141,27 @@ class Function:
         self.f, self.name = f, named(f, "compile")
         self.passes = passes.chosen(names)
         self.graphs: dict[_Key, list[Entry]] = {}
+        self.fast: dict[tuple[Any, ...], Entry] = {}
+        """By the kinds of arguments that are tensors, nothing else being in force."""
         self.misses: list[str] = []
         """Why it was staged again, each time."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs and not ACTIVE[0]:
+            kind = _kind(args, state())
+            entry = self.fast.get(kind) if kind is not None else None
+            if entry is not None and not entry.changed():
+                return entry.compute(args)
+        else:
+            kind = None
+        entry, leaves, here = self._entry(args, kwargs)
+        found = entry.run(leaves, here)
+        if kind is not None and entry.executable is not None and len(leaves) == len(args):
+            self.fast[kind] = entry
+        return found
+
+    def _entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Entry, list[Tensor], State]:
+        """The graph for a call, staged if there is none that fits; the arguments' tensors."""
         args = tuple([as_array(a) for a in args])
         if kwargs:
             args = (*args, {name: as_array(value) for name, value in kwargs.items()})
@@ -132,17 +173,18 @@ class Function:
         for entry in known:
             why = entry.changed()
             if not why:
-                return entry.run(leaves, here)
+                return entry, leaves, here
         if len(self.graphs) > 1 or known:
             self.misses.append(why or self._new_kind(key))
         entry = self._staged(args, bool(kwargs))
         known.append(entry)
         if len(known) > LIMIT:
+            self.fast = {kind: e for kind, e in self.fast.items() if e is not known[0]}
             known.pop(0)
             often = f"{self.name}: staged more than {LIMIT} times for one kind of call"
             remedy = f"the last time because {why}; make what changes from call to call a tensor, or a Buffer"
-            warnings.warn(f"{often}: {remedy}", stacklevel=2)
-        return entry.run(leaves, here)
+            warnings.warn(f"{often}: {remedy}", stacklevel=3)
+        return entry, leaves, here
 
     def _staged(self, args: tuple[Any, ...], keywords: bool) -> Entry:
         f = self.f
@@ -160,6 +202,16 @@ class Function:
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
         return self if owner is None else functools.partial(self, owner)
+
+
+def _kind(args: tuple[Any, ...], here: State) -> tuple[Any, ...] | None:
+    """The kinds of the arguments, if all are plain tensors, and where new ones would be made."""
+    found: list[Any] = [here.device or creation.place(None)]
+    for t in args:
+        if type(t) is not Tensor or t.mask or t.tr is not None:
+            return None
+        found += t._shape, t.dt, t.be, t.dev
+    return tuple(found)
 
 
 class _Key(NamedTuple):

@@ -110,7 +110,7 @@ class Surroundings:
     the function itself adds to while it is staged is a log of its, and no setting.
     """
 
-    __slots__ = ("cells", "contents", "globals", "ids", "logs", "names")
+    __slots__ = ("boxes", "cells", "contents", "globals", "ids", "logs", "names")
 
     def __init__(self, f: Any) -> None:
         f = getattr(f, "__wrapped__", f)
@@ -136,6 +136,7 @@ class Surroundings:
         values = self._values()
         self.ids = list(map(id, values))
         self.contents = [self._setting(v) for v in values]
+        self.boxes = any(type(v) in (list, dict) and id(v) not in self.logs for v in values)
 
     def _setting(self, value: Any) -> Any:
         return (id(value), value) if id(value) in self.logs else _setting(value)
@@ -147,7 +148,7 @@ class Surroundings:
     def changed(self) -> str:
         """What is no longer as it was, or ""."""
         values = self._values()
-        if list(map(id, values)) == self.ids and not any(type(v) in (list, dict) for v in values):
+        if list(map(id, values)) == self.ids and not self.boxes:
             return ""
         names = [*[n for n, _ in self.cells], *self.names]
         for name, then, value in zip(names, self.contents, values, strict=True):
