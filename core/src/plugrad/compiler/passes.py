@@ -107,7 +107,7 @@ def apply(program: Program, target: Target, passes: Iterable[Pass]) -> Program:
             break
     for p in late:
         program = _checked(p, program, target)
-    return program
+    return compacted(program)
 
 
 def _checked(p: Pass, program: Program, target: Target) -> Program:

@@ -1,52 +1,96 @@
 """The pass ``schedule``: an order in which little memory is alive.
 
-The order of the program is kept, but for two things. What frees at least as much memory as it takes runs as soon as it
-can: an optimizer's step right behind its gradient. What only takes memory and is cheap to have later (groups,
-elementwise ops, fresh arrays, movement) waits for the first equation that reads it.
+Finding the best order is NP-hard, so several simple ways to find a good one are tried, each order is played, and the
+one with the lowest peak is kept, the program's own included. They differ in three choices:
+
+* ``wait``: what only takes memory and is as cheap later (groups, elementwise ops, fresh arrays, movement) waits for the
+  first equation that reads it.
+* ``free``: what frees at least as much memory as it takes runs as soon as it can: an optimizer's step right behind its
+  gradient.
+* ``greedy``: of all that could run next, the equation that leaves the least memory alive; otherwise they keep the order
+  of the program.
 """
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
 
 from ..program import Eqn, Program
 from .rewrite import is_elementwise
 from .target import FUSED, Target
 
 MOVES = frozenset({"reshape", "permute", "broadcast_to", "slice"})
-_WAITING = MOVES | {FUSED, "full", "iota", "pad", "concat", "copy"}
+_WAITING = {FUSED, "full", "iota", "pad", "concat", "copy"}
+SMALL = 1 << 12
+"""Bytes that are not worth waiting for: what waits for a number may hold an array."""
+MOST = 3000
+"""Equations beyond which no order is sought by comparing all that could run next."""
 
 
 def run(program: Program, target: Target) -> Program:
-    """The same equations in another order."""
-    return program.replace(eqns=tuple(_Scheduler(program).order()))
+    """The same equations in the order that keeps least memory alive."""
+    orders = [list(range(len(program.eqns)))]
+    for wait, free, greedy in itertools.product((True, False), repeat=3):
+        if not greedy or len(program.eqns) <= MOST:
+            orders.append(_Scheduler(program, wait, free, greedy).order())
+    best = min(orders, key=lambda order: peak(program, order))
+    return program.replace(eqns=tuple([program.eqns[i] for i in best]))
+
+
+def roots(program: Program) -> list[int]:
+    """For each value the one whose memory it sees."""
+    found = list(range(len(program.specs)))
+    for e in program.eqns:
+        if (e.op in MOVES or e.op == "alias") and e.values:
+            found[e.outs[0]] = found[e.values[0]]
+    return found
+
+
+def peak(program: Program, order: Sequence[int]) -> int:
+    """The most bytes that are alive at once, without inputs, constants and outputs."""
+    root, eqns = roots(program), program.eqns
+    last = {root[v]: k for k, i in enumerate(order) for v in eqns[i].values}
+    kept = {root[v] for v in (*program.inputs, *program.consts, *program.outputs)}
+    alive = most = 0
+    ends: dict[int, int] = {}
+    for k, i in enumerate(order):
+        for v in eqns[i].outs:
+            if root[v] == v and v not in kept:
+                alive += program.nbytes(v)
+                ends[last.get(v, k)] = ends.get(last.get(v, k), 0) + program.nbytes(v)
+        most = max(most, alive)
+        alive -= ends.pop(k, 0)
+    return most
 
 
 class _Scheduler:
     """Which equations were emitted, and how many readers each value still has."""
 
-    def __init__(self, program: Program) -> None:
-        self.program, self.eqns = program, program.eqns
+    def __init__(self, program: Program, wait: bool, free: bool, greedy: bool) -> None:
+        self.program, self.eqns, self.root = program, program.eqns, roots(program)
+        self.wait, self.free, self.greedy = wait, free, greedy
         self.makers = {v: i for i, e in enumerate(self.eqns) for v in e.outs}
-        self.root = {v: v for v in range(len(program.specs))}
-        for e in self.eqns:
-            if e.op in MOVES and e.values:
-                self.root[e.outs[0]] = self.root[e.values[0]]
-        kept = {self.root[v] for v in (*program.inputs, *program.consts, *program.outputs)}
+        self.outputs = set(program.outputs)
+        self.forever = {self.root[v] for v in (*program.inputs, *program.consts, *program.outputs)}
         self.left = [0] * len(program.specs)
-        self.readers: dict[int, list[int]] = {}
+        self.needs = [sorted({self.makers[v] for v in e.values if v in self.makers}) for e in self.eqns]
+        self.readers: list[list[int]] = [[] for _ in self.eqns]
         for i, e in enumerate(self.eqns):
             for v in set(e.values):
                 self.left[self.root[v]] += 1
-                if v in self.makers:
-                    self.readers.setdefault(self.makers[v], []).append(i)
-        self.forever = kept
-        self.missing = [len({self.makers[v] for v in e.values if v in self.makers}) for e in self.eqns]
+            for m in self.needs[i]:
+                self.readers[m].append(i)
+        self.missing = [len(needs) for needs in self.needs]
         self.done = [False] * len(self.eqns)
-        self.found: list[Eqn] = []
+        self.found: list[int] = []
 
-    def order(self) -> list[Eqn]:
-        """All equations."""
+    def order(self) -> list[int]:
+        """The numbers of all equations, in the new order."""
+        if self.greedy:
+            self.pick()
         for i, e in enumerate(self.eqns):
-            if not self.done[i] and not (self.waits(e) and self.growth(e) > 0):
+            if not self.done[i] and not (self.wait and self.waits(e)):
                 self.emit(i)
         for i in range(len(self.eqns)):
             if not self.done[i]:
@@ -54,15 +98,57 @@ class _Scheduler:
         return self.found
 
     def waits(self, e: Eqn) -> bool:
-        """Whether it is as cheap later."""
-        return e.op in _WAITING or is_elementwise(e.op)
+        """Whether it is as cheap later, and takes memory until then. A view takes none, but what it sees does."""
+        return e.op in MOVES or ((e.op in _WAITING or is_elementwise(e.op)) and self.growth([e]) > SMALL)
 
-    def growth(self, e: Eqn) -> int:
-        """Bytes that it takes, less those that die with it."""
-        taken = sum([self.program.nbytes(v) for v in e.outs if self.root[v] == v])
-        roots = [self.root[v] for v in set(e.values)]
-        dying = {r for r in roots if self.left[r] == roots.count(r) and r not in self.forever}
-        return taken - sum(map(self.program.nbytes, dying))
+    def growth(self, chain: Sequence[Eqn]) -> int:
+        """Bytes that equations leave alive, less those that die with them. Outputs have memory of their own."""
+        made = {self.root[v] for e in chain for v in e.outs}
+        reads: dict[int, int] = {}
+        for e in chain:
+            for v in set(e.values):
+                reads[self.root[v]] = reads.get(self.root[v], 0) + 1
+        dying = [r for r, n in reads.items() if self.left[r] == n and r not in self.forever and r not in made]
+        kept = [v for e in chain for v in e.outs if self.root[v] == v and v not in self.outputs]
+        kept = [v for v in kept if len(chain) == 1 or self.left[v] != reads.get(v, 0)]
+        return sum(map(self.program.nbytes, kept)) - sum(map(self.program.nbytes, dying))
+
+    def pick(self) -> None:
+        """Emit what waits for nothing but waiting equations, always the one that leaves least alive."""
+        anchors = [not (e.op in MOVES or e.op in _WAITING or is_elementwise(e.op)) for e in self.eqns]
+        chains: dict[int, list[int]] = {}
+        behind: list[set[int]] = []  # the anchors that an equation depends on, with nothing but waiting ones between
+        for i in range(len(self.eqns)):
+            near = set()
+            for m in self.needs[i]:
+                near |= {m} if anchors[m] else behind[m]
+            behind.append(near)
+        waiting = {i: set(behind[i]) for i, anchor in enumerate(anchors) if anchor}
+        followers: dict[int, list[int]] = {}
+        for i, near in waiting.items():
+            for m in near:
+                followers.setdefault(m, []).append(i)
+        ready = [i for i, near in waiting.items() if not near]
+        while ready:
+            for i in ready:
+                chains[i] = self.chain(i)
+            best = min(ready, key=lambda i: (self.growth([self.eqns[j] for j in chains[i]]), i))
+            ready.remove(best)
+            if not self.done[best]:
+                self.emit(best)
+            for i in followers.get(best, ()):
+                waiting[i].discard(best)
+                if not waiting[i]:
+                    ready.append(i)
+
+    def chain(self, i: int) -> list[int]:
+        """An equation and all that has to run before it."""
+        found, todo = {i}, [i]
+        while todo:
+            new = [m for m in self.needs[todo.pop()] if not self.done[m] and m not in found]
+            found.update(new)
+            todo += new
+        return sorted(found)
 
     def emit(self, i: int) -> None:
         """An equation behind those it needs; then whatever has become ready and frees memory."""
@@ -72,18 +158,18 @@ class _Scheduler:
             if self.done[j]:
                 stack.pop()
                 continue
-            needs = sorted({m for v in self.eqns[j].values if (m := self.makers.get(v, j)) != j and not self.done[m]})
+            needs = [m for m in self.needs[j] if not self.done[m]]
             if needs:
                 stack += needs[::-1]
                 continue
             stack.pop()
             self.done[j] = True
-            self.found.append(self.eqns[j])
+            self.found.append(j)
             for v in set(self.eqns[j].values):
                 self.left[self.root[v]] -= 1
             freeing = []
-            for r in self.readers.get(j, ()):
+            for r in self.readers[j]:
                 self.missing[r] -= 1
-                if not self.missing[r] and not self.done[r] and self.growth(self.eqns[r]) <= 0:
+                if self.free and not self.missing[r] and not self.done[r] and self.growth([self.eqns[r]]) <= SMALL:
                     freeing.append(r)
             stack += freeing[::-1]
