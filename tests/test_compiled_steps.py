@@ -15,7 +15,6 @@ from steps.steps import Steps
 from steps.workloads import WORKLOADS
 
 import plugrad as pg
-from plugrad.errors import RecordingError, StateError
 
 DEVICES = [d for d, o in pg.plugins.available_backends().items() if d in ("numpy", "cpu") and o.available]
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -26,12 +25,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "per-example-checkpoint": {"per_example": True, "checkpoint": True, "dropout": 0.3},
     "scan": {"loop": "scan", "dropout": 0.3},
     "scan-checkpoint": {"loop": "scan", "checkpoint": True, "dropout": 0.3},
-}
-TAPE = "the tape of backward() does not reach into a stage"
-BUFFERS = "a Module that a compiled function returns has plain tensors in the place of its Buffers"
-OPEN = {
-    ("", "tape"): pytest.mark.xfail(reason=TAPE, raises=RecordingError, strict=True),
-    ("resnet", "pure"): pytest.mark.xfail(reason=BUFFERS, raises=StateError, strict=True),
 }
 FLAT = {"attention.k.bias"}
 """The loss does not depend on them (softmax ignores what all keys add), so their gradients are rounding, which Adam
@@ -48,13 +41,12 @@ def fits(workload: str, variant: str) -> bool:
 
 
 def cases() -> Iterator[Any]:
-    """The functional style in all variants, the others plain and with dropout."""
+    """The functional style and the tape in all variants, the pure one plain and with dropout."""
     for workload in WORKLOADS:
         for variant in VARIANTS:
             for style in ("functional", "pure", "tape"):
-                if fits(workload, variant) and (style == "functional" or variant in ("plain", "dropout")):
-                    marks = [mark for (w, s), mark in OPEN.items() if s == style and w in ("", workload)]
-                    yield pytest.param(workload, variant, style, id=f"{workload}-{variant}-{style}", marks=marks)
+                if fits(workload, variant) and (style != "pure" or variant in ("plain", "dropout")):
+                    yield pytest.param(workload, variant, style, id=f"{workload}-{variant}-{style}")
 
 
 def build(workload: str, device: str, variant: str = "dropout", style: str = "functional") -> Steps:
@@ -187,7 +179,6 @@ def squares(steps: Steps, x: pg.Tensor, y: pg.Tensor) -> pg.Tensor:
     return pg.mean((steps.model(x)[:, 0] - y) ** 2)
 
 
-@pytest.mark.xfail(reason=TAPE, raises=RecordingError, strict=True)
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("part", PARTS)
 def test_gradients_that_a_compiled_step_leaves(part: str, device: str) -> None:
@@ -213,7 +204,6 @@ def test_gradients_that_a_compiled_step_leaves(part: str, device: str) -> None:
         assert a is None or b is None or np.allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.xfail(reason=TAPE, raises=RecordingError, strict=True)
 @pytest.mark.parametrize("device", DEVICES)
 def test_gradients_are_accumulated_over_two_batches(device: str) -> None:
     """Two compiled backward passes, one eager step."""

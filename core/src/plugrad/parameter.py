@@ -40,7 +40,7 @@ def _as_parameter(new: Any) -> Any:
         return new
     p = object.__new__(Parameter)
     p.restore(new.content())
-    p.grad, p.born = None, new.born
+    p._grad, p.born = None, new.born
     return p
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .errors import RecordingError
-from .state import OPEN, WATCHING, Scope, State, state, watched, within
+from .state import ACTIVE, OPEN, WATCHING, Scope, State, state, watched, within
 from .tensor import Node, Tensor, install
 
 
@@ -221,7 +221,25 @@ def _accumulate(t: Tensor, g: Tensor) -> None:
                 return
 
 
-install(backward)
+SLOT: Any = Tensor._grad
+"""Where a handle keeps its gradient."""
+
+
+def _read_gradient(t: Tensor) -> Tensor | None:
+    """The gradient that ``backward()`` has left here, or None."""
+    if ACTIVE[0] and (level := state().stage) is not None:
+        level.meet_gradient(t, read=True)
+    found: Tensor | None = SLOT.__get__(t)
+    return found
+
+
+def _write_gradient(t: Tensor, g: Tensor | None) -> None:
+    if ACTIVE[0] and (level := state().stage) is not None:
+        level.meet_gradient(t, read=False)
+    SLOT.__set__(t, g)
+
+
+install(backward, grad=property(_read_gradient, _write_gradient, doc=_read_gradient.__doc__))
 
 
 class Capture:

@@ -103,7 +103,7 @@ class Tensor:
     """
 
     # born: serial number of the interpreter it was made under.
-    __slots__ = (*_CONTENT, "__weakref__", "born", "grad")
+    __slots__ = (*_CONTENT, "__weakref__", "_grad", "born")
     __array_priority__ = 1000
     recorded = True
     """A write keeps the node of the new value."""
@@ -119,7 +119,7 @@ class Tensor:
         self.val, self.be, self.dt, self._shape, self.dev, self.base = val, be, dt, shape, dev, base
         self.tr, self.aux, self.ix, self.mask = tr, aux, 0, 0
         self.node: Node | None = None
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         self.born = state().uid if ACTIVE[0] else 0
 
     if TYPE_CHECKING:
@@ -156,6 +156,7 @@ class Tensor:
         def at(self) -> assignment.At: ...
 
         mT = T
+        grad: Tensor | None
         backward = tape.backward
         astype, clip, conj = ew.astype, ew.clip, ew.conj
         to, zeros_like, ones_like = creation.to, creation.zeros_like, creation.ones_like
@@ -225,7 +226,7 @@ class Tensor:
         """A plain handle on the same value, with this place on the tape. Nodes keep clones, never a user's handle."""
         t = object.__new__(Tensor)
         t.val, t.be, t.dt, t._shape, t.dev, t.base = self.val, self.be, self.dt, self._shape, self.dev, self.base
-        t.tr, t.aux, t.node, t.ix, t.mask, t.grad = self.tr, self.aux, node if mask else None, ix, mask, None
+        t.tr, t.aux, t.node, t.ix, t.mask, t._grad = self.tr, self.aux, node if mask else None, ix, mask, None
         t.born = state().uid if ACTIVE[0] else 0
         return t
 

@@ -18,8 +18,8 @@ from ..tensor import Shared, Tensor
 from ..transforms import F, Staged, as_array, named, staged
 from . import passes
 from .executable import Executable
-from .guards import Handles, Surroundings, Watched, reach
-from .lower import Lowered
+from .guards import Gradients, Handles, Surroundings, Watched, reach
+from .lower import GradientOf, Lowered
 
 LIMIT = 16
 """Graphs kept for one kind of call; the oldest goes first."""
@@ -43,7 +43,8 @@ class Entry:
         self.watched: list[Watched] = reach(f, staged.modules)
         graph = staged.graph
         self.handles = Handles(tuple([h for h, v in graph.constants if v not in graph.fixed]))
-        self.guards = (surroundings, self.handles, *self.watched)
+        self.gradients = Gradients(tuple([h for h, _ in graph.met]))
+        self.guards = (surroundings, self.handles, *self.watched, self.gradients)
         self.written = [h for h, _ in graph.state]
         self.executable: Executable | None = None
 
@@ -81,14 +82,17 @@ class Entry:
         values = [t.val for t in leaves]
         values += [h.val for h in executable.captured]
         for i, _ in executable.donated:
-            handle = leaves[i] if i < len(leaves) else executable.captured[i - len(leaves)]
+            handle: Any = leaves[i] if i < len(leaves) else executable.captured[i - len(leaves)]
             values[i] = None  # or this list would be another holder
             values[i] = handle.val if sole(handle) else handle.copy().val
         found = executable.run(values)
         given = {id(t.val): t for t in (*leaves, *executable.captured)} if self.shared else None
-        n = self.count
-        for handle, value, result in zip(self.written, found[n:], self.results[n:], strict=True):
+        n, m = self.count, self.count + len(self.written)
+        for handle, value, result in zip(self.written, found[n:m], self.results[n:m], strict=True):
             _write(handle, value, result, given)
+        left = iter(zip(found[m:], self.results[m:], strict=True))
+        for handle, v in self.staged.graph.gradients:
+            handle.grad = None if v is None else _made(*next(left), given)
         return self.staged.build([_made(v, r, given) for v, r in zip(found[:n], self.results[:n], strict=True)])
 
     def _donations(self, lowered: Lowered) -> list[tuple[int, int]]:
@@ -96,7 +100,11 @@ class Entry:
         first = len(lowered.inputs)
         at = {id(h): first + i for i, (h, _) in enumerate(lowered.captured)}
         n = len(self.staged.graph.outputs)
-        return [(at[id(h)], n + k) for k, h in enumerate(self.written) if id(h) in at]
+        pairs = [(at[id(h)], n + k) for k, h in enumerate(self.written) if id(h) in at]
+        n, graph = n + len(self.written), self.staged.graph
+        read = {id(h.handle): first + i for i, (h, _) in enumerate(lowered.captured) if type(h) is GradientOf}
+        after = [h for h, v in graph.gradients if v is not None]
+        return pairs + [(read[id(h)], n + k) for k, h in enumerate(after) if id(h) in read]
 
 
 def _made(value: Any, result: Result, given: dict[int, Tensor] | None) -> Tensor:

@@ -206,6 +206,29 @@ def _kind(t: Tensor) -> tuple[Any, ...]:
     return t.be, t.dt, t._shape, t.dev, t.mask & 1
 
 
+class Gradients:
+    """Gradients that the function reads before it writes them: there must be one where there was one."""
+
+    __slots__ = ("handles", "seen")
+
+    def __init__(self, handles: tuple[Tensor, ...]) -> None:
+        self.handles = handles
+        self.seen = [_gradient(t) for t in handles]
+
+    def changed(self) -> str:
+        """What is no longer as it was, or ""."""
+        for t, then in zip(self.handles, self.seen, strict=True):
+            if (now := _gradient(t)) != then:
+                if now is None or then is None:
+                    return f"a captured {t.describe()} has {'no' if now is None else 'a'} gradient now"
+                return f"the gradient of a captured {t.describe()} is of another kind now"
+        return ""
+
+
+def _gradient(t: Tensor) -> tuple[Any, ...] | None:
+    return None if t.grad is None else _kind(t.grad)
+
+
 def reach(f: Callable[..., Any], called: list[Module]) -> list[Watched]:
     """The Modules that a function may use without being given them, and plain objects that it names: in its closure,
     bound to it, or global; and Modules that it called.

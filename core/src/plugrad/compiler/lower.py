@@ -43,17 +43,29 @@ class Part(NamedTuple):
 Step = Call | Part
 
 
+class GradientOf:
+    """Stands for whatever is the gradient of a handle at the time, as its handle."""
+
+    def __init__(self, handle: Tensor) -> None:
+        self.handle = handle
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.handle.grad, name)
+
+
 class Lowered(NamedTuple):
     """A graph as steps. ``captured`` are the handles whose values are inputs behind the graph's own."""
 
     inputs: tuple[Var, ...]
-    captured: tuple[tuple[Tensor, Var], ...]
+    captured: tuple[tuple[Any, Var], ...]
     steps: tuple[Step, ...]
     outputs: tuple[Var, ...]
 
 
 def lower(graph: Graph) -> Lowered:
-    """The steps of a graph. What is written to handles from outside are outputs behind the graph's own."""
+    """The steps of a graph. What is written to handles from outside, and to their gradients, are outputs behind the
+    graph's own; gradients that are read are inputs behind the captured handles.
+    """
     flat, captured, fixed, names = _flattened(graph)
     aliases = {e.outputs[0]: e.inputs[0] for e in flat if e.op is STOP_GRADIENT}
 
@@ -64,7 +76,8 @@ def lower(graph: Graph) -> Lowered:
         return v
 
     flat = [e._replace(inputs=tuple(map(real, e.inputs))) for e in flat if e.op is not STOP_GRADIENT]
-    outputs = tuple(map(real, (*graph.outputs, *[v for _, v in graph.state])))
+    gradients = [v for _, v in graph.gradients if v is not None]
+    outputs = tuple(map(real, (*graph.outputs, *[v for _, v in graph.state], *gradients)))
     groups = list(_grouped(flat))
     loose = {v for place, g in groups if place is None for v in g[0].inputs}.union(outputs)
     consts = {v: h for h, v in captured if v in fixed and v not in loose}
@@ -72,6 +85,7 @@ def lower(graph: Graph) -> Lowered:
     steps = [_part(p, g, consts, i, last) if p is not None else _call(g[0]) for i, (p, g) in enumerate(groups)]
     read = loose.union(*[step.ins for step in steps])
     kept = [(h, v) for h, v in captured if v in read]
+    kept += [(GradientOf(h), v) for h, v in graph.met if v is not None and v in read]
     return Lowered(graph.inputs, tuple(kept), tuple(steps), outputs)
 
 

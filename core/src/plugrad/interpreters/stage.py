@@ -16,7 +16,7 @@ from ..fallback import user_line
 from ..op import Op
 from ..state import RECORDING, UNCHANGED, Log, serial, state, within
 from ..table import check_stored
-from ..tape import entering, live, plain
+from ..tape import SLOT, entering, live, plain
 from ..tensor import LITERAL, Attrs, Tensor, Tensors, tupled
 from .levels import Interpreter
 
@@ -51,6 +51,17 @@ class Equation(NamedTuple):
     """The line of the user's code, "file.py:12"."""
 
 
+class Gradient(NamedTuple):
+    """The gradient of a handle from outside: what it was, whether it is read before it is written, and if so the
+    variable in its place.
+    """
+
+    handle: Tensor
+    before: Tensor | None
+    read: bool
+    inside: Var | None
+
+
 class Stage(Interpreter):
     """The level of one trace.
 
@@ -73,6 +84,8 @@ class Stage(Interpreter):
         self.modules: list[Any] = []
         self.draws, self.drawn = state().draws, False
         """The randomness of ``vmap`` around; whether a generator handed out keys."""
+        self.gradients: dict[int, Gradient] = {}
+        """By handle, the gradients from outside that were read or written."""
         self.region = 0
         """That of the equations from here on."""
         self._known: dict[tuple[bool, int], Var] = {}
@@ -85,7 +98,26 @@ class Stage(Interpreter):
 
     def __exit__(self, *error: object) -> None:
         self.log.undo()
+        for handle, before, _, _ in self.gradients.values():
+            SLOT.__set__(handle, before)
         super().__exit__(*error)
+
+    def meet_gradient(self, t: Tensor, read: bool) -> None:
+        """``t.grad`` is about to be read or written. What it holds from outside is an input of the graph, if it is read
+        first; what it holds in the end is written after each call.
+        """
+        if t.born >= self.uid or id(t) in self.gradients:
+            return
+        before = SLOT.__get__(t)
+        if not self.tape:
+            if not read:
+                wrong = f"the gradient of this {t.describe()} from outside is written inside a graph of its own"
+                raise StateError(f"grad: {wrong}; call backward() outside of cond, scan and stage, or use plugrad.grad")
+            return
+        inside = self.new(before, before.be, before.dev) if read and before is not None else None
+        if inside is not None:
+            SLOT.__set__(t, inside)
+        self.gradients[id(t)] = Gradient(t, before, read, None if inside is None else inside.val)
 
     @contextlib.contextmanager
     def apart(self) -> Iterator[None]:
@@ -173,11 +205,21 @@ class Graph:
         self.inputs, self.outputs = tuple(inputs), tuple(map(final, outputs))
         self.draws = level.draws if level.drawn else None
         writes = [h for h, _ in level.log.handles.values() if not h.is_leaf]
-        ends = [t for t in (*outputs, *writes) if not (t.is_leaf and t.born >= level.uid)]
+        left = [(g, SLOT.__get__(g.handle)) for g in level.gradients.values()]
+        ends = [
+            t
+            for t in (*outputs, *writes, *[t for _, t in left if t is not None])
+            if not (t.is_leaf and t.born >= level.uid)
+        ]
         self.taped = any(t.mask & 1 and live(t, state()) & 1 for t in ends)
         """Whether a result, or what is written, is on the tape of ``backward()``."""
         self.state = tuple([(handle, final(handle)) for handle, _ in level.log.handles.values()])
-        used = {*self.outputs, *[v for _, v in self.state]}
+        changed = [(g.handle, None if t is None else final(t)) for g, t in left if t is None or t.val is not g.inside]
+        self.gradients = tuple(changed)
+        """Handles whose gradient is written, and its variable, or None."""
+        self.met = tuple([(g.handle, g.inside) for g in level.gradients.values() if g.read])
+        """Handles whose gradient is read, and its variable, or None where there must be none."""
+        used = {*self.outputs, *[v for _, v in self.state], *[v for _, v in changed if v is not None]}
         needed = []
         for equation in reversed(kept):
             if not used.isdisjoint(equation.outputs):
@@ -199,18 +241,27 @@ class Graph:
                     f"stage: an input is {article(x.describe())}; it was staged for {wanted}, stage it again"
                 )
         env.update([(v, plain(entering(handle))) for handle, v in self.constants])
+        for handle, known in self.met:
+            if (handle.grad is None) != (known is None):
+                now = "has none now" if handle.grad is None else "has one now"
+                raise StateError(f"stage: the gradient of a {handle.describe()} {now}, unlike then; stage it again")
+            if known is not None:
+                env[known] = plain(entering(handle.grad))
         for op, attrs, inputs, outputs, hidden, *_ in self.equations:
             with within(mask=state().mask & ~hidden) if hidden else UNCHANGED:
                 found = op(*[env[v] for v in inputs], **attrs)
             env.update(zip(outputs, tupled(found), strict=True))
         for handle, v in self.state:
             (handle.assign if handle.is_leaf else handle.rebind)(env[v])
+        for handle, g in self.gradients:
+            handle.grad = None if g is None else plain(env[g])
         return tuple([plain(env[v]) for v in self.outputs])
 
     def reopened(self, inputs: Sequence[Var], outputs: Sequence[Var]) -> Graph:
         """The same equations between other variables, what was captured or written being among them."""
         new = copy.copy(self)
         new.inputs, new.outputs, new.constants, new.state = tuple(inputs), tuple(outputs), (), ()
+        new.gradients, new.met = (), ()
         new.draws = None
         return new
 
@@ -239,4 +290,5 @@ class Graph:
             lines.append(f"  {declared(outputs)} = {op.name}({used(inputs)}{shown})")
             lines += [textwrap.indent(f"{k}: {graph}", "    ") for k, graph in graphs.items()]
         lines += [f"  write {handle.describe()} = {used([v])}" for handle, v in self.state]
+        lines += [f"  write gradient of {h.describe()} = {used([v]) if v else None}" for h, v in self.gradients]
         return "\n".join([*lines, f"  return {used(self.outputs)}"])
