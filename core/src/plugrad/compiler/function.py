@@ -13,10 +13,11 @@ from ..interpreters.stage import Graph
 from ..ops import creation
 from ..ownership import sole
 from ..state import ACTIVE, HELD, RECORDING, WATCHING, State, check_held, state
-from ..tape import live
+from ..tape import live, plain
 from ..tensor import Shared, Tensor
 from ..transforms import F, Staged, as_array, named, staged
 from . import passes
+from .derivative import Recorded
 from .executable import Executable
 from .guards import Gradients, Handles, Surroundings, Watched, reach
 from .lower import GradientOf, Lowered
@@ -47,6 +48,8 @@ class Entry:
         self.guards = (surroundings, self.handles, *self.watched, self.gradients)
         self.written = [h for h, _ in graph.state]
         self.executable: Executable | None = None
+        self.recorded: dict[tuple[bool, ...], Recorded] = {}
+        """By which of its operands are followed, the graph as an op."""
 
     def changed(self) -> str:
         """Why the graph does not fit any more, or ""."""
@@ -58,12 +61,32 @@ class Entry:
     def run(self, leaves: list[Tensor], here: State) -> Any:
         """The result for these arguments."""
         graph = self.staged.graph
-        followed = any([t.tr is not None or (t.mask & ~1 and live(t, here) & ~1) for t in leaves])
-        if followed or graph.taped or not _concrete(here):
+        if not _concrete(here) or any([t.tr is not None for t in leaves]):
             return self.staged.build(graph(*leaves))
+        read = [*leaves, *self.handles.handles]
+        if graph.taped or any([t.mask & ~1 and live(t, here) & ~1 for t in read]):
+            return self._record(leaves, here)
         if self.executable is None:
             self._compile()
         return self.compute(leaves)
+
+    def _record(self, leaves: list[Tensor], here: State) -> Any:
+        """As one node of the tape, or of the transformations around."""
+        graph = self.staged.graph
+        xs = [*leaves, *[h for h, _ in graph.constants], *[h.grad for h, v in graph.met if v is not None]]
+        flags = tuple([bool(x.mask and live(x, here)) for x in xs])
+        op = self.recorded.get(flags)
+        if op is None:
+            name = f"compile({self.function.name})"
+            op = self.recorded[flags] = Recorded(name, graph, flags, self.function.passes)
+        found = op(*[plain(x) for x in xs])
+        n, m = len(graph.outputs), len(graph.outputs) + len(graph.state)
+        for (handle, _), new in zip(graph.state, found[n:m], strict=True):
+            (handle.assign if handle.is_leaf else handle.rebind)(new)
+        left = iter(found[m : op.results])
+        for handle, v in graph.gradients:
+            handle.grad = None if v is None else next(left)
+        return self.staged.build(found[:n])
 
     def _compile(self) -> None:
         found = Executable(self.staged.graph, self.function.passes, self._donations)
