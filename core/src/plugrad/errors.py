@@ -92,6 +92,10 @@ class RecordingError(PlugradError, RuntimeError):
     """
 
 
+class DonatedError(PlugradError, RuntimeError):
+    """A tensor was used whose memory a compiled function was given."""
+
+
 class LeakedTracerError(PlugradError, RuntimeError):
     """A value of a transformation that has ended (or of an inner one) was used outside it."""
 

@@ -21,8 +21,10 @@ from .dtypes import DTYPES, KIND
 from .errors import (
     ConcretizationError,
     DeviceError,
+    DonatedError,
     DTypeError,
     LeakedTracerError,
+    PlugradError,
     RecordingError,
     ShapeError,
     StateError,
@@ -448,6 +450,11 @@ class Tensor:
         place = (self if self.is_leaf else new).content()[8:]
         self.restore((*new.content()[:8], *place))
 
+    def give_up(self) -> None:
+        """Let go of the value: a compiled function has its memory. Any use from now on raises DonatedError."""
+        self._become_leaf(False)
+        self.val, self.base, self.tr = None, None, _GONE
+
     def assign(self, value: Any) -> Self:
         """Rebind to ``value``, cast to this handle's dtype and moved to its device, as a plain value.
 
@@ -476,8 +483,22 @@ def tupled(results: Any) -> tuple[Any, ...]:
     return results if type(results) is tuple else (results,)
 
 
-def leaked(what: str, t: Tensor) -> LeakedTracerError:
-    """The error for a value whose transformation has ended, or is another thread's."""
+class _Gone:
+    """In the place of the interpreter of a tensor that has no value any more."""
+
+    name = "donation"
+    alive = has_value = batched = staging = False
+    uid = 0
+
+
+_GONE = _Gone()
+
+
+def leaked(what: str, t: Tensor) -> PlugradError:
+    """The error for a value whose transformation has ended, or is another thread's, or that was donated."""
+    if t.tr is _GONE:
+        remedy = "use what the function returned, or leave this argument out of donate="
+        return DonatedError(f"{what}: this {t.describe()} was donated to a compiled function; {remedy}")
     where = "that has ended; return it from there" if not t.tr.alive else "in another thread; use it in that one only"
     return LeakedTracerError(f"{what}: this {t.describe()} is of a {t.tr.name} {where}")
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from .. import tree
 from ..dtypes import CODE, DTYPES
+from ..errors import ArgumentError
 from ..interpreters.stage import Graph
 from ..ops import creation
 from ..ownership import sole
+from ..parameter import Buffer
 from ..state import ACTIVE, HELD, RECORDING, WATCHING, State, check_held, state
 from ..tape import live, plain
 from ..tensor import Shared, Tensor
@@ -39,8 +41,12 @@ class Result(NamedTuple):
 class Entry:
     """A staged graph with its guards, and its compiled form once it is needed."""
 
-    def __init__(self, staged: Staged, surroundings: Surroundings, f: F, function: Function) -> None:
+    def __init__(
+        self, staged: Staged, surroundings: Surroundings, f: F, function: Function, given_up: Sequence[int]
+    ) -> None:
         self.staged, self.surroundings, self.function = staged, surroundings, function
+        self.given_up = [i for i in given_up if i < len(staged.graph.inputs)]
+        """The places of arguments that the caller donates."""
         self.watched: list[Watched] = reach(f, staged.modules)
         graph = staged.graph
         self.handles = Handles(tuple([h for h, v in graph.constants if v not in graph.fixed]))
@@ -116,7 +122,10 @@ class Entry:
         left = iter(zip(found[m:], self.results[m:], strict=True))
         for handle, v in self.staged.graph.gradients:
             handle.grad = None if v is None else _made(*next(left), given)
-        return self.staged.build([_made(v, r, given) for v, r in zip(found[:n], self.results[:n], strict=True)])
+        made = [_made(v, r, given) for v, r in zip(found[:n], self.results[:n], strict=True)]
+        for i in self.given_up:
+            leaves[i].give_up()
+        return self.staged.build(made)
 
     def _donations(self, lowered: Lowered) -> list[tuple[int, int]]:
         """A captured handle that is written gives up what it held."""
@@ -127,7 +136,14 @@ class Entry:
         n, graph = n + len(self.written), self.staged.graph
         read = {id(h.handle): first + i for i, (h, _) in enumerate(lowered.captured) if type(h) is GradientOf}
         after = [h for h, v in graph.gradients if v is not None]
-        return pairs + [(read[id(h)], n + k) for k, h in enumerate(after) if id(h) in read]
+        pairs += [(read[id(h)], n + k) for k, h in enumerate(after) if id(h) in read]
+        left = list(range(len(graph.outputs)))
+        for i in self.given_up:  # an argument for the first result of its kind
+            fits = [k for k in left if lowered.outputs[k].kind == lowered.inputs[i].kind]
+            if fits:
+                left.remove(fits[0])
+                pairs.append((i, fits[0]))
+        return pairs
 
 
 def _made(value: Any, result: Result, given: dict[int, Tensor] | None) -> Tensor:
@@ -167,10 +183,11 @@ def _concrete(here: State) -> bool:
 class Function:
     """What ``compile`` returns."""
 
-    def __init__(self, f: F, names: Iterable[str] | None) -> None:
+    def __init__(self, f: F, names: Iterable[str] | None, donate: int | Sequence[int]) -> None:
         functools.update_wrapper(self, f, updated=())
         self.f, self.name = f, named(f, "compile")
         self.passes = passes.chosen(names)
+        self.donate = (donate,) if isinstance(donate, int) else tuple(donate)
         self.graphs: dict[_Key, list[Entry]] = {}
         self.fast: dict[tuple[Any, ...], Entry] = {}
         """By the kinds of arguments that are tensors, nothing else being in force."""
@@ -223,7 +240,19 @@ class Function:
         surroundings = Surroundings(f)
         graph = staged(whole, args, tape=_concrete(state()))
         surroundings.settle()
-        return Entry(graph, surroundings, f, self)
+        return Entry(graph, surroundings, f, self, self._given_up(args[:-1] if keywords else args))
+
+    def _given_up(self, args: tuple[Any, ...]) -> list[int]:
+        """The places of the donated arguments' tensors among all. Buffers are state, and stay."""
+        for n in self.donate:
+            if type(n) is not int or not -len(args) <= n < len(args):
+                raise ArgumentError(f"compile: donate names argument {n!r} of {len(args)}; give places of arguments")
+        chosen, found, at = {n % len(args) for n in self.donate}, [], 0
+        for n, arg in enumerate(args):
+            leaves = tree.flatten_each((arg,))[0]
+            found += [at + i for i, t in enumerate(leaves) if n in chosen and not isinstance(t, Buffer)]
+            at += len(leaves)
+        return found
 
     def _new_kind(self, key: _Key) -> str:
         """What is new about the arguments of a call."""
@@ -261,7 +290,7 @@ def _key(leaves: list[Tensor], structure: Any, named: bool, here: State) -> _Key
     return _Key(structure.signature(), (*places, creation.place(None), here.strict, here.draws, named, recorded))
 
 
-def compile(f: F, *, passes: Iterable[str] | None = None) -> F:
+def compile(f: F, *, donate: int | Sequence[int] = (), passes: Iterable[str] | None = None) -> F:
     """``f``, staged at the first call with arguments of some structure, shapes, dtypes, devices; compiled, and run so
     afterwards.
 
@@ -270,6 +299,8 @@ def compile(f: F, *, passes: Iterable[str] | None = None) -> F:
     control flow on values raises, as it cannot be part of a graph; other side effects happen while staging only. Python
     numbers are part of the graph: give what changes from call to call as a tensor.
 
+    ``donate`` names arguments by their places that the caller gives up: results may be written into their memory, and
+    using them afterwards raises DonatedError. What captured tensors held before a write is given up in any case.
     ``passes`` names those that are to run, by default all (``plugrad.compiler.passes``).
 
     >>> import plugrad
@@ -277,7 +308,7 @@ def compile(f: F, *, passes: Iterable[str] | None = None) -> F:
     >>> f(plugrad.asarray([0.0])).tolist(), len(f.graphs)
     ([0.0], 1)
     """
-    return Function(f, passes)
+    return Function(f, passes, donate)
 
 
 __all__ = ["Entry", "Function", "Graph", "compile"]

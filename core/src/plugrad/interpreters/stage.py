@@ -29,6 +29,11 @@ class Var:
     def __init__(self, id: int, spec: Spec, be: int, dev: str) -> None:
         self.id, self.spec, self.be, self.dev = id, spec, be, dev
 
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """Shape, dtype and device."""
+        return *self.spec, self.be, self.dev
+
     def like(self, *lead: int) -> Tensor:
         """Shape (behind axes ``lead``), dtype and device, without a value."""
         return Tensor(None, self.be, CODE[self.spec.dtype], (*lead, *self.spec.shape), self.dev)
