@@ -51,7 +51,8 @@ def run(program: Program, target: Target) -> Program:
         inside = set(members)
         parts = [program.eqns[i] for i in members]
         outs = tuple([v for e in parts for v in e.outs if not inside.issuperset(uses[v])])
-        eqns.append(parts[0] if len(parts) == 1 else _fused(parts, outs, program))
+        if outs or len(parts) == 1:  # or nothing needs them
+            eqns.append(parts[0] if len(parts) == 1 else _fused(parts, outs, program))
     return program.replace(eqns=_sorted(eqns, program))
 
 
