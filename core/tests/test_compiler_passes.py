@@ -7,7 +7,7 @@ import pytest
 
 import plugrad as pg
 from plugrad.backend import BACKENDS, Spec
-from plugrad.compiler import fold, fuse, passes, schedule, simplify
+from plugrad.compiler import fold, fuse, passes, reshapes, schedule, simplify
 from plugrad.compiler.target import Target, caller
 from plugrad.errors import ArgumentError
 from plugrad.program import Body, Eqn, Lit, Program
@@ -180,6 +180,38 @@ def test_what_nothing_reads_goes():
     eqns = [Eqn("exp", (0,), (1,)), Eqn("sin", (0,), (2,)), Eqn("neg", (1,), (3,))]
     after = passes.dead(program([((9,), F4)] * 4, eqns, [2]), NUMPY)
     assert ops(after) == ["sin"] and len(after.specs) == 2
+
+
+# -- reshapes
+
+
+def test_elementwise_ops_between_products_of_matrices(groups):
+    """Bias, tanh and product in the shape of the matrices, though the layer gives three axes."""
+    flat, deep, bias = ((6, 4), F4), ((2, 3, 4), F4), ((4,), F4)
+    eqns = [
+        Eqn("reshape", (0,), (3,), (("shape", (2, 3, 4)),)),
+        Eqn("reshape", (1,), (4,), (("shape", (2, 3, 4)),)),
+        Eqn("add", (3, 2), (5,)),
+        Eqn("mul", (5, 4), (6,)),
+        Eqn("reshape", (6,), (7,), (("shape", (6, 4)),)),
+        Eqn("exp", (7,), (8,)),
+    ]
+    before = program([flat, flat, bias, deep, deep, deep, deep, flat, flat], eqns, [8], inputs=(0, 1, 2))
+    after = passes.apply(before, NUMPY, passes.BUILTIN)
+    assert fused(after) == [("add", "mul", "exp")]
+    values = [np.arange(24, dtype=F4).reshape(6, 4) / 9, np.ones((6, 4), F4) / 3, np.arange(4, dtype=F4)]
+    np.testing.assert_array_equal(run(after, values)[0], run(before, values)[0])
+
+
+def test_operands_that_were_not_reshaped_keep_the_shape():
+    flat, deep = ((6, 4), F4), ((2, 3, 4), F4)
+    eqns = [Eqn("reshape", (0,), (2,), (("shape", (2, 3, 4)),)), Eqn("add", (2, 1), (3,)), Eqn("neg", (3,), (4,))]
+    before = program([flat, deep, deep, deep, deep], eqns, [4], inputs=(0, 1))
+    assert ops(reshapes.run(before, NUMPY)) == ["reshape", "add", "neg"]
+    same = [Eqn("reshape", (0,), (2,), (("shape", (3, 4)),)), Eqn("sin", (1,), (3,)), Eqn("add", (2, 3), (4,))]
+    wide = program([((1, 3, 4), F4)] + [((3, 4), F4)] * 5, [*same, Eqn("neg", (4,), (5,))], [5], inputs=(0, 1))
+    values = [np.ones((1, 3, 4), F4), np.arange(12, dtype=F4).reshape(3, 4)]
+    np.testing.assert_array_equal(run(reshapes.run(wide, NUMPY), values)[0], run(wide, values)[0])
 
 
 # -- fuse

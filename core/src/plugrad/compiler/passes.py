@@ -6,6 +6,7 @@ outputs. Passes run in ascending order; those before 50 again and again until no
 ====================== =====
 ``fold``               10     what depends on constants only is computed now
 ``simplify``           20     exact algebra, movement that comes to nothing, broadcasting that ops do themselves
+``reshapes``           25     elementwise ops in the shape before a reshape
 ``common``             30     common subexpressions
 ``dead``               40     what no output depends on
 ``fuse``               50     groups of elementwise ops, with what the backend takes before and behind them
@@ -25,7 +26,7 @@ from ..errors import ArgumentError, PluginError, suggest
 from ..op import OPS
 from ..plugins.loader import registry
 from ..program import Body, Program
-from . import fold, fuse, schedule, simplify
+from . import fold, fuse, reshapes, schedule, simplify
 from .rewrite import compacted, needed, renamed, spec_of
 from .target import ALIAS, FUSED, Target
 
@@ -70,6 +71,7 @@ def dead(program: Program, target: Target) -> Program:
 BUILTIN = (
     Pass(10, "fold", fold.run),
     Pass(20, "simplify", simplify.run),
+    Pass(25, "reshapes", reshapes.run),
     Pass(30, "common", common),
     Pass(40, "dead", dead),
     Pass(50, "fuse", fuse.run),
