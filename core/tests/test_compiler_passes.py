@@ -131,13 +131,19 @@ def test_broadcasting_is_left_to_the_op():
     before = program([*specs, ((4, 3), F4)], eqns, [5], inputs=(0, 1))
     after = passes.dead(simplify.run(before, NUMPY), NUMPY)
     assert ops(after) == ["add", "mul"] and after.eqns[1].ins[1] == Lit(0.5, F4)
-    alone = program([((3,), F4), ((4, 3), F4), ((4, 3), F4)], [eqns[0]._replace(outs=(1,)), Eqn("exp", (1,), (2,))], [2])
+    alone = program(
+        [((3,), F4), ((4, 3), F4), ((4, 3), F4)], [eqns[0]._replace(outs=(1,)), Eqn("exp", (1,), (2,))], [2]
+    )
     assert ops(simplify.run(alone, NUMPY)) == ["broadcast_to", "exp"]
 
 
 @pytest.mark.parametrize(
     ("narrow", "wide", "last", "merged"),
-    [("float32", "float64", "float32", True), ("float64", "float32", "float64", False), ("int32", "float32", "int32", 0)],
+    [
+        ("float32", "float64", "float32", True),
+        ("float64", "float32", "float64", False),
+        ("int32", "float32", "int32", 0),
+    ],
 )
 def test_casts_are_merged_where_the_first_loses_nothing(narrow, wide, last, merged):
     a, b, c = map(np.dtype, (narrow, wide, last))
@@ -156,7 +162,9 @@ def test_constants_are_computed_once():
         Eqn("sum", (2,), (3,), (("axis", (0,)), ("keepdims", False))),
         Eqn("mul", (0, 3), (4,)),
     ]
-    after = passes.dead(fold.run(program([((2,), F4), ((3,), F4), ((3,), F4), ((), F4), ((2,), F4)], eqns, [4]), NUMPY), NUMPY)
+    after = passes.dead(
+        fold.run(program([((2,), F4), ((3,), F4), ((3,), F4), ((), F4), ((2,), F4)], eqns, [4]), NUMPY), NUMPY
+    )
     assert after.eqns == (Eqn("mul", (0, Lit(6.0, F4)), (1,)),) and not after.consts
 
 
@@ -222,7 +230,12 @@ def fused(program):
 
 
 def test_a_chain_is_one_group(groups):
-    eqns = [Eqn("mul", (0, 1), (2,)), Eqn("add", (2, Lit(1.0, F4)), (3,)), Eqn("tanh", (3,), (4,)), Eqn("exp", (4,), (5,))]
+    eqns = [
+        Eqn("mul", (0, 1), (2,)),
+        Eqn("add", (2, Lit(1.0, F4)), (3,)),
+        Eqn("tanh", (3,), (4,)),
+        Eqn("exp", (4,), (5,)),
+    ]
     after = fuse.run(program([((4, 3), F4)] * 6, eqns, [5, 3], inputs=(0, 1)), NUMPY)
     assert fused(after) == [("mul", "add", "tanh", "exp")]
     assert after.eqns[0].outs == (3, 5) and after.eqns[0].attr("body").shape == (4, 3)
@@ -280,7 +293,12 @@ def test_the_order_with_the_lowest_peak():
     """Two large values that are reduced at once, though the program makes both first."""
     big, small = ((1000,), F4), ((), F4)
     total = (("axis", (0,)), ("keepdims", False))
-    eqns = [Eqn("exp", (0,), (1,)), Eqn("sin", (0,), (2,)), Eqn("sum", (1,), (3,), total), Eqn("sum", (2,), (4,), total)]
+    eqns = [
+        Eqn("exp", (0,), (1,)),
+        Eqn("sin", (0,), (2,)),
+        Eqn("sum", (1,), (3,), total),
+        Eqn("sum", (2,), (4,), total),
+    ]
     before = program([big, big, big, small, small], eqns, [3, 4])
     after = schedule.run(before, NUMPY)
     assert schedule.peak(before, range(4)) == 8000 and schedule.peak(after, range(4)) == 4000

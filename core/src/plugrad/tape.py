@@ -221,7 +221,7 @@ def _accumulate(t: Tensor, g: Tensor) -> None:
                 return
 
 
-SLOT: Any = Tensor._grad
+SLOT: Any = Tensor.__dict__["_grad"]
 """Where a handle keeps its gradient."""
 
 

@@ -421,7 +421,7 @@ def stage(f: F, *args: Any) -> Staged:
     ([8.0], ['add'])
     """
     named(f, "stage")
-    return staged(f, args, tape=False)
+    return staged(f, args)
 
 
 class _Outside:
@@ -443,8 +443,10 @@ def _input(level: Stage, t: Tensor, tape: bool) -> Tensor:
     return u
 
 
-def staged(f: F, args: Sequence[Any], tape: bool) -> Staged:
-    """``stage`` of these arguments; with ``tape`` what ``backward()`` does is part of the graph."""
+def staged(f: F, args: Sequence[Any]) -> Staged:
+    """``stage`` of these arguments. What ``backward()`` does is part of the graph, unless something is around it."""
+    here = state()
+    tape = here.stage is None and here.top is None and here.capture is None
     leaves, _, structure = tree.flatten_each([as_array(a) for a in args])
     with Stage(tape) as level:
         inputs = [_input(level, t, tape) for t in leaves]

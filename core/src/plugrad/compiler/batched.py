@@ -2,15 +2,19 @@
 
 The equations of both are the same but for numbers. One that differs is a linear function of the batch size, or a
 constant divided by it; what fits neither, or another number of equations, means that the function is staged for each
-size. A graph for a third size is written down from that, and every equation asks its op's shape rule whether it agrees.
+size. A graph for a third size is written down from that, and every equation asks its op's shape rule whether it
+agrees.
 
-While such a function is staged, the sizes that it reads of its arguments are ``Dim``s: integers that tell whether Python
-compared them or rounded with them, as a decision taken for one size need not hold for another.
+While such a function is staged, the sizes that user code reads of tensors are ``Dim``s: integers that tell whether
+Python compared them or rounded with them, as a decision taken for one size need not hold for another.
 """
 
 from __future__ import annotations
 
 import copy
+import math
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -18,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import Spec
-from ..fallback import user_line
+from ..dispatch import lift
+from ..fallback import INTERNAL, user_line
 from ..interpreters.stage import Equation, Graph, Var
 from ..tensor import LITERAL, Tensor, tupled
 
@@ -44,6 +49,11 @@ class Dim(int):
         return int, (int(self),)
 
 
+def _of_user(level: int = 2) -> bool:
+    """Whether the caller's caller is the user's own code."""
+    return sys._getframe(level).f_globals.get("__name__", "").partition(".")[0] not in INTERNAL
+
+
 def _linear(name: str) -> Any:
     def method(self: Dim, *others: Any) -> Any:
         found = getattr(int, name)(self, *others)
@@ -54,7 +64,8 @@ def _linear(name: str) -> Any:
 
 def _deciding(name: str) -> Any:
     def method(self: Dim, *others: Any) -> Any:
-        self.decided.append(user_line())
+        if _of_user():
+            self.decided.append(user_line())
         return getattr(int, name)(self, *others)
 
     return method
@@ -66,6 +77,63 @@ _COMPARED = ("lt", "le", "gt", "ge", "eq", "ne", "bool", "floordiv", "rfloordiv"
 for _name in (*_COMPARED, "pow", "rpow", "and", "rand", "or", "ror", "xor", "rxor", "lshift", "rlshift", "rshift"):
     setattr(Dim, f"__{_name}__", _deciding(f"__{_name}__"))
 Dim.__hash__ = int.__hash__  # type: ignore[method-assign]
+
+
+class Watch:
+    """A block in which user code of this thread reads sizes that equal ``size`` as ``Dim``s. ``decided`` has the lines
+    that decided upon one.
+    """
+
+    open = 0
+    lock = threading.Lock()
+    usual: tuple[Any, Any, Any] = ()  # type: ignore[assignment]
+    here = threading.local()
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.decided: list[str] = []
+
+    def __enter__(self) -> Watch:
+        self.before, Watch.here.watch = getattr(Watch.here, "watch", None), self
+        with Watch.lock:
+            if not Watch.open:
+                Watch.usual = Tensor.shape, Tensor.size, Tensor.__len__
+                Tensor.shape, Tensor.size = property(_shape), property(_size)  # type: ignore[assignment, method-assign]
+                Tensor.__len__ = _length  # type: ignore[method-assign]
+            Watch.open += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        Watch.here.watch = self.before
+        with Watch.lock:
+            Watch.open -= 1
+            if not Watch.open:
+                Tensor.shape, Tensor.size, Tensor.__len__ = Watch.usual  # type: ignore[method-assign]
+
+
+def _watching() -> Watch | None:
+    watch: Watch | None = getattr(Watch.here, "watch", None)
+    return watch
+
+
+def _shape(t: Tensor) -> tuple[int, ...]:
+    watch = _watching()
+    if watch is None or watch.size not in t._shape or not _of_user():
+        return t._shape
+    return tuple([Dim(n, watch.decided) if n == watch.size else n for n in t._shape])
+
+
+def _size(t: Tensor) -> int:
+    watch, n = _watching(), math.prod(t._shape)
+    return n if watch is None or watch.size not in t._shape or not _of_user() else Dim(n, watch.decided)
+
+
+def _length(t: Tensor) -> int:
+    watch = _watching()
+    if watch is not None and t._shape and t._shape[0] == watch.size and _of_user():
+        watch.decided.append(user_line())  # len() makes a plain integer of whatever it is given
+    found: int = Watch.usual[2](t)
+    return found
 
 
 class Template:
@@ -82,11 +150,12 @@ class Template:
         for (h, v), (k, w) in zip(first.constants, second.constants, strict=True):
             self._match([v], [w])
             if h.base is LITERAL and k.base is LITERAL and h.shape == k.shape == ():
-                self.literals[v] = self._solved(_number(h), _number(k), "a number")
+                self.literals[v] = self._solved(_number(h), _number(k), "a number", _rounding(h))
             elif h is not k and not _same(h, k):
                 raise Unsolved(f"a constant of shape {h.shape} is another one")
         if len(first.equations) != len(second.equations):
-            raise Unsolved(f"it runs {len(first.equations)} operations for one size, {len(second.equations)} for another")
+            counts = f"{len(first.equations)} operations for one size, {len(second.equations)} for another"
+            raise Unsolved(f"it runs {counts}")
         self.attrs = [self._equation(a, b) for a, b in zip(first.equations, second.equations, strict=True)]
         self._ends(first.outputs, second.outputs)
         for (h, v), (k, w) in zip(first.state, second.state, strict=True):
@@ -116,8 +185,8 @@ class Template:
         self._match(a.outputs, b.outputs)
         return {name: self._solved(a.attrs[name], b.attrs[name], f"{a.op.name}: {name}") for name in a.attrs}
 
-    def _solved(self, a: Any, b: Any, what: str) -> Form:
-        """The form of which both are instances."""
+    def _solved(self, a: Any, b: Any, what: str, rounded: Callable[[float], float] = float) -> Form:
+        """The form of which both are instances, floats being ``rounded`` as those of the graphs were."""
         n, m = self.sizes
         if isinstance(a, Graph) and isinstance(b, Graph):
             inner = Template(a, b, self.sizes)
@@ -134,10 +203,10 @@ class Template:
             slope = Fraction(b - a, m - n)
             return lambda size: _whole(a + slope * (size - n), what)
         if type(a) is float:
-            over, times = _simple(a * n), _simple(a / n)
-            if over / n == a and over / m == b:
+            over, times = float(f"{a * n:.6g}"), float(f"{a / n:.6g}")
+            if rounded(over / n) == a and rounded(over / m) == b:
                 return lambda size: over / size
-            if times * n == a and times * m == b:
+            if rounded(times * n) == a and rounded(times * m) == b:
                 return lambda size: times * size
         raise Unsolved(f"{what} is {a!r} for {n} and {b!r} for {m}, which is neither linear nor a quotient")
 
@@ -165,13 +234,16 @@ class Template:
         form = self.literals.get(v)
         if form is None or (value := form(size)) == _number(h):
             return h
-        from ..dispatch import lift
-
         return lift("compile", value, h)
 
 
 def _number(h: Tensor) -> Any:
     return h.concrete("compile").numpy().item()
+
+
+def _rounding(h: Tensor) -> Callable[[float], float]:
+    """How a Python number becomes one of this tensor's dtype."""
+    return lambda x: float(np.asarray(x, h.dtype))
 
 
 def _same(h: Tensor, k: Tensor) -> bool:
@@ -185,8 +257,3 @@ def _whole(x: Fraction, what: str) -> int:
     if x.denominator != 1:
         raise Unsolved(f"{what} would be {x}")
     return int(x)
-
-
-def _simple(x: float) -> float:
-    """The nearest integer, if the number is one but for rounding."""
-    return float(round(x)) if abs(x - round(x)) < 1e-9 * max(1.0, abs(x)) else x

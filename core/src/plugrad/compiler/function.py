@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import warnings
 from collections.abc import Iterable, Sequence
@@ -9,16 +10,17 @@ from typing import Any, NamedTuple
 
 from .. import tree
 from ..dtypes import CODE, DTYPES
-from ..errors import ArgumentError
+from ..errors import ArgumentError, PlugradError, ShapeError
 from ..interpreters.stage import Graph
 from ..ops import creation
 from ..ownership import sole
 from ..parameter import Buffer
-from ..state import ACTIVE, HELD, RECORDING, WATCHING, State, check_held, state
+from ..state import ACTIVE, HELD, RECORDING, UNCHANGED, WATCHING, State, check_held, state
 from ..tape import live, plain
 from ..tensor import Shared, Tensor
 from ..transforms import F, Staged, as_array, named, staged
 from . import passes
+from .batched import Template, Unsolved, Watch
 from .derivative import Recorded
 from .executable import Executable
 from .guards import Gradients, Handles, Surroundings, Watched, reach
@@ -44,14 +46,17 @@ class Entry:
     def __init__(
         self, staged: Staged, surroundings: Surroundings, f: F, function: Function, given_up: Sequence[int]
     ) -> None:
-        self.staged, self.surroundings, self.function = staged, surroundings, function
+        self.staged, self.surroundings, self.function, self.f = staged, surroundings, function, f
+        self.size: int | None = None
+        self.decided: list[str] = []
+        """For a batch of any size: the one it was staged for, and the lines that decided upon it."""
         self.given_up = [i for i in given_up if i < len(staged.graph.inputs)]
         """The places of arguments that the caller donates."""
         self.watched: list[Watched] = reach(f, staged.modules)
         graph = staged.graph
         self.handles = Handles(tuple([h for h, v in graph.constants if v not in graph.fixed]))
         self.gradients = Gradients(tuple([h for h, _ in graph.met]))
-        self.guards = (surroundings, self.handles, *self.watched, self.gradients)
+        self.guards: tuple[Any, ...] = (surroundings, self.handles, *self.watched, self.gradients)
         self.written = [h for h, _ in graph.state]
         self.executable: Executable | None = None
         self.recorded: dict[tuple[bool, ...], Recorded] = {}
@@ -79,7 +84,8 @@ class Entry:
     def _record(self, leaves: list[Tensor], here: State) -> Any:
         """As one node of the tape, or of the transformations around."""
         graph = self.staged.graph
-        xs = [*leaves, *[h for h, _ in graph.constants], *[h.grad for h, v in graph.met if v is not None]]
+        gradients: list[Any] = [h.grad for h, v in graph.met if v is not None]
+        xs = [*leaves, *[h for h, _ in graph.constants], *gradients]
         flags = tuple([bool(x.mask and live(x, here)) for x in xs])
         op = self.recorded.get(flags)
         if op is None:
@@ -101,7 +107,7 @@ class Entry:
         self.count, self.shared = len(self.staged.graph.outputs), not all(found.fresh)
         self.executable = found
 
-    def compute(self, leaves: list[Tensor]) -> Any:
+    def compute(self, leaves: Sequence[Tensor]) -> Any:
         """Run the compiled form, and write what the function writes."""
         executable = self.executable
         assert executable is not None
@@ -111,9 +117,9 @@ class Entry:
         values = [t.val for t in leaves]
         values += [h.val for h in executable.captured]
         for i, _ in executable.donated:
-            handle: Any = leaves[i] if i < len(leaves) else executable.captured[i - len(leaves)]
+            giver: Any = leaves[i] if i < len(leaves) else executable.captured[i - len(leaves)]
             values[i] = None  # or this list would be another holder
-            values[i] = handle.val if sole(handle) else handle.copy().val
+            values[i] = giver.val if sole(giver) else giver.copy().val
         found = executable.run(values)
         given = {id(t.val): t for t in (*leaves, *executable.captured)} if self.shared else None
         n, m = self.count, self.count + len(self.written)
@@ -183,11 +189,16 @@ def _concrete(here: State) -> bool:
 class Function:
     """What ``compile`` returns."""
 
-    def __init__(self, f: F, names: Iterable[str] | None, donate: int | Sequence[int]) -> None:
+    def __init__(
+        self, f: F, names: Iterable[str] | None, donate: int | Sequence[int], batched: int | Sequence[int]
+    ) -> None:
         functools.update_wrapper(self, f, updated=())
         self.f, self.name = f, named(f, "compile")
         self.passes = passes.chosen(names)
         self.donate = (donate,) if isinstance(donate, int) else tuple(donate)
+        self.batched = (batched,) if isinstance(batched, int) else tuple(batched)
+        self.templates: dict[_Key, tuple[Entry, Template]] = {}
+        """For batches of any size, what was found from two."""
         self.graphs: dict[_Key, list[Entry]] = {}
         self.fast: dict[tuple[Any, ...], Entry] = {}
         """By the kinds of arguments that are tensors, nothing else being in force."""
@@ -215,16 +226,22 @@ class Function:
             args = (*args, {name: as_array(value) for name, value in kwargs.items()})
         leaves, _, structure = tree.flatten_each(args)
         here = state()
-        key = _key(leaves, structure, bool(kwargs), here)
+        sizes = self._sizes(args[:-1] if kwargs else args) if self.batched else {}
+        size = next(iter(sizes.values()), None)
+        key = _key(leaves, structure, bool(kwargs), here, sizes)
         known = self.graphs.setdefault(key, [])
         why = ""
         for entry in known:
-            why = entry.changed()
-            if not why:
+            if entry.size == size and not (why := entry.changed()):
                 return entry, leaves, here
+        if size is not None and (written := self._from_template(key, size)):
+            known.append(written)
+            return written, leaves, here
         if len(self.graphs) > 1 or known:
-            self.misses.append(why or self._new_kind(key))
-        entry = self._staged(args, bool(kwargs))
+            self.misses.append(why or (f"a batch of {size} rows" if known else self._new_kind(key)))
+        entry = self._staged(args, bool(kwargs), size)
+        if size is not None:
+            self._learn(key, entry)
         known.append(entry)
         if len(known) > LIMIT:
             self.fast = {kind: e for kind, e in self.fast.items() if e is not known[0]}
@@ -234,20 +251,65 @@ class Function:
             warnings.warn(f"{often}: {remedy}", stacklevel=3)
         return entry, leaves, here
 
-    def _staged(self, args: tuple[Any, ...], keywords: bool) -> Entry:
+    def _sizes(self, args: tuple[Any, ...]) -> dict[int, int]:
+        """The size of the leading axis of the batched arguments' tensors, by their places among all."""
+        chosen, found, at = _places("batched", self.batched, args), {}, 0
+        for n, arg in enumerate(args):
+            leaves = tree.flatten_each((arg,))[0]
+            found.update({at + i: t.shape[0] for i, t in enumerate(leaves) if n in chosen and t.shape})
+            at += len(leaves)
+        if len(set(found.values())) > 1:
+            sizes = sorted(set(found.values()))
+            raise ShapeError(f"{self.name}: the batched arguments have {sizes} rows; their first axes must agree")
+        return found
+
+    def _from_template(self, key: _Key, size: int) -> Entry | None:
+        """The entry for a batch of another size, if that is known without staging."""
+        base, template = self.templates.get(key, (None, None))
+        if base is None or template is None or size < 2 or base.changed():
+            return None
+        staged = copy.copy(base.staged)
+        try:
+            staged.graph = template.at(size)
+        except (Unsolved, PlugradError, TypeError, ValueError) as error:
+            self.misses.append(f"a batch of {size}: {error}")
+            return None
+        entry = Entry(staged, base.surroundings, base.f, self, base.given_up)
+        entry.size = size
+        return entry
+
+    def _learn(self, key: _Key, entry: Entry) -> None:
+        """What two sizes say about all others. Those below 2 are cases of their own: they broadcast, or are empty."""
+        assert entry.size is not None
+        if entry.size < 2 or entry.decided:
+            return
+        for other in self.graphs[key]:
+            if other.size is not None and other.size > 1 and not other.decided and not other.changed():
+                try:
+                    graphs = other.staged.graph, entry.staged.graph
+                    self.templates[key] = other, Template(*graphs, (other.size, entry.size))
+                except Unsolved as error:
+                    self.misses.append(f"not one graph for batches of any size: {error}")
+                return
+
+    def _staged(self, args: tuple[Any, ...], keywords: bool, size: int | None) -> Entry:
         f = self.f
         whole = (lambda *given: f(*given[:-1], **given[-1])) if keywords else f
         surroundings = Surroundings(f)
-        graph = staged(whole, args, tape=_concrete(state()))
+        watch = Watch(size) if size is not None else None
+        with watch or UNCHANGED:
+            graph = staged(whole, args)
         surroundings.settle()
-        return Entry(graph, surroundings, f, self, self._given_up(args[:-1] if keywords else args))
+        entry = Entry(graph, surroundings, f, self, self._given_up(args[:-1] if keywords else args))
+        entry.size = size
+        if watch is not None and watch.decided:
+            entry.decided = watch.decided
+            self.misses.append(f"one graph a batch size: {watch.decided[0]} decides upon the size")
+        return entry
 
     def _given_up(self, args: tuple[Any, ...]) -> list[int]:
         """The places of the donated arguments' tensors among all. Buffers are state, and stay."""
-        for n in self.donate:
-            if type(n) is not int or not -len(args) <= n < len(args):
-                raise ArgumentError(f"compile: donate names argument {n!r} of {len(args)}; give places of arguments")
-        chosen, found, at = {n % len(args) for n in self.donate}, [], 0
+        chosen, found, at = _places("donate", self.donate, args), [], 0
         for n, arg in enumerate(args):
             leaves = tree.flatten_each((arg,))[0]
             found += [at + i for i, t in enumerate(leaves) if n in chosen and not isinstance(t, Buffer)]
@@ -274,6 +336,14 @@ def _kind(args: tuple[Any, ...], here: State) -> tuple[Any, ...] | None:
     return tuple(found)
 
 
+def _places(what: str, numbers: Sequence[int], args: tuple[Any, ...]) -> set[int]:
+    """The places of arguments, from the front."""
+    for n in numbers:
+        if type(n) is not int or not -len(args) <= n < len(args):
+            raise ArgumentError(f"compile: {what} names argument {n!r} of {len(args)}; give places of arguments")
+    return {n % len(args) for n in numbers}
+
+
 class _Key(NamedTuple):
     """What a graph depends on besides the values: structure with static parts, which may not be hashable; the rest."""
 
@@ -284,13 +354,22 @@ class _Key(NamedTuple):
         return hash(self.rest)
 
 
-def _key(leaves: list[Tensor], structure: Any, named: bool, here: State) -> _Key:
-    places = [(type(t), t.shape, t.dt, t.be, t.dev, t.mask and live(t, here) & 1) for t in leaves]
+def _key(leaves: list[Tensor], structure: Any, named: bool, here: State, sizes: dict[int, int]) -> _Key:
+    shapes = [(None, *t.shape[1:]) if i in sizes else t.shape for i, t in enumerate(leaves)]
+    places = [
+        (type(t), s, t.dt, t.be, t.dev, t.mask and live(t, here) & 1) for s, t in zip(shapes, leaves, strict=True)
+    ]
     recorded = here.mask & (RECORDING | 1)
     return _Key(structure.signature(), (*places, creation.place(None), here.strict, here.draws, named, recorded))
 
 
-def compile(f: F, *, donate: int | Sequence[int] = (), passes: Iterable[str] | None = None) -> F:
+def compile(
+    f: F,
+    *,
+    donate: int | Sequence[int] = (),
+    batched: int | Sequence[int] = (),
+    passes: Iterable[str] | None = None,
+) -> F:
     """``f``, staged at the first call with arguments of some structure, shapes, dtypes, devices; compiled, and run so
     afterwards.
 
@@ -301,6 +380,9 @@ def compile(f: F, *, donate: int | Sequence[int] = (), passes: Iterable[str] | N
 
     ``donate`` names arguments by their places that the caller gives up: results may be written into their memory, and
     using them afterwards raises DonatedError. What captured tensors held before a write is given up in any case.
+    ``batched`` names arguments whose tensors have a batch along their first axis: from the graphs for two sizes that
+    for any other is written down, and ``f`` is not run again. Where Python code decides upon the size, or a number in
+    the graph is neither linear in it nor a constant divided by it, it is staged for each size as usual.
     ``passes`` names those that are to run, by default all (``plugrad.compiler.passes``).
 
     >>> import plugrad
@@ -308,7 +390,7 @@ def compile(f: F, *, donate: int | Sequence[int] = (), passes: Iterable[str] | N
     >>> f(plugrad.asarray([0.0])).tolist(), len(f.graphs)
     ([0.0], 1)
     """
-    return Function(f, passes, donate)
+    return Function(f, passes, donate, batched)
 
 
 __all__ = ["Entry", "Function", "Graph", "compile"]

@@ -89,17 +89,21 @@ def lower(graph: Graph) -> Lowered:
     return Lowered(graph.inputs, tuple(kept), tuple(steps), outputs)
 
 
-Captured = list[tuple[Tensor, Var]]
+Captured = list[tuple[Any, Var]]
 
 
 def _flattened(graph: Graph) -> tuple[list[Equation], Captured, set[Var], dict[Var, Var]]:
     """The equations, with the functions of opaque ops in their place; all captured handles and which of them are fixed;
     and what became of the results of those ops.
     """
-    captured = {id(h): (h, v) for h, v in graph.constants}
+    captured: dict[int, tuple[Any, Var]] = {}
+    names: dict[Var, Var] = {}
+    for h, v in graph.constants:
+        first = captured.setdefault(id(h), (h, v))[1]
+        if first is not v:
+            names[v] = first
     fixed = set(graph.fixed)
     found: list[Equation] = []
-    names: dict[Var, Var] = {}
     for equation in graph.equations:
         e = equation._replace(inputs=tuple([names.get(v, v) for v in equation.inputs]))
         graphs = any(isinstance(v, Graph) for v in e.attrs.values())

@@ -98,7 +98,8 @@ def chosen(names: Iterable[str] | None) -> list[Pass]:
 
 def apply(program: Program, target: Target, passes: Iterable[Pass]) -> Program:
     """The program after the passes."""
-    early, late = [], []
+    early: list[Pass] = []
+    late: list[Pass] = []
     for p in passes:
         (early if p.order < ONCE else late).append(p)
     for _ in range(ROUNDS):

@@ -193,7 +193,7 @@ def _add(eqn: Eqn, specs: Sequence[Spec], made: Made) -> Operand | None:
 
 def _sub(eqn: Eqn, specs: Sequence[Spec], made: Made) -> Operand | None:
     x, y = eqn.ins
-    harmless = isinstance(y, Lit) and y.value == 0 and y.dtype.kind in "iuf" and math.copysign(1.0, y.value) > 0
+    harmless = isinstance(y, Lit) and y.value == 0 and y.dtype.kind in "iuf" and math.copysign(1.0, float(_value(y))) > 0
     return _same(eqn, specs, x) if harmless and not isinstance(x, Lit) else None
 
 

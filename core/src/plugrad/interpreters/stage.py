@@ -250,7 +250,7 @@ class Graph:
             if (handle.grad is None) != (known is None):
                 now = "has none now" if handle.grad is None else "has one now"
                 raise StateError(f"stage: the gradient of a {handle.describe()} {now}, unlike then; stage it again")
-            if known is not None:
+            if known is not None and handle.grad is not None:
                 env[known] = plain(entering(handle.grad))
         for op, attrs, inputs, outputs, hidden, *_ in self.equations:
             with within(mask=state().mask & ~hidden) if hidden else UNCHANGED:

@@ -104,7 +104,7 @@ class RandomProgram:
             self._add(kind, [x], low=ones, high=(0,) * len(shape), interior=(0,) * len(shape))
 
     def _reduce(self) -> None:
-        x = self._pick(lambda s: s.shape and s.dtype == F4)
+        x = self._pick(lambda s: s.shape != () and s.dtype == F4)
         if x is not None:
             axes = range(len(self.specs[x].shape))
             chosen = tuple(sorted(self.random.sample(axes, self.random.randint(0, len(axes)))))
