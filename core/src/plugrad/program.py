@@ -22,6 +22,8 @@ import numpy as np
 
 from .backend import Spec
 
+FUSED = "fused"
+ALIAS = "alias"
 Value = Any
 Attrs = tuple[tuple[str, Any], ...]
 

@@ -16,6 +16,7 @@ from .backend import BACKENDS, Backend, Kernel, index_of
 from .dtypes import DTYPES, parse
 from .errors import DTypeError, PluginError, PluginWarning, suggest
 from .op import OPS, REGISTERING, Op
+from .program import FUSED
 
 _extra: dict[tuple[str, str], list[Kernel]] = {}
 """Kernels of third parties by (op, backend)."""
@@ -54,7 +55,7 @@ def add_backend(backend: Backend) -> int:
 
 def _warn_unknown(whose: str, names: Iterable[str]) -> None:
     """Warn of kernels for ops of the core (their names have no dot) that the core has not."""
-    if odd := sorted(name for name in names if "." not in name and OPS and name not in OPS):
+    if odd := sorted(name for name in names if "." not in name and OPS and name not in OPS and name != FUSED):
         text = f"{whose}: the core has no ops {', '.join(odd)}; these kernels are never called{suggest(odd[0], OPS)}"
         warnings.warn(text, PluginWarning, stacklevel=3)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..errors import PlugradError
-from ..program import Eqn, Lit, Program
+from ..program import ALIAS, FUSED, Eqn, Lit, Program
 from ..tensor import tupled
-from .target import ALIAS, FUSED, Target, caller, number
+from .target import Target, caller, number
 
 LIMIT = 1 << 18
 """Bytes: a larger constant is computed again each time rather than kept."""

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 
 from ..backend import Spec
 from ..op import broadcast_shapes
-from ..program import Body, Eqn, Lit, Program
+from ..program import FUSED, Body, Eqn, Lit, Program
 from .rewrite import is_elementwise, spec_of
-from .target import FUSED, Target
+from .target import Target
 
 REDUCTIONS = frozenset({"sum", "prod", "max", "min"})
 CONTRACTIONS = frozenset({"matmul"})

@@ -25,10 +25,10 @@ from typing import NamedTuple
 from ..errors import ArgumentError, PluginError, suggest
 from ..op import OPS
 from ..plugins.loader import registry
-from ..program import Body, Program
+from ..program import ALIAS, FUSED, Body, Program
 from . import fold, fuse, reshapes, schedule, simplify
 from .rewrite import compacted, needed, renamed, spec_of
-from .target import ALIAS, FUSED, Target
+from .target import Target
 
 ONCE = 50
 """Passes of this order and above run once."""

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..program import ALIGNMENT, Body, Eqn, Place, Plan, Program
+from ..program import ALIAS, ALIGNMENT, FUSED, Body, Eqn, Place, Plan, Program
 from .rewrite import is_elementwise
 from .schedule import MOVES
-from .target import ALIAS, FUSED
 
 _NEVER_FAIL = frozenset({"sum", "prod", "max", "min", "argmax", "argmin", "cumsum", "matmul", "full", "iota"}) | MOVES
 _NEVER_FAIL |= {"pad", "concat", "copy", "random_bits", ALIAS, FUSED}

@@ -16,9 +16,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from ..program import Eqn, Program
+from ..program import FUSED, Eqn, Program
 from .rewrite import is_elementwise
-from .target import FUSED, Target
+from .target import Target
 
 MOVES = frozenset({"reshape", "permute", "broadcast_to", "slice"})
 _WAITING = {FUSED, "full", "iota", "pad", "concat", "copy"}

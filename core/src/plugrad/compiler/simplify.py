@@ -12,9 +12,9 @@ from typing import Any
 from ..backend import Spec
 from ..dtypes import CODE, KIND
 from ..op import broadcast_shapes
-from ..program import Eqn, Lit, Operand, Program
+from ..program import ALIAS, Eqn, Lit, Operand, Program
 from .rewrite import is_elementwise, renamed, spec_of
-from .target import ALIAS, Target
+from .target import Target
 
 Made = dict[int, Eqn]
 """The equation of a value."""
@@ -193,7 +193,9 @@ def _add(eqn: Eqn, specs: Sequence[Spec], made: Made) -> Operand | None:
 
 def _sub(eqn: Eqn, specs: Sequence[Spec], made: Made) -> Operand | None:
     x, y = eqn.ins
-    harmless = isinstance(y, Lit) and y.value == 0 and y.dtype.kind in "iuf" and math.copysign(1.0, float(_value(y))) > 0
+    harmless = (
+        isinstance(y, Lit) and y.value == 0 and y.dtype.kind in "iuf" and math.copysign(1.0, float(_value(y))) > 0
+    )
     return _same(eqn, specs, x) if harmless and not isinstance(x, Lit) else None
 
 

@@ -12,12 +12,9 @@ from ..dispatch import lift
 from ..dtypes import CODE
 from ..errors import PlugradError
 from ..op import OPS, Op
-from ..program import Body, Eqn, Lit
+from ..program import ALIAS, FUSED, Body, Eqn, Lit
 from ..state import within
 from ..tensor import Tensor, tupled
-
-FUSED = "fused"
-ALIAS = "alias"
 
 
 class Target(NamedTuple):

@@ -13,13 +13,39 @@ from functools import partial
 
 from ...errors import FallbackWarning
 from ..kit.check import NotHere
-from . import capabilities, derivatives, failures, fallback, host, inplace, kernels, memory, positions, threads, values
+from . import (
+    capabilities,
+    derivatives,
+    failures,
+    fallback,
+    host,
+    inplace,
+    kernels,
+    memory,
+    positions,
+    programs,
+    threads,
+    values,
+)
 from .subject import Subject, setting
 
 Check = Callable[[str], None]
 """A function of a device name such as ``"cpu"`` or ``"cuda:0"``."""
 
-_PARTS = (host, values, memory, kernels, positions, inplace, derivatives, fallback, failures, threads, capabilities)
+_PARTS = (
+    host,
+    values,
+    memory,
+    kernels,
+    positions,
+    inplace,
+    derivatives,
+    fallback,
+    failures,
+    threads,
+    programs,
+    capabilities,
+)
 
 
 def backend_checks() -> list[tuple[str, Check]]:

@@ -16,6 +16,7 @@ from . import (
     layouts,
     memory,
     positions,
+    programs,
     queued,
     reductions,
     repeats,
@@ -29,5 +30,5 @@ FAULTS: tuple[Fault, ...] = (
     *(*host.FAULTS, *memory.FAULTS, *layouts.FAULTS, *sizes.FAULTS, *integers.FAULTS, *casts.FAULTS),
     *(*special.FAULTS, *accuracy.FAULTS, *reductions.FAULTS, *creation.FAULTS, *families.FAULTS, *rules.FAULTS),
     *(*fresh.FAULTS, *repeats.FAULTS, *positions.FAULTS, *inplace.FAULTS, *queued.FAULTS, *threads.FAULTS),
-    *claims.FAULTS,
+    *(*claims.FAULTS, *programs.FAULTS),
 )
