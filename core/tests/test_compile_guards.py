@@ -195,6 +195,36 @@ def test_settings_beside_modules():
     assert f(pg.ones(1)).item() == 5.0
 
 
+def test_modules_of_the_object_that_a_method_belongs_to():
+    class Trainer:
+        def __init__(self):
+            self.net, self.factor = Scaled(), 1.0
+            self.step = pg.compile(self.forward)
+
+        def forward(self, x):
+            return pg.value_and_grad(lambda net: net(x).sum() * self.factor)(self.net)[0]
+
+    trainer, x = Trainer(), pg.asarray([1.0, 1.0])
+    for change in (lambda: None, lambda: setattr(trainer, "factor", 2.0), lambda: setattr(trainer.net, "scale", 3.0)):
+        change()
+        np.testing.assert_allclose(trainer.step(x).item(), trainer.forward(x).item())
+
+
+def test_what_handles_held_is_let_go():
+    """The first call already writes over the memory of what it updates: staging keeps nothing of it."""
+    w = pg.Parameter(np.ones(1000, np.float32), device="numpy")
+
+    def step():
+        w.assign(w * 0.5)
+
+    f = pg.compile(step)
+    memory = np.asarray(w.val).__array_interface__["data"][0]
+    for _ in range(3):
+        f()
+        assert np.asarray(w.val).__array_interface__["data"][0] == memory
+    assert w.detach().numpy()[0] == 0.125
+
+
 def test_too_many_graphs_warn_with_the_reason():
     net = Scaled()
     f = pg.compile(lambda x: net(x))

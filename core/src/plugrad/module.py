@@ -42,7 +42,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         level = state().stage if ACTIVE[0] else None
-        if level is not None:
+        if level is not None and not getattr(self, "_sealed", False):  # a rebuilt copy never changes
             level.modules.append(self)
         return self.forward(*args, **kwargs)
 

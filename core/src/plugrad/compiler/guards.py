@@ -230,8 +230,8 @@ def _gradient(t: Tensor) -> tuple[Any, ...] | None:
 
 
 def reach(f: Callable[..., Any], called: list[Module]) -> list[Watched]:
-    """The Modules that a function may use without being given them, and plain objects that it names: in its closure,
-    bound to it, or global; and Modules that it called.
+    """The Modules that a function may use without being given them, and plain objects that it names, with their own
+    Modules: in its closure, bound to it, or global; and Modules that it called.
     """
     found: dict[int, Watched] = {}
 
@@ -240,7 +240,11 @@ def reach(f: Callable[..., Any], called: list[Module]) -> list[Watched]:
             for path, m in thing.named_modules(what):
                 found.setdefault(id(m), Watched(m, path or type(m).__name__))
         elif not isinstance(thing, (type, Tensor)) and not callable(thing) and _holds_settings(thing):
-            found.setdefault(id(thing), Watched(thing, what))
+            if id(thing) not in found:
+                found[id(thing)] = Watched(thing, what)
+                for name, part in vars(thing).items():
+                    if isinstance(part, Module):
+                        add(part, f"{what}.{name}")
 
     owner = getattr(f, "__self__", None)
     named = [("self", owner), *Surroundings(f).things()]

@@ -103,6 +103,7 @@ class Stage(Interpreter):
 
     def __exit__(self, *error: object) -> None:
         self.log.undo()
+        self.log.handles = {key: (handle, ()) for key, (handle, _) in self.log.handles.items()}  # let go of the values
         for handle, before, _, _ in self.gradients.values():
             SLOT.__set__(handle, before)
         super().__exit__(*error)
