@@ -239,12 +239,11 @@ def reach(f: Callable[..., Any], called: list[Module]) -> list[Watched]:
         if isinstance(thing, Module):
             for path, m in thing.named_modules(what):
                 found.setdefault(id(m), Watched(m, path or type(m).__name__))
-        elif not isinstance(thing, (type, Tensor)) and not callable(thing) and _holds_settings(thing):
-            if id(thing) not in found:
-                found[id(thing)] = Watched(thing, what)
-                for name, part in vars(thing).items():
-                    if isinstance(part, Module):
-                        add(part, f"{what}.{name}")
+        elif id(thing) not in found and _holds_settings(thing):
+            found[id(thing)] = Watched(thing, what)
+            for name, part in vars(thing).items():
+                if isinstance(part, Module):
+                    add(part, f"{what}.{name}")
 
     owner = getattr(f, "__self__", None)
     named = [("self", owner), *Surroundings(f).things()]
@@ -259,5 +258,7 @@ def reach(f: Callable[..., Any], called: list[Module]) -> list[Watched]:
 
 
 def _holds_settings(thing: Any) -> bool:
-    """Whether it is an object of some class with attributes of its own, not a module of Python."""
+    """Whether it is an object of some class with attributes of its own: no function, class, tensor or Python module."""
+    if isinstance(thing, (type, Tensor)) or callable(thing):
+        return False
     return type(thing).__name__ != "module" and isinstance(getattr(thing, "__dict__", None), dict)

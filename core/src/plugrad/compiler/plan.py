@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from ..program import ALIAS, ALIGNMENT, FUSED, Body, Eqn, Place, Plan, Program
 from .rewrite import is_elementwise
-from .schedule import MOVES
+from .views import MOVES, roots
 
 _NEVER_FAIL = frozenset({"sum", "prod", "max", "min", "argmax", "argmin", "cumsum", "matmul", "full", "iota"}) | MOVES
 _NEVER_FAIL |= {"pad", "concat", "copy", "random_bits", ALIAS, FUSED}
@@ -34,7 +34,7 @@ class Block:
 
 def materialised(program: Program) -> Program:
     """Outputs that are inputs, constants, views or another output get an equation that copies them."""
-    views = {e.outs[0] for e in program.eqns if e.op in MOVES or e.op == ALIAS}
+    views = {v for v, r in enumerate(roots(program)) if r != v}
     taken = {*program.inputs, *program.consts, *views}
     specs, eqns, outputs = list(program.specs), list(program.eqns), []
     for v in program.outputs:
@@ -51,17 +51,17 @@ def planned(program: Program, donations: Sequence[tuple[int, int]] = ()) -> Prog
     """The program with a plan. ``donations`` pairs positions (input, output) that could share memory; those that do
     are in ``donated``.
     """
-    roots = _roots(program)
-    last = _last_reads(program, roots)
+    root = roots(program)
+    last = _last_reads(program, root)
     places: dict[int, Place] = {v: Place("input", k) for k, v in enumerate(program.inputs)}
     places.update({v: Place("const", 0) for v in program.consts})
-    places.update({v: Place("view", roots[v][1]) for v in roots if roots[v][0] != v})
-    donated = tuple([pair for pair in donations if _donates(program, pair, roots)])
+    places.update({v: Place("view", e.values[0]) for e in program.eqns for v in e.outs if root[v] != v})
+    donated = tuple([pair for pair in donations if _donates(program, pair, root)])
     for k, v in enumerate(program.outputs):
         places[v] = Place("output", k)
     for i, k in donated:
         places[program.outputs[k]] = Place("donated", i)
-    blocks = _blocks(program, places, roots, last)
+    blocks = _blocks(program, places, root, last)
     size = _layout(blocks)
     for block in blocks:
         places.update({v: Place("arena", block.offset) for v in block.values})
@@ -69,27 +69,13 @@ def planned(program: Program, donations: Sequence[tuple[int, int]] = ()) -> Prog
     return program.replace(plan=plan, donated=donated)
 
 
-Roots = dict[int, tuple[int, int]]
-"""For each value the one whose memory it sees, and the one that it is a view of."""
-
-
-def _roots(program: Program) -> Roots:
-    found = {v: (v, v) for v in (*program.inputs, *program.consts)}
-    for e in program.eqns:
-        if (e.op in MOVES or e.op == ALIAS) and e.values:
-            found[e.outs[0]] = found[e.values[0]][0], e.values[0]
-        else:
-            found.update({v: (v, v) for v in e.outs})
-    return found
-
-
-def _last_reads(program: Program, roots: Roots) -> dict[int, int]:
+def _last_reads(program: Program, root: list[int]) -> dict[int, int]:
     """By root, the last equation that reads it or a view of it."""
     last: dict[int, int] = {}
     for i, e in enumerate(program.eqns):
         for v in e.values:
-            last[roots[v][0]] = i
-    last.update({roots[v][0]: len(program.eqns) for v in program.outputs})
+            last[root[v]] = i
+    last.update({root[v]: len(program.eqns) for v in program.outputs})
     return last
 
 
@@ -115,26 +101,26 @@ def _may_fail(e: Eqn) -> bool:
     return e.op not in _NEVER_FAIL and not is_elementwise(e.op)
 
 
-def _donates(program: Program, pair: tuple[int, int], roots: Roots) -> bool:
+def _donates(program: Program, pair: tuple[int, int], root: list[int]) -> bool:
     """Whether an output may be written over an input: the last that reads it makes the output or stands before, and
     nothing behind can fail, or the caller would be left with half a step.
     """
     given, out = program.inputs[pair[0]], program.outputs[pair[1]]
-    if program.specs[given] != program.specs[out] or roots[out][0] != out:
+    if program.specs[given] != program.specs[out] or root[out] != out:
         return False
     maker = next((i for i, e in enumerate(program.eqns) if out in e.outs), None)
     if maker is None or any(map(_may_fail, program.eqns[maker:])):
         return False
     for i, e in enumerate(program.eqns):
         for k, v in enumerate(e.ins):
-            if type(v) is int and roots[v][0] == given and (i > maker or (i == maker and v != given)):
+            if type(v) is int and root[v] == given and (i > maker or (i == maker and v != given)):
                 return False
             if i == maker and v == given and not in_place(e, k, out, program):
                 return False
     return True
 
 
-def _blocks(program: Program, places: dict[int, Place], roots: Roots, last: dict[int, int]) -> list[Block]:
+def _blocks(program: Program, places: dict[int, Place], root: list[int], last: dict[int, int]) -> list[Block]:
     """The blocks of the arena, with results in the memory of operands that die where they can."""
     blocks: list[Block] = []
     of: dict[int, Block] = {}
@@ -149,7 +135,7 @@ def _blocks(program: Program, places: dict[int, Place], roots: Roots, last: dict
                 block = of.get(x) if type(x) is int else None
                 if block is None or block.dies != i or id(block) in taken:
                     continue
-                viewed = any(roots[y][0] == x for y in e.values if y != x)
+                viewed = any(root[y] == x for y in e.values if y != x)
                 if not viewed and in_place(e, k, v, program):
                     taken.add(id(block))
                     block.dies, of[v] = dies, block

@@ -1,14 +1,15 @@
 """The pass ``schedule``: an order in which little memory is alive.
 
-Finding the best order is NP-hard, so several simple ways to find a good one are tried, each order is played, and the
-one with the lowest peak is kept, the program's own included. They differ in three choices:
+Finding the best order is NP-hard, so a few simple ways to find a good one are tried, each order is played, and the one
+with the lowest peak is kept, the program's own included. What frees at least as much memory as it takes runs as soon as
+it can in all of them: an optimizer's step right behind its gradient. They differ in this:
 
 * ``wait``: what only takes memory and is as cheap later (groups, elementwise ops, fresh arrays, movement) waits for the
   first equation that reads it.
-* ``free``: what frees at least as much memory as it takes runs as soon as it can: an optimizer's step right behind its
-  gradient.
 * ``greedy``: of all that could run next, the equation that leaves the least memory alive; otherwise they keep the order
   of the program.
+
+Each is tried with whatever takes more memory than it frees moved behind, too, right before its first reader.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from collections.abc import Sequence
 from ..program import FUSED, Eqn, Program
 from .rewrite import is_elementwise
 from .target import Target
+from .views import MOVES, roots
 
-MOVES = frozenset({"reshape", "permute", "broadcast_to", "slice"})
 _WAITING = {FUSED, "full", "iota", "pad", "concat", "copy"}
 SMALL = 1 << 12
 """Bytes that are not worth waiting for: what waits for a number may hold an array."""
@@ -31,20 +32,12 @@ MOST = 3000
 def run(program: Program, target: Target) -> Program:
     """The same equations in the order that keeps least memory alive."""
     orders = [list(range(len(program.eqns)))]
-    for wait, free, greedy in itertools.product((True, False), repeat=3):
+    for wait, greedy in itertools.product((True, False), repeat=2):
         if not greedy or len(program.eqns) <= MOST:
-            orders.append(_Scheduler(program, wait, free, greedy).order())
+            orders.append(_Scheduler(program, wait, greedy).order())
+    orders += [sunk(program, order) for order in orders]
     best = min(orders, key=lambda order: peak(program, order))
     return program.replace(eqns=tuple([program.eqns[i] for i in best]))
-
-
-def roots(program: Program) -> list[int]:
-    """For each value the one whose memory it sees."""
-    found = list(range(len(program.specs)))
-    for e in program.eqns:
-        if (e.op in MOVES or e.op == "alias") and e.values:
-            found[e.outs[0]] = found[e.values[0]]
-    return found
 
 
 def peak(program: Program, order: Sequence[int]) -> int:
@@ -64,12 +57,51 @@ def peak(program: Program, order: Sequence[int]) -> int:
     return most
 
 
+def sunk(program: Program, order: Sequence[int]) -> list[int]:
+    """The order with each equation that takes more memory than it frees right before the first that reads it."""
+    root, eqns = roots(program), program.eqns
+    kept = {root[v] for v in (*program.inputs, *program.consts, *program.outputs)}
+    last = {root[v]: i for i in order for v in eqns[i].values}
+    readers: dict[int, list[int]] = {}
+    for i in order:
+        for v in set(eqns[i].values):
+            readers.setdefault(v, []).append(i)
+    behind: dict[int | None, list[int]] = {}  # by the equation before which they stand, what was moved there
+    place: dict[int, int] = {i: k for k, i in enumerate(order)}
+    for i in reversed(order):
+        e = eqns[i]
+        later = [r for v in e.outs for r in readers.get(v, ())]
+        taken = sum([program.nbytes(v) for v in e.outs if root[v] == v and v not in kept])
+        freed = sum([program.nbytes(r) for r in {root[v] for v in e.values} if last[r] == i and r not in kept])
+        if later and (taken > freed or e.op in MOVES) and not any(v in program.outputs for v in e.outs):
+            first = min(later, key=place.__getitem__)
+            behind.setdefault(first, []).append(i)
+            place[i] = place[first]
+        else:
+            behind.setdefault(None, []).append(i)
+    found: list[int] = []
+
+    def emit(i: int) -> None:
+        stack = [(i, False)]
+        while stack:
+            j, ready = stack.pop()
+            if ready:
+                found.append(j)
+            else:
+                stack.append((j, True))
+                stack += [(k, False) for k in behind.get(j, ())]
+
+    for i in reversed(behind.get(None, [])):
+        emit(i)
+    return found
+
+
 class _Scheduler:
     """Which equations were emitted, and how many readers each value still has."""
 
-    def __init__(self, program: Program, wait: bool, free: bool, greedy: bool) -> None:
+    def __init__(self, program: Program, wait: bool, greedy: bool) -> None:
         self.program, self.eqns, self.root = program, program.eqns, roots(program)
-        self.wait, self.free, self.greedy = wait, free, greedy
+        self.wait, self.greedy = wait, greedy
         self.makers = {v: i for i, e in enumerate(self.eqns) for v in e.outs}
         self.outputs = set(program.outputs)
         self.forever = {self.root[v] for v in (*program.inputs, *program.consts, *program.outputs)}
@@ -170,6 +202,6 @@ class _Scheduler:
             freeing = []
             for r in self.readers[j]:
                 self.missing[r] -= 1
-                if self.free and not self.missing[r] and not self.done[r] and self.growth([self.eqns[r]]) <= SMALL:
+                if not self.missing[r] and not self.done[r] and self.growth([self.eqns[r]]) <= SMALL:
                     freeing.append(r)
             stack += freeing[::-1]
