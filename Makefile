@@ -6,21 +6,22 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --quiet --quiet --disable-pip-version-check
 
-# Distributions in the order in which they are installed. The one with compiled code comes last and has its own stamp.
-PURE := core plugins/nn plugins/norm plugins/optim plugins/data plugins/train plugins_cuda
-COMPILED := plugins_cpu
+# Distributions in the order in which they are installed. Those with compiled code come last and have their own stamp.
+PURE := plugins/nn plugins/norm plugins/optim plugins/data plugins/train plugins_cuda
+COMPILED := core plugins_cpu
 PURE_CONFIG := $(foreach folder,$(PURE),$(wildcard $(folder)/pyproject.toml $(folder)/setup.py))
 CYTHON := $(shell find $(COMPILED) -name build -prune -o -name '*.pyx' -print 2>/dev/null)
 GENERATED := $(CYTHON:.pyx=.c)
 NATIVE := $(filter-out $(GENERATED),$(shell find $(COMPILED) -name build -prune -o -type f \
 	\( -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '*.c' -o -name setup.py -o -name pyproject.toml \) -print 2>/dev/null))
+NATIVE += $(patsubst %.pxd,%.py,$(wildcard core/src/plugrad/*.pxd))
 
 .PHONY: help demo test test-full wheels bench docs clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo       train a small network on handwritten digits (DEVICE=cpu or numpy); results in demo-output/"
-	@echo "make test       lint, types, import contracts, size budget, tests, wheels alone, docs, benchmark smoke"
+	@echo "make test       lint, types, import contracts, size budget, tests, the core in plain Python, wheels alone, docs, benchmark smoke"
 	@echo "make test-full  the same and the slow tests"
 	@echo "make wheels     build the wheels of all distributions into dist/"
 	@echo "make bench      run the benchmarks quickly and print a table"
@@ -52,6 +53,7 @@ clean:
 	@echo "==> removing generated files (not $(VENV))"
 	@rm -rf dist .venvs demo-output docs/_build docs/api/generated benchmarks/.asv .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@rm -rf $(foreach folder,$(PURE) $(COMPILED),$(folder)/build) $(GENERATED)
+	@rm -f core/src/plugrad/*.so $(VENV)/.compiled
 	@find . -path ./$(VENV) -prune -o -path ./.git -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 $(VENV)/.created:
@@ -77,5 +79,5 @@ $(VENV)/.installed: $(VENV)/.requirements $(PURE_CONFIG)
 $(VENV)/.compiled: $(VENV)/.installed $(NATIVE)
 	@$(PY) tools/can_compile
 	@echo "==> compiling and installing, editable: $(COMPILED)"
-	@$(PIP) install --no-build-isolation --no-deps -e $(COMPILED)
+	@$(PIP) install --no-build-isolation --no-deps $(addprefix -e ,$(COMPILED))
 	@touch $@

@@ -10,6 +10,12 @@ from typing import Any
 import pytest
 
 
+def pytest_sessionstart() -> None:
+    """Tests of an extension module that was made of other sources would prove nothing."""
+    if importlib.import_module("plugrad.hot").stale():
+        pytest.exit("the compiled core is older than its sources: run make, or core/setup.py build_ext --inplace", 3)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _doctest_names(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
     """Examples in docstrings use ``np``, ``pg`` and ``asarray`` without importing them."""

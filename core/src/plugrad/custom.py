@@ -35,7 +35,8 @@ class _Function(Op):
     codes = frozenset(range(64))
 
     def __init__(self, call: _Call, decompose: F, rule: F) -> None:
-        self.name, self.call, self.decompose, self.rule = call.name, call, decompose, rule
+        self.name, self.partials = call.name, None
+        self.call, self.decompose, self.rule = call, decompose, rule
 
     def __reduce__(self) -> Any:
         raise TypeError(f"{self.name}: a custom function's record cannot be pickled")

@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 
 from .backend import BACKENDS
-from .dtypes import B1, CODE, DTYPES, KIND, PYTHON, RANK, promote, scalar_fits
-from .errors import ArgumentError, DeviceError, DTypeError, PluginError, PlugradError, RecordingError, ShapeError, shown
+from .dtypes import CODE, DTYPES, KIND, PYTHON, RANK, promote, scalar_fits
+from .errors import ArgumentError, DeviceError, DTypeError, PluginError, RecordingError, ShapeError, shown
 from .fallback import through_host
+from .handle import bind1 as bind1
+from .handle import bind2 as bind2
+from .handle import no_memory, serve_roads
 from .op import OPS, Op, broadcast_shapes
 from .ownership import sole
 from .reference.backend import NumpyBackend
@@ -24,55 +27,6 @@ from .table import add_kernel as add_kernel
 from .table import check_stored, decline
 from .tape import elsewhere, joined, live
 from .tensor import FOREIGN, LITERAL, Attrs, Node, Tensor, Tensors, leaked, tupled
-
-# -- the fast roads: eager, one dtype, one device, nothing recorded
-
-
-def bind1(op: Op, x: Any) -> Any:
-    """An elementwise op of one operand."""
-    if type(x) is Tensor and not ACTIVE[0] and not x.mask and x.tr is None:
-        try:
-            r = op.table[x.be][x.dt](x.val)
-        except MemoryError as error:
-            raise _no_memory(op, (x,), error) from None
-        if r is not NotImplemented:
-            return Tensor(r, x.be, B1 if op.boolean else x.dt, x._shape, x.dev)
-    return bind(op, (x,), {})
-
-
-def _no_memory(op: Op, xs: Tensors, error: MemoryError) -> MemoryError:
-    """A kernel's error, told with the operands; a backend's own kind as it is."""
-    if isinstance(error, PlugradError):
-        return error
-    operands = f" from {', '.join(x.describe() for x in xs)}" if xs else ""
-    return MemoryError(f"{op.name}: no memory for the result{operands}: {error}")
-
-
-def bind2(op: Op, x: Any, y: Any) -> Any:
-    """An elementwise op of two operands."""
-    if (type(y) is float or type(y) is int) and isinstance(x, Tensor):
-        kernel = op.scalars[x.be][x.dt]
-        if kernel is not None and not ACTIVE[0] and not x.mask and x.tr is None and scalar_fits(y, x.dt):
-            try:
-                r = kernel(x.val, y)
-            except OverflowError:
-                r = NotImplemented  # lift says what does not fit
-            if r is not NotImplemented:
-                return Tensor(r, x.be, B1 if op.boolean else x.dt, x._shape, x.dev)
-        y = lift(op.name, y, x)
-    if type(x) is Tensor and type(y) is Tensor and not ACTIVE[0] and not x.mask and not y.mask:
-        be, dt, shape = x.be, x.dt, x._shape
-        if be == y.be and dt == y.dt and x.dev == y.dev and x.tr is None and y.tr is None:
-            if shape != y._shape:
-                shape = broadcast_shapes(op.name, shape, y._shape)
-            try:
-                r = op.table[be][dt](x.val, y.val)
-            except MemoryError as error:
-                raise _no_memory(op, (x, y), error) from None
-            if r is not NotImplemented:
-                return Tensor(r, be, B1 if op.boolean else dt, shape, x.dev)
-    return bind(op, (x, y), {})
-
 
 # -- scalars and promotion
 
@@ -216,6 +170,7 @@ def bind(op: Op, xs: tuple[Any, ...], attrs: Attrs, heard: bool = False) -> Any:
 
 
 Op.bind = staticmethod(bind)
+serve_roads(bind, lift, broadcast_shapes)
 add_backend(NumpyBackend())  # index 0: the reference, there before any plugin is looked for
 
 
@@ -260,7 +215,7 @@ def _run(op: Op, xs: Tensors, attrs: Attrs, spec: Any, be: int, dt: int, dev: st
     try:
         r = op.table[be][dt](*values, **attrs)
     except MemoryError as error:
-        raise _no_memory(op, xs, error) from None
+        raise no_memory(op, xs, error) from None
     except (IndexError, ValueError) as error:
         if type(error) not in (IndexError, ValueError) or str(error).startswith(f"{op.name}:"):
             raise

@@ -10,17 +10,21 @@ from __future__ import annotations
 import functools
 import operator
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .backend import Spec
-from .dtypes import KIND, bool_, parse
+from .dtypes import bool_, parse
 from .errors import PluginError, ShapeError
+from .handle import ONE as ONE
+from .handle import _OpBase
 from .state import Scope
-from .tape import backprop, leaf, plain
+from .tape import backprop, leaf
 from .tensor import Attrs, Tensor, Tensors, tupled
+from .walk import conjugate as conjugate
+from .walk import plain
 
 OPS: dict[str, Op] = {}
 """Every op by name."""
@@ -32,11 +36,6 @@ Cotangents = Sequence["Tensor | None"]
 Flags = tuple[bool, ...]
 _NO_OPERANDS: tuple[int, ...] = ()
 _NO_RULE: Any = None
-
-
-def ONE(y: Tensor, *xs: Tensor) -> Tensor:
-    """The partial derivative that is one everywhere."""
-    return y.ones_like()
 
 
 @functools.lru_cache(8192)
@@ -53,7 +52,7 @@ def broadcast_shapes(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         raise ShapeError(f"{name}: shapes {listed} do not broadcast; {rule}") from error
 
 
-class Op:
+class Op(_OpBase):
     """Subclass for one op, or pass the rules to the constructor. Instances are stateless and register under their name.
 
     Primitives have kernels. An op with ``decompose`` is a composite (or a primitive that says what it is in simpler
@@ -101,7 +100,6 @@ class Op:
     key: int = 0
     dtypes: str = "any"
     elementwise = boolean = alias = opaque = False
-    partials: Sequence[Callable[..., Any] | None] | None = None
     linear = multilinear = residuals = _NO_OPERANDS
     vjp = jvp = dual = batch = decompose = run = _NO_RULE
     saves: tuple[int, ...] | None = None
@@ -116,6 +114,8 @@ class Op:
 
     def __init__(self, name: str = "", **rules: Any) -> None:
         self.name = name or self.name
+        declared = getattr(type(self), "partials", None)
+        self.partials = declared if isinstance(declared, (tuple, list)) else None  # else the base's own descriptor
         for rule, value in rules.items():
             if not hasattr(Op, rule):
                 raise PluginError(f"Op {self.name!r}: unknown rule {rule!r}")
@@ -133,8 +133,9 @@ class Op:
         self.codes = parse(self.dtypes)
         self.has_vjp = self.partials is not None or self.vjp is not None
         self.differentiable = self.has_vjp or self.decompose is not None
-        self.tables: tuple[list[Any], list[Any], list[Any]] = [], [], []
-        self.table, self.chain, self.scalars = self.tables
+        road = 1 if self.has_vjp else 2 if self.differentiable else 0
+        self.prepare(self.boolean, road, self.saves, self.save_output, self.partials)
+        self.tables = self.table, self.chain, self.scalars
         with REGISTERING:
             if self.name in OPS:
                 raise PluginError(f"Op {self.name!r} is defined already, by {OPS[self.name]!r}; choose another name")
@@ -173,7 +174,7 @@ class Op:
             found = self.vjp(g, y, xs, need, **attrs)
         if not isinstance(found, (tuple, list)) or len(found) != len(xs):
             raise PluginError(f"{self.name}: vjp must return a tuple of {len(xs)} cotangents, None standing for zero")
-        return [self._fit(c, x) if n else None for c, x, n in zip(found, xs, need, strict=True)]
+        return [self.fit(c, x) if n else None for c, x, n in zip(found, xs, need, strict=True)]
 
     def residuals_of(self, y: Any) -> tuple[int, ...]:
         """The residual outputs of a call that returned ``y``."""
@@ -186,10 +187,10 @@ class Op:
         found = self.vjp_by_decompose([c if i in extra else None for i, c in enumerate(g)], xs, need, attrs)
         if all(c is None for c in results):
             return found
-        pairs = zip(map(self._fit, self.vjp(results, y, xs, need, **attrs), xs), found, strict=True)
+        pairs = zip(map(self.fit, self.vjp(results, y, xs, need, **attrs), xs), found, strict=True)
         return [b if a is None else a if b is None else a + b for a, b in pairs]
 
-    def _fit(self, c: Tensor | None, x: Tensor) -> Tensor | None:
+    def fit(self, c: Tensor | None, x: Tensor) -> Tensor | None:
         """A rule's cotangent in the shape and dtype of its operand."""
         if c is None:
             return None
@@ -269,11 +270,6 @@ class Op:
 def _named(name: str) -> Any:
     """An op that was pickled."""
     return Op.named(name)
-
-
-def conjugate(t: Tensor) -> Tensor:
-    """``conj`` for callers that only read: the same handle if it is real."""
-    return t.conj() if KIND[t.dt] == "c" else t
 
 
 def pad_rank(x: Tensor, rank: int) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .dtypes import KIND
 from .errors import DTypeError, StateError, article
+from .handle import direct
 from .tensor import Tensor
 
 Reduce = Callable[[Tensor], Tensor] | None
@@ -38,7 +39,7 @@ def _as_parameter(new: Any) -> Any:
     """A handle on the same value and place on the tape that a Module trains; not a leaf of its own."""
     if type(new) is not Tensor:
         return new
-    p = object.__new__(Parameter)
+    p = Parameter.__new__(Parameter)
     p.restore(new.content())
     p._grad, p.born = None, new.born
     return p
@@ -80,3 +81,7 @@ class Buffer(Tensor):
 
     def rebind(self, new: Tensor, what: str = "setitem") -> None:
         self._become(self._lowered(new).clone(None, 0))
+
+
+direct(Parameter)
+direct(Buffer)

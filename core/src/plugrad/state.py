@@ -32,19 +32,25 @@ class State:
     bits; ``since`` the start of the youngest.
     """
 
-    mask: int = RECORDING | 1
-    scopes: tuple[Scope, ...] = ()
-    bits: int = 0
-    since: int = 0
-    stage: Any = None
-    capture: Any = None
-    top: Any = None
-    uid: int = 0
-    log: Log | None = None
-    draws: str = "ok"
-    strict: bool = False
-    device: tuple[int, str] | None = None
-    observers: tuple[Any, ...] = ()
+    __slots__ = (
+        "bits", "capture", "device", "draws", "log", "mask", "observers", "scopes", "since", "stage", "strict", "top",
+        "uid",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.mask: int = RECORDING | 1
+        self.scopes: tuple[Scope, ...] = ()
+        self.bits: int = 0
+        self.since: int = 0
+        self.stage: Any = None
+        self.capture: Any = None
+        self.top: Any = None
+        self.uid: int = 0
+        self.log: Log | None = None
+        self.draws: str = "ok"
+        self.strict: bool = False
+        self.device: tuple[int, str] | None = None
+        self.observers: tuple[Any, ...] = ()
 
 
 class _Local(threading.local):
@@ -93,6 +99,21 @@ class within:
             del self.before[here]
         with _lock:
             ACTIVE[0] -= self.active
+
+
+def recording(mask: int, run: Callable[..., Any], *args: Any) -> Any:
+    """``run(*args)`` with these ids recordable: what ``within(mask=mask)`` does, for the hot path."""
+    here = _local.state
+    before = here.mask
+    with _lock:
+        ACTIVE[0] += 1
+    here.mask = mask
+    try:
+        return run(*args)
+    finally:
+        here.mask = before
+        with _lock:
+            ACTIVE[0] -= 1
 
 
 UNCHANGED = contextlib.nullcontext()

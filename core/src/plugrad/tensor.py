@@ -30,8 +30,15 @@ from .errors import (
     StateError,
     shown,
 )
+from .handle import FOREIGN as FOREIGN
+from .handle import LENT as LENT
+from .handle import LITERAL as LITERAL
+from .handle import Attrs as Attrs
+from .handle import Node as Node
+from .handle import Shared as Shared
+from .handle import _TensorBase, serve
 from .host import on_host
-from .state import ACTIVE, HELD, check_held, sequence, state
+from .state import ACTIVE, HELD, check_held, state
 
 if TYPE_CHECKING:
     from . import tape
@@ -41,31 +48,11 @@ if TYPE_CHECKING:
     from .ops import reduction as rd
 
 
-class Shared:
-    """As the ``base`` of a handle: its value shares memory with the root value, but is no view that one would write
-    through.
-    """
-
-    __slots__ = ("root",)
-
-    def __init__(self, root: Any) -> None:
-        self.root = root
-
-
-FOREIGN = object()
-"""Marks memory that is not plugrad's: never written, copied before it is recorded."""
-LENT = Shared(None)
-"""As FOREIGN, but the user said ``copy=False``: it may be recorded as it is."""
-LITERAL = Shared(None)
-"""A Python number as a tensor: part of the program wherever it occurs, and never anybody's state."""
 API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 """The versions of the Array API whose names the namespace has."""
 
-# What a write replaces. val: the backend's value, or a lower level's handle under an interpreter tr. be, dt, dev:
-# backend index, dtype code, ordinal. base: the root value of a view, FOREIGN, or Shared. aux: the tangent under forward
-# mode. node, ix, mask: the place on the tape: node, output index, graph ids.
-_CONTENT = ("val", "be", "dt", "_shape", "dev", "base", "tr", "aux", "node", "ix", "mask")
-_content = attrgetter(*_CONTENT)
+_content = attrgetter("val", "be", "dt", "_shape", "dev", "base", "tr", "aux", "node", "ix", "mask")
+"""What a write replaces."""
 
 _INSTEAD = {
     "bool": "use where() or cond() instead of a Python condition",
@@ -73,24 +60,8 @@ _INSTEAD = {
 }
 """What to do under vmap and stage instead of looking at a value."""
 
-Attrs = dict[str, Any]
-"""The attributes of a call."""
 
-
-class Node:
-    """The record of one call: snapshots of inputs and outputs (values, never the user's handles).
-
-    ``op`` is None for a leaf of the tape.
-    """
-
-    __slots__ = ("__weakref__", "attrs", "inputs", "mask", "op", "outputs", "seq")
-
-    def __init__(self, op: Any, attrs: Attrs, inputs: Tensors, outputs: Any, mask: int) -> None:
-        self.op, self.attrs, self.inputs, self.outputs, self.mask = op, attrs, inputs, outputs, mask
-        self.seq = next(sequence)
-
-
-class Tensor:
+class Tensor(_TensorBase):
     """An n-dimensional array on some device; ``plugrad.asarray``, ``zeros``, ``random.normal`` and the like make one.
 
     It has ``shape``, ``dtype``, ``device``, ``ndim``, ``size``; operators and indexing as in NumPy; ``numpy()``,
@@ -104,8 +75,7 @@ class Tensor:
     ((2,), 'float32', 5.0)
     """
 
-    # born: serial number of the interpreter it was made under.
-    __slots__ = (*_CONTENT, "__weakref__", "_grad", "born")
+    __slots__ = ()
     __array_priority__ = 1000
     recorded = True
     """A write keeps the node of the new value."""
@@ -114,15 +84,6 @@ class Tensor:
     # Installed by the ops too: an array, number or list as a tensor; a value of an interpreter without its derivative.
     _convert: Callable[..., Tensor]
     _cut: Callable[[Tensor], Tensor]
-
-    def __init__(
-        self, val: Any, be: int, dt: int, shape: Shape, dev: str, base: Any = None, tr: Any = None, aux: Any = None
-    ) -> None:
-        self.val, self.be, self.dt, self._shape, self.dev, self.base = val, be, dt, shape, dev, base
-        self.tr, self.aux, self.ix, self.mask = tr, aux, 0, 0
-        self.node: Node | None = None
-        self._grad: Tensor | None = None
-        self.born = state().uid if ACTIVE[0] else 0
 
     if TYPE_CHECKING:
         # What the ops install, for type checkers and readers; a test compares this list with what is installed.
@@ -141,7 +102,7 @@ class Tensor:
         __matmul__ = __rmatmul__ = __imatmul__ = _binary
         __and__ = __rand__ = __iand__ = __or__ = __ror__ = __ior__ = __xor__ = __rxor__ = __ixor__ = _binary
         __lshift__ = __rlshift__ = __ilshift__ = __rshift__ = __rrshift__ = __irshift__ = _binary
-        __eq__ = __ne__ = _equal  # type: ignore[assignment]
+        __eq__ = __ne__ = _equal
 
         def __getitem__(self, index: Any) -> Tensor: ...
         def __setitem__(self, index: Any, value: Any) -> None: ...
@@ -223,20 +184,6 @@ class Tensor:
         return t.mask & here != 0 or t.aux is not None
 
     # -- other handles on the same value
-
-    def clone(self, node: Node | None, mask: int, ix: int = 0) -> Tensor:
-        """A plain handle on the same value, with this place on the tape. Nodes keep clones, never a user's handle."""
-        t = object.__new__(Tensor)
-        t.val, t.be, t.dt, t._shape, t.dev, t.base = self.val, self.be, self.dt, self._shape, self.dev, self.base
-        t.tr, t.aux, t.node, t.ix, t.mask, t._grad = self.tr, self.aux, node if mask else None, ix, mask, None
-        t.born = state().uid if ACTIVE[0] else 0
-        return t
-
-    def ghost(self, node: Node | None, mask: int, ix: int = 0) -> Tensor:
-        """Shape, dtype and device of a value that a backward rule does not need."""
-        t = Tensor(None, self.be, self.dt, self.shape, self.dev)
-        t.node, t.mask, t.ix = node if mask else None, mask, ix
-        return t
 
     def detach(self) -> Tensor:
         """The same value as a constant for every kind of differentiation.
@@ -360,7 +307,7 @@ class Tensor:
     def __copy__(self) -> Tensor:
         if type(self) is Tensor and not (self.is_leaf and self.mask == 1):
             return self.copy()
-        new = object.__new__(type(self))
+        new = type(self).__new__(type(self))
         new.__setstate__(self.__getstate__())
         return new
 
@@ -511,4 +458,5 @@ def install(*functions: Any, **others: Any) -> None:
         setattr(Tensor, name, method)
 
 
+serve(Tensor)
 tree.register_leaf(Tensor)

@@ -102,8 +102,9 @@ cdef View broadcast(View x, int ndim, const Py_ssize_t* dims, str op):
 
 cdef View squeezed(View x, unsigned long long axes):
     """The view without the axes whose bits are set; their length is 1."""
-    cdef View y = alias(x, 0)
+    cdef View y = alias(x, x.ndim)
     cdef int i
+    y.ndim = 0
     for i in range(x.ndim):
         if not axes >> i & 1:
             y.dims[y.ndim] = x.dims[i]

@@ -26,6 +26,10 @@ cdef extern from "plugrad/common.h":
     const char** pg_short_name
 
 
+cdef enum:
+    PG_FEW_DIMS = 6
+
+
 cdef class View:
     cdef Storage owner
     cdef char* data
@@ -33,10 +37,13 @@ cdef class View:
     cdef int ndim
     cdef int code
     cdef bint contiguous
-    cdef Py_ssize_t dims[PG_MAX_DIMS]
-    cdef Py_ssize_t strides_[PG_MAX_DIMS]
+    cdef Py_ssize_t* dims
+    cdef Py_ssize_t* strides_
+    cdef Py_ssize_t few[2 * PG_FEW_DIMS]       # dims and strides,
+    cdef bytes many                            # or where there are more axes
 
 
+cdef int room(View x, int ndim) except -1
 cdef View fresh(int ndim, const Py_ssize_t* dims, int code)
 cdef View fresh_like(View x, int code)
 cdef View alias(View x, int ndim)

@@ -9,6 +9,7 @@ from cpython.buffer cimport (
     PyBUF_ANY_CONTIGUOUS, PyBUF_C_CONTIGUOUS, PyBUF_F_CONTIGUOUS, PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDED_RO,
     PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
@@ -22,6 +23,8 @@ from .memory cimport allocate, borrow
 
 
 cdef Py_ssize_t LARGEST = <Py_ssize_t>1 << 46          # bytes: about what an address can span
+cdef enum:
+    SHORT = 1 << 20                                    # elements: rows that are too short to overflow anything
 
 cdef tuple DTYPES = tuple(
     as_dtype(name)
@@ -45,7 +48,9 @@ cdef class View:
     """Pointer, shape, strides and dtype over a shared block of memory. ``View()`` is an empty row of bools."""
 
     def __cinit__(self):
-        self.data = <char*>self.dims
+        self.dims = self.few
+        self.strides_ = self.few + PG_FEW_DIMS
+        self.data = <char*>self.few
         self.ndim = 1
         self.contiguous = True
 
@@ -193,15 +198,33 @@ cdef Py_ssize_t _count(const Py_ssize_t* dims, int ndim, int itemsize) except -1
     return n
 
 
+cdef int room(View x, int ndim) except -1:
+    """Make a new view one of ``ndim`` axes, whose dims and strides are not set yet."""
+    if ndim > PG_FEW_DIMS:
+        x.many = PyBytes_FromStringAndSize(NULL, 2 * ndim * sizeof(Py_ssize_t))
+        x.dims = <Py_ssize_t*>PyBytes_AS_STRING(x.many)
+        x.strides_ = x.dims + ndim
+    x.ndim = ndim
+    return 0
+
+
 cdef View fresh(int ndim, const Py_ssize_t* dims, int code):
     """A new C-contiguous view on uninitialised memory."""
     cdef View x = View.__new__(View)
     cdef Py_ssize_t step = pg_itemsize[code]
     cdef int i
+    if ndim == 1 and dims[0] <= SHORT:                 # the common small case, without the loops
+        x.size = dims[0]
+        x.owner = allocate(<size_t>(x.size * step))
+        x.data = x.owner.data
+        x.code = code
+        x.dims[0] = x.size
+        x.strides_[0] = step
+        return x
     x.size = _count(dims, ndim, pg_itemsize[code])
     x.owner = allocate(<size_t>(x.size * step))
     x.data = x.owner.data
-    x.ndim = ndim
+    room(x, ndim)
     x.code = code
     x.contiguous = True
     for i in range(ndim - 1, -1, -1):
@@ -253,7 +276,7 @@ cdef View alias(View x, int ndim):
     y.owner = x.owner
     y.data = x.data
     y.code = x.code
-    y.ndim = ndim
+    room(y, ndim)
     return y
 
 
@@ -336,7 +359,7 @@ def over_array(array) -> View | None:
         return None
     x = View.__new__(View)
     x.code = code_of(array.dtype)
-    x.ndim = ndim
+    room(x, ndim)
     PyObject_GetBuffer(array.view(BITS[x.code]), &source, PyBUF_STRIDED_RO)
     unit = min(pg_itemsize[x.code], 8)
     aligned = <size_t>source.buf % unit == 0

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 
+from .. import hot
 from ..backend import __version__
 from ..errors import BackendUnavailableError, PluginError
 from ..plugins import backend_index, default_backend
@@ -39,11 +40,23 @@ def environment(registry: Registry) -> Iterator[Finding]:
     """Versions, a compiler, and the environment variables that plugrad reads."""
     yield "python", f"{platform.python_version()} on {platform.platform(terse=True)}, {platform.machine()}", False
     yield "plugrad", __version__, False
+    yield "core", *_core()
     for name in ("numpy", "ml_dtypes", "pluggy"):
         yield name, metadata.version(name), False
     compilers = filter(None, map(shutil.which, (os.environ.get("CC") or "cc", "gcc", "clang", "cl")))
     yield "C compiler", next(compilers, "none found; only building a compiled backend from source needs one"), False
     yield from ((name, text, False) for name, text in sorted(os.environ.items()) if name.startswith("PLUGRAD_"))
+
+
+def _core() -> tuple[str, bool]:
+    """Whether the hot modules of the core are compiled."""
+    modules = hot.compiled()
+    if hot.stale():
+        return "compiled from other sources than those that lie beside it; run make, or build it again", True
+    if len(modules) == len(hot.names()):
+        return f"compiled ({', '.join(modules)})", False
+    some = f"compiled in part ({', '.join(modules)})" if modules else "plain Python"
+    return f"{some}; with a C compiler and Cython, installing it again makes calls several times faster", False
 
 
 def plugins(registry: Registry) -> Iterator[Finding]:

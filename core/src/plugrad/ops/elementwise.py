@@ -13,7 +13,8 @@ from typing import Any
 from ..dispatch import bind, bind1, bind2
 from ..dtypes import CODE, DTYPES, F4, KIND, bool_, real_code
 from ..errors import ArgumentError, DTypeError
-from ..op import ONE, Op, conjugate, elementwise
+from ..handle import FIRST, RESULT, SECOND, binary_function, unary_function
+from ..op import ONE, Op, elementwise
 from ..tensor import Tensor
 from .common import alias, astype, device_of, identity_vjp, stop_gradient, tensors
 
@@ -44,6 +45,7 @@ _KINDS = {
 
 def _named(function: Any, name: str, doc: str, dtypes: str) -> Any:
     function.__name__ = function.__qualname__ = name
+    function.__module__ = __name__
     function.__doc__ = f"Elementwise {doc}.\n\n    {dtypes}\n    "
     return function
 
@@ -51,22 +53,15 @@ def _named(function: Any, name: str, doc: str, dtypes: str) -> Any:
 def unary(name: str, doc: str, *partials: Any, op: str = "", **rules: Any) -> Callable[[Any], Tensor]:
     """Declare an op of one operand, inexact by default, called ``op`` if not ``name``, and make its public function."""
     rule = elementwise(op or name, partials=partials or None, **{"dtypes": "inexact", **rules})
-
-    def function(x: Any, /) -> Tensor:
-        return bind1(rule, x)
-
-    return _named(function, name, doc, f"Defined for {_KINDS[rules.get('dtypes', 'inexact')]} dtypes, else DTypeError.")
+    known = f"Defined for {_KINDS[rules.get('dtypes', 'inexact')]} dtypes, else DTypeError."
+    return _named(unary_function(rule), name, doc, known)
 
 
 def binary(name: str, doc: str, dtypes: str, *partials: Any, op: str = "", **rules: Any) -> Callable[..., Tensor]:
     """The same with two operands."""
     rule = elementwise(op or name, dtypes=dtypes, partials=partials or None, **rules)
-
-    def function(x: Any, y: Any, /) -> Tensor:
-        return bind2(rule, x, y)
-
     rest = f"{_KINDS[dtypes]} dtypes promote; ShapeError or DTypeError where they cannot."
-    return _named(function, name, doc, f"Shapes broadcast and {rest}")
+    return _named(binary_function(rule), name, doc, f"Shapes broadcast and {rest}")
 
 
 def floating(x: Any) -> Any:
@@ -128,7 +123,7 @@ _ERF = "error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x"
 _ERF_SLOPE = 2 / math.sqrt(math.pi)
 
 negative = unary("negative", "``-x``", dtypes="numeric", op="neg", linear=(0,), vjp=lambda g, y, xs, need: (-g,))
-exp = unary("exp", "exponential", lambda y, x: y, saves=())
+exp = unary("exp", "exponential", RESULT, saves=())
 expm1 = unary("expm1", "``exp(x) - 1``, accurate near 0", lambda y, x: y + 1, saves=(), decompose=_expm1)
 log = unary("log", "natural logarithm", lambda y, x: 1 / x, save_output=False)
 log1p = unary("log1p", _LOG1P, lambda y, x: 1 / (x + 1), save_output=False, decompose=_log1p)
@@ -201,10 +196,6 @@ def _sub_vjp(g: Tensor, y: Tensor, xs: Any, need: Any) -> Any:
     return g, -g if need[1] else None
 
 
-def _mul_vjp(g: Tensor, y: Tensor, xs: Any, need: Any) -> Any:
-    return g * conjugate(xs[1]) if need[0] else None, g * conjugate(xs[0]) if need[1] else None
-
-
 def _pow_base(z: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return where(y == 0, 0, y * x ** where(y == 0, 1, y - 1))
 
@@ -258,11 +249,11 @@ def pow(x: Any, y: Any, /) -> Tensor:
     return bind2(POW, x, y)
 
 
-add = binary("add", "``x + y``", "arithmetic", linear=(0, 1), vjp=lambda g, y, xs, need: (g, g))
+add = binary("add", "``x + y``", "arithmetic", ONE, ONE, linear=(0, 1))
 subtract = binary(
     "subtract", "``x - y``", "numeric", op="sub", linear=(0, 1), vjp=_sub_vjp, decompose=lambda x, y: x + -y
 )
-multiply = binary("multiply", "``x * y``", "arithmetic", op="mul", multilinear=(0, 1), vjp=_mul_vjp)
+multiply = binary("multiply", "``x * y``", "arithmetic", SECOND, FIRST, op="mul", multilinear=(0, 1))
 maximum = binary("maximum", "maximum; NaN wins. Equal operands share the gradient", "ordered", vjp=_extremum_vjp)
 minimum = binary("minimum", "minimum; NaN wins. Equal operands share the gradient", "ordered", vjp=_extremum_vjp)
 _FLOORED = "floor of the exact ``x / y``, as of Python's ``//``; of an infinite operand the quotient"

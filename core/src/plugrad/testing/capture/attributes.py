@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -35,7 +36,7 @@ def encode(value: Any) -> Any:
         return {"dtype": value.name}
     if isinstance(value, slice):
         return {"slice": [encode(value.start), encode(value.stop), encode(value.step)]}
-    raise NoForm(article(type(value).__name__))
+    raise NoForm("a function" if inspect.isroutine(value) else article(type(value).__name__))
 
 
 def decode(form: Any) -> Any:

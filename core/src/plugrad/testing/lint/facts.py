@@ -21,7 +21,7 @@ from ..kit import DatasetSample, LayerSample, OpSample, OptimizerSample
 
 REGISTRAR = {name: inspect.signature(f) for name, f in vars(Registrar).items() if not name.startswith("_")}
 """The methods of the registrar."""
-RULES = [
+RULES = ["partials"] + [
     name
     for name, value in vars(Op).items()
     if not name.startswith("_") and name not in ("bind", "registered") and (name == "spec" or not callable(value))

@@ -1,0 +1,7 @@
+cdef class State:
+    cdef public object mask, bits, stage, capture, top, log, draws, strict, device
+    cdef public tuple scopes, observers
+    cdef public long long since, uid
+
+
+cpdef State state()
