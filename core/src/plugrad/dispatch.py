@@ -13,11 +13,20 @@ import numpy as np
 
 from .backend import BACKENDS
 from .dtypes import CODE, DTYPES, KIND, PYTHON, RANK, promote, scalar_fits
-from .errors import ArgumentError, DeviceError, DTypeError, PluginError, RecordingError, ShapeError, shown
+from .errors import (
+    ArgumentError,
+    DeviceError,
+    DTypeError,
+    PluginError,
+    RecordingError,
+    ShapeError,
+    no_memory,
+    shown,
+)
 from .fallback import through_host
 from .handle import bind1 as bind1
 from .handle import bind2 as bind2
-from .handle import no_memory, serve_roads
+from .handle import serve_roads
 from .op import OPS, Op, broadcast_shapes
 from .ownership import sole
 from .reference.backend import NumpyBackend

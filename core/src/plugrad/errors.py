@@ -4,9 +4,12 @@
 A message starts with the op's name, shows the shapes and dtypes that disagree, and ends with the remedy.
 """
 
+from __future__ import annotations
+
 import difflib
 import reprlib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -140,3 +143,11 @@ class FallbackWarning(UserWarning):
 
 class PluginWarning(UserWarning):
     """A plugin is broken and was left out; the others work."""
+
+
+def no_memory(op: Any, xs: tuple[Any, ...], error: MemoryError) -> MemoryError:
+    """A kernel's error, told with the operands; a backend's own kind as it is."""
+    if isinstance(error, PlugradError):
+        return error
+    operands = f" from {', '.join(x.describe() for x in xs)}" if xs else ""
+    return MemoryError(f"{op.name}: no memory for the result{operands}: {error}")

@@ -2,13 +2,8 @@
 
 cimport cython
 
+from .declared cimport _OpBase
 from .state cimport State, state
-
-
-cdef class _OpBase:
-    cdef public list table, chain, scalars
-    cdef public int result, road, saved, partial_a, partial_b
-    cdef public object partials, declared
 
 
 @cython.final

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .dtypes import B1, KIND, RANK
-from .errors import PlugradError
+from .declared import _OpBase
+from .dtypes import KIND, RANK
+from .errors import no_memory
+from .marks import FOREIGN
 from .state import ACTIVE, WATCHING, State, sequence, state
 
 try:
@@ -18,25 +20,6 @@ try:
 except ImportError:  # not compiled
     inherit_operators = None
 
-
-class Shared:
-    """As the ``base`` of a handle: its value shares memory with the root value, but is no view that one would write
-    through.
-    """
-
-    __slots__ = ("root",)
-
-    def __init__(self, root: Any) -> None:
-        self.root = root
-
-
-FOREIGN = object()
-"""Marks memory that is not plugrad's: never written, copied before it is recorded."""
-LENT = Shared(None)
-"""As FOREIGN, but the user said ``copy=False``: it may be recorded as it is."""
-
-LITERAL = Shared(None)
-"""A Python number as a tensor: part of the program wherever it occurs, and never anybody's state."""
 
 Attrs = dict[str, Any]
 """The attributes of a call."""
@@ -46,63 +29,6 @@ _ZERO, _ONE = 0, 1
 FLOATING = [kind in "fc" for kind in KIND]
 """By dtype code: whether values have derivatives."""
 _RANKS = [RANK[kind] if kind != "s" else -1 for kind in KIND]
-
-
-def ONE(y: Any, *xs: Any) -> Any:
-    """The partial derivative that is one everywhere."""
-    return y.ones_like()
-
-
-def FIRST(y: Any, *xs: Any) -> Any:
-    """The partial derivative that is operand 0."""
-    return xs[0]
-
-
-def SECOND(y: Any, *xs: Any) -> Any:
-    """The partial derivative that is operand 1."""
-    return xs[1]
-
-
-def RESULT(y: Any, *xs: Any) -> Any:
-    """The partial derivative that is the result."""
-    return y
-
-
-_PLAIN = (ONE, FIRST, SECOND, RESULT)
-"""Partial derivatives that need no call; an op has their positions here."""
-
-
-class _OpBase:
-    """What the fast roads and the walk read of an op.
-
-    ``result``: the dtype code of an op whose results are always bool, or -1. ``road``: whether a call that is to be
-    recorded is (1), never is (0), or takes the general road (2). ``saved``: 1 and 2 for the values of the operands that
-    the backward rule reads, and 4 for the result's. ``declared``: the ``partials`` for which ``partial_a`` and
-    ``partial_b`` say which one of ``_PLAIN`` they are, or -1.
-    """
-
-    __slots__ = (
-        "chain", "declared", "partial_a", "partial_b", "partials", "result", "road", "saved", "scalars", "table",
-    )  # fmt: skip
-    partials: Any
-    declared: Any
-    result: int
-    road: int
-    saved: int
-    partial_a: int
-    partial_b: int
-
-    def prepare(self, boolean: bool, road: int, saves: tuple[int, ...] | None, save_output: Any, partials: Any) -> None:
-        """Say what follows from the op's declarations."""
-        self.result, self.road = B1 if boolean else -1, road
-        reads = (0, 1) if saves is None else saves
-        self.saved = (0 in reads) + 2 * (1 in reads) + 4 * bool(save_output)
-        self.declared = partials
-        kinds = [_PLAIN.index(p) if p in _PLAIN else -1 for p in (*(partials or ()), None, None)]
-        self.partial_a, self.partial_b = kinds[:2]
-        self.table: list[list[Any]] = []
-        self.chain: list[list[Any]] = []
-        self.scalars: list[list[Any]] = []
 
 
 class Node:
@@ -552,14 +478,6 @@ def raw(which: int, be: int, dt: int, x: Any, y: Any) -> Any:
         return row[dt](x, y)
     except MemoryError:
         return NotImplemented  # the road that has the operands' handles will tell
-
-
-def no_memory(op: Any, xs: tuple[Any, ...], error: MemoryError) -> MemoryError:
-    """A kernel's error, told with the operands; a backend's own kind as it is."""
-    if isinstance(error, PlugradError):
-        return error
-    operands = f" from {', '.join(x.describe() for x in xs)}" if xs else ""
-    return MemoryError(f"{op.name}: no memory for the result{operands}: {error}")
 
 
 # -- public functions of one call each

@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .backend import Spec
+from .declared import ONE as ONE
+from .declared import _OpBase
 from .dtypes import bool_, parse
 from .errors import PluginError, ShapeError
-from .handle import ONE as ONE
-from .handle import _OpBase
 from .state import Scope
 from .tape import backprop, leaf
 from .tensor import Attrs, Tensor, Tensors, tupled

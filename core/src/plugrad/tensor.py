@@ -30,14 +30,14 @@ from .errors import (
     StateError,
     shown,
 )
-from .handle import FOREIGN as FOREIGN
-from .handle import LENT as LENT
-from .handle import LITERAL as LITERAL
 from .handle import Attrs as Attrs
 from .handle import Node as Node
-from .handle import Shared as Shared
 from .handle import _TensorBase, serve
 from .host import on_host
+from .marks import FOREIGN as FOREIGN
+from .marks import LENT as LENT
+from .marks import LITERAL as LITERAL
+from .marks import Shared as Shared
 from .state import ACTIVE, HELD, check_held, state
 
 if TYPE_CHECKING:

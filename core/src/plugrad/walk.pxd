@@ -2,7 +2,8 @@
 
 cimport cython
 
-from .handle cimport Node, _OpBase, _TensorBase, calm, handle, operands, raw, result
+from .declared cimport _OpBase
+from .handle cimport Node, _TensorBase, calm, handle, operands, raw, result
 from .state cimport State, state
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
+from .declared import _OpBase
 from .dtypes import KIND
 from .errors import RecordingError
-from .handle import ADD, MUL, Node, _OpBase, _TensorBase, calm, handle, operands, raw, result
+from .handle import ADD, MUL, Node, _TensorBase, calm, handle, operands, raw, result
 from .state import RECORDING, WATCHING, state, watched
 
 COMPLEX = [kind == "c" for kind in KIND]

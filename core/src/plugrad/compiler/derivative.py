@@ -31,7 +31,8 @@ class Recorded(Op):
     codes = frozenset(range(64))
 
     def __init__(self, name: str, graph: Graph, flags: Sequence[bool], passes: Sequence[Pass]) -> None:
-        self.name, self.flags, self.passes = name, tuple(flags), passes
+        self.name, self.partials = name, None
+        self.flags, self.passes = tuple(flags), passes
         ends = (*graph.outputs, *[v for _, v in graph.state], *[v for _, v in graph.gradients if v is not None])
         self.graph = graph.reopened(reads(graph), ends)
         self.results, self.followed = len(ends), len(graph.outputs)
