@@ -20,7 +20,6 @@ try:
 except ImportError:  # not compiled
     inherit_operators = None
 
-
 Attrs = dict[str, Any]
 """The attributes of a call."""
 _NO_ATTRS: Attrs = {}
