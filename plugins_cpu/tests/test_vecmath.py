@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
 LIMIT = 4.0
+TANH_F4 = 6.0
 FUNCTIONS = {"exp": np.exp, "log": np.log, "tanh": np.tanh}
 
 
@@ -40,13 +42,19 @@ def test_error_in_units_of_the_last_place(op: str, call: Any, rng: Any, floating
     finite = np.isfinite(rounded)
     np.testing.assert_array_equal(got[~finite], rounded[~finite])
     worst = int(np.argmax(np.where(finite, error, 0)))
-    assert error[worst] <= LIMIT, f"{op}({x[worst]!r}) = {got[worst]!r} is {error[worst]} units from {exact[worst]!r}"
+    limit = TANH_F4 if op == "tanh" and floating == np.float32 else LIMIT
+    assert error[worst] <= limit, f"{op}({x[worst]!r}) = {got[worst]!r} is {error[worst]} units from {exact[worst]!r}"
 
 
 def test_exact_points(call: Any, floating: Any) -> None:
     assert call("exp", np.array([0.0, -0.0, -np.inf], floating)).tolist() == [1.0, 1.0, 0.0]
     assert call("log", np.array([1.0, 0.0, np.inf], floating)).tolist() == [0.0, -np.inf, np.inf]
     assert call("tanh", np.array([np.inf, -np.inf, 0.0], floating)).tolist() == [1.0, -1.0, 0.0]
+    assert (
+        np.isnan(call("tanh", np.array([np.nan], floating))).all()
+        and np.isnan(call("exp", np.array([np.nan], floating))).all()
+    )
+    assert np.abs(call("tanh", np.linspace(-30, 30, 100_001).astype(floating))).max() == 1
     assert np.isnan(call("log", np.array([-1.0, -np.inf, np.nan], floating))).all()
 
 
@@ -57,3 +65,14 @@ def test_scalar_and_vector_roads_agree(call: Any, rng: Any, floating: Any) -> No
         a = call(op, np.abs(x))
         b = call(op, np.abs(np.repeat(x, 2))[::2])
         np.testing.assert_allclose(a, b, rtol=4 * np.finfo(floating).eps)
+
+
+def test_erf_of_floats(call: Any, rng: Any) -> None:
+    x = np.concatenate([rng.normal(size=20_000) * s for s in (1e-6, 0.01, 0.3, 1, 3)]).astype("f4")
+    exact = np.vectorize(math.erf)(x.astype("f8"))
+    got = call("erf", x)
+    assert (np.abs(got - exact) <= 6 * np.spacing(np.abs(exact).astype("f4"))).all()
+    assert np.abs(call("erf", np.linspace(-30, 30, 100_001).astype("f4"))).max() == 1
+    edges = call("erf", np.array([0.0, -0.0, np.inf, -np.inf, np.nan], "f4"))
+    np.testing.assert_array_equal(edges, np.array([0.0, -0.0, 1, -1, np.nan]))
+    assert np.signbit(edges).tolist()[:2] == [False, True]

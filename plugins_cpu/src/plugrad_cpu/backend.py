@@ -8,8 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from plugrad.backend import Backend, Kernel, Spec
+from plugrad.program import Program
 
 from . import cast, contraction, creation, elementwise, indexing, movement, norm, random, reduction, view
+from . import program as programs
+from .equations import rules
+from .fused import REDUCTIONS, fused
 from .view import View
 
 INTS = "i1 i2 i4 i8 u1 u2 u4 u8"
@@ -67,6 +71,7 @@ def _kernels() -> dict[str, Kernel]:
         "random_bits": Kernel(random.random_bits, "u4"),
         "norm.layer_norm": Kernel(norm.layer_norm, FLOATS, when=_last_axis),
         "norm.layer_norm_bwd": Kernel(norm.layer_norm_bwd, FLOATS, when=_last_axis_bwd),
+        "fused": Kernel(fused, STORED),
     }
     return table
 
@@ -96,6 +101,10 @@ def _odd_bools(array: np.ndarray) -> bool:
     return array.dtype.kind == "b" and array.size > 0 and bool(array.view(np.uint8).max() > 1)
 
 
+ELEMENTWISE = frozenset({*_UNARY, *_BINARY, *_COMPARE, *_CHANGED, "where", "cast"})
+_RULES = rules(ELEMENTWISE)
+
+
 class CpuBackend(Backend):
     """Native kernels for the device ``cpu``. Values are ``view.View``; ``numpy.asarray(value)`` shares their memory."""
 
@@ -104,6 +113,7 @@ class CpuBackend(Backend):
     dimensions = 32
     kernels: Mapping[str, Callable[..., Any] | Kernel | Any] = _kernels()
     into: ClassVar[Mapping[str, Callable[..., Any]]] = _into()
+    fuses: ClassVar[frozenset[str]] = ELEMENTWISE | REDUCTIONS
 
     def from_host(self, array: np.ndarray, device: str) -> View:
         """A copy of the array; bools whose bytes are not 0 or 1, which NumPy takes for true, become 1."""
@@ -120,6 +130,14 @@ class CpuBackend(Backend):
     def empty(self, shape: tuple[int, ...], dtype: np.dtype, device: str) -> View:
         """Uninitialised memory."""
         return view.empty(shape, dtype)
+
+    def carve(self, block: View, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> View:
+        """A C-contiguous value on a part of a block's memory."""
+        return view.carve(block, offset, shape, dtype)
+
+    def compile(self, program: Program, device: str) -> Callable[..., tuple[View, ...]]:
+        """The program as C steps over one arena; see ``program``."""
+        return programs.compile(program, _RULES, self.kernels)
 
     def borrow(self, array: np.ndarray, device: str) -> Any:
         """A value on the array's own memory; not for foreign byte orders, unaligned data, more than 32 axes,

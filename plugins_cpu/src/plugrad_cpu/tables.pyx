@@ -19,6 +19,11 @@ cdef extern from "plugrad/common.h":
 
 cdef extern from *:
     """
+    /* what vecmath.h must not know */
+    const float pg_exp_limits_f4[2] = {-104.0f, 89.0f}, pg_tanh_limits_f4[2] = {-9.02f, 9.02f};
+    const float pg_erf_limits_f4[2] = {-3.93f, 3.93f};
+    const float pg_one_f4[2] = {-1.0f, 1.0f};
+    const double pg_exp_limits_f8[2] = {-746.0, 710.0}, pg_tanh_limits_f8[2] = {-20.0, 20.0};
     extern const pg_family pg_families_baseline[];
     extern const pg_family pg_families_avx2[];
     """

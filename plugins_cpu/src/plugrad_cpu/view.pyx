@@ -379,3 +379,32 @@ def over_array(array) -> View | None:
 cdef object _native(object array):
     """The array in this machine's byte order."""
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def constant(value, dtype) -> View:
+    """A view that holds a Python number, or an array of numbers, converted to the dtype."""
+    return from_array(np.asarray(value, dtype))
+
+
+def code_of_dtype(dtype) -> int:
+    """The code of a dtype; DTypeError for one that is not stored."""
+    return code_of(dtype)
+
+
+def carve(View block not None, Py_ssize_t offset, tuple shape, dtype) -> View:
+    """A C-contiguous view of memory inside a contiguous block, ``offset`` bytes from its begin."""
+    cdef View x = View.__new__(View)
+    cdef Py_ssize_t step
+    cdef int i
+    x.code = code_of(dtype)
+    x.ndim = read_dims(shape, x.dims)
+    x.owner = block.owner
+    x.data = block.data + offset
+    step = pg_itemsize[x.code]
+    for i in range(x.ndim - 1, -1, -1):
+        x.strides_[i] = step
+        step *= x.dims[i] if x.dims[i] > 0 else 1
+    settle(x)
+    if not block.contiguous or offset < 0 or offset + x.nbytes > block.nbytes:
+        raise ShapeError(f"carve: shape {shape} of {dtype} at byte {offset} does not fit into {block!r}")
+    return x

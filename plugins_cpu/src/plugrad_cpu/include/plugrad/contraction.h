@@ -19,6 +19,8 @@
 #define PG_MC 336
 #define PG_B_BYTES ((ptrdiff_t)3 << 20)   /* packed block of B: stays in the last-level cache */
 #define PG_IN_PLACE ((ptrdiff_t)1 << 20)  /* bytes up to which B is not packed: long rows fight for cache sets */
+#define PG_FAR 1024                       /* bytes from column to column of A: few of them to a page */
+#define PG_OFTEN 64                       /* columns of C */
 
 /* c[m x n] (+)= a b over k terms: a[i, p] at a[i * ar + p * ac]; b's row p has PG_NR elements at b + p * bs. */
 #define PG_DEFINE_MICRO(M, S, T)                                                                                       \
@@ -72,6 +74,66 @@ PG_INLINE ptrdiff_t pg_ceil(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; 
 /* Rows of the next panel: what is left, dealt out evenly. */
 PG_INLINE ptrdiff_t pg_share(ptrdiff_t rows) { return pg_ceil(rows, pg_ceil(rows, PG_MR)); }
 
+/* Whether A, a column of it far from the next, is read so often that packing it first is cheaper. */
+PG_INLINE int pg_scattered(ptrdiff_t column_bytes, ptrdiff_t columns) {
+    return column_bytes >= PG_FAR && columns >= PG_OFTEN;
+}
+
+/* Neighbours from the lower or upper halves of two vectors, in turn: log2 of the lanes such rounds turn rows into
+   columns. */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define PG_ZIPS
+#endif
+#endif
+#ifdef PG_ZIPS
+#define PG_LOW_2(A, B) __builtin_shufflevector(A, B, 0, 2)
+#define PG_HIGH_2(A, B) __builtin_shufflevector(A, B, 1, 3)
+#define PG_LOW_4(A, B) __builtin_shufflevector(A, B, 0, 4, 1, 5)
+#define PG_HIGH_4(A, B) __builtin_shufflevector(A, B, 2, 6, 3, 7)
+#define PG_LOW_8(A, B) __builtin_shufflevector(A, B, 0, 8, 1, 9, 2, 10, 3, 11)
+#define PG_HIGH_8(A, B) __builtin_shufflevector(A, B, 4, 12, 5, 13, 6, 14, 7, 15)
+#if PG_VECTOR_BYTES == 32
+#define PG_LOW_f4 PG_LOW_8
+#define PG_HIGH_f4 PG_HIGH_8
+#define PG_LOW_f8 PG_LOW_4
+#define PG_HIGH_f8 PG_HIGH_4
+#else
+#define PG_LOW_f4 PG_LOW_4
+#define PG_HIGH_f4 PG_HIGH_4
+#define PG_LOW_f8 PG_LOW_2
+#define PG_HIGH_f8 PG_HIGH_2
+#endif
+/* A square of b's columns, each contiguous, as rows of the panel. */
+#define PG_DEFINE_TURN(OP, S, T, E)                                                           \
+    PG_INLINE void turn_##S(const T *b, ptrdiff_t bc, T *p, ptrdiff_t width) {                \
+        enum { L = PG_VECTOR_BYTES / sizeof(T) };                                             \
+        typedef pg_vec_##S V;                                                                 \
+        V v[L], t[L];                                                                         \
+        PG_UNROLL for (int j = 0; j < L; ++j) v[j] = *(const V *)(b + j * bc);                \
+        PG_UNROLL for (int r = 1; r < L; r *= 2) {                                            \
+            PG_UNROLL for (int j = 0; j < L / 2; ++j) {                                       \
+                t[2 * j] = PG_LOW_##S(v[j], v[j + L / 2]);                                    \
+                t[2 * j + 1] = PG_HIGH_##S(v[j], v[j + L / 2]);                               \
+            }                                                                                 \
+            PG_UNROLL for (int j = 0; j < L; ++j) v[j] = t[j];                                \
+        }                                                                                     \
+        PG_UNROLL for (int j = 0; j < L; ++j) *(V *)(p + j * width) = v[j];                   \
+    }                                                                                         \
+    static ptrdiff_t pack_turned_##S(const T *b, ptrdiff_t bc, ptrdiff_t k, ptrdiff_t width, T *p) { \
+        const ptrdiff_t lanes = PG_VECTOR_BYTES / sizeof(T), whole = k / lanes * lanes;       \
+        for (ptrdiff_t j = 0; j < width; j += lanes)                                          \
+            for (ptrdiff_t q = 0; q < whole; q += lanes) turn_##S(b + j * bc + q, bc, p + q * width + j, width); \
+        return whole;                                                                         \
+    }
+#else
+#define PG_DEFINE_TURN(OP, S, T, E)                                                                                  \
+    static ptrdiff_t pack_turned_##S(const T *b, ptrdiff_t bc, ptrdiff_t k, ptrdiff_t width, T *p) {                 \
+        (void)b, (void)bc, (void)k, (void)width, (void)p;                                                            \
+        return 0;                                                                                                    \
+    }
+#endif
+
 /* One panel of B: k rows of `width` elements, columns from n on zero. */
 #define PG_DEFINE_PACK(OP, S, T, E)                                                                                   \
     static void pack_b_##S(const T *b, ptrdiff_t br, ptrdiff_t bc, ptrdiff_t k, ptrdiff_t n, ptrdiff_t width, T *p) { \
@@ -79,14 +141,18 @@ PG_INLINE ptrdiff_t pg_share(ptrdiff_t rows) { return pg_ceil(rows, pg_ceil(rows
             for (ptrdiff_t q = 0; q < k; ++q) memcpy(p + q * width, b + q * br, (size_t)width * sizeof(T));           \
             return;                                                                                                   \
         }                                                                                                             \
+        const ptrdiff_t nr = 2 * (ptrdiff_t)(PG_VECTOR_BYTES / sizeof(T));                                            \
+        ptrdiff_t q = br == 1 && n == nr && width == nr ? pack_turned_##S(b, bc, k, width, p) : 0;                    \
         if (n < width) memset(p, 0, (size_t)(k * width) * sizeof(T));                                                 \
-        for (ptrdiff_t q = 0; q < k; q += 16)                                                                         \
+        for (; q < k; q += 16)                                                                                        \
             for (ptrdiff_t j = 0; j < n; ++j)                                                                         \
                 for (ptrdiff_t i = q; i < pg_least(k, q + 16); ++i) p[i * width + j] = b[i * br + j * bc];            \
     }                                                                                                                 \
     /* One panel of A: for each of k terms, m elements. */                                                            \
     static void pack_a_##S(const T *a, ptrdiff_t ar, ptrdiff_t ac, ptrdiff_t m, ptrdiff_t k, T *p) {                  \
-        if (ar == 1)                                                                                                  \
+        if (ar == 1 && m == PG_MR)                                                                                    \
+            for (ptrdiff_t q = 0; q < k; ++q) memcpy(p + q * PG_MR, a + q * ac, PG_MR * sizeof(T));                   \
+        else if (ar == 1)                                                                                             \
             for (ptrdiff_t q = 0; q < k; ++q)                                                                         \
                 for (ptrdiff_t i = 0; i < m; ++i) p[q * m + i] = a[q * ac + i];                                       \
         else                                                                                                          \
@@ -99,8 +165,9 @@ PG_INLINE ptrdiff_t pg_share(ptrdiff_t rows) { return pg_ceil(rows, pg_ceil(rows
     static void gemm_direct_##S(ptrdiff_t M, ptrdiff_t N, ptrdiff_t K, const T *a, ptrdiff_t ar, ptrdiff_t ac, \
                                 const T *b, ptrdiff_t br, T *c, ptrdiff_t cr, T *work) {                       \
         const ptrdiff_t nr = 2 * (ptrdiff_t)(PG_VECTOR_BYTES / sizeof(T));                                     \
-        for (ptrdiff_t k0 = 0; k0 < K; k0 += PG_KC) {                                                          \
-            const ptrdiff_t k = pg_least(K - k0, PG_KC);                                                       \
+        for (ptrdiff_t k0 = 0; k0 < K; k0 += PG_KC)                                                            \
+        for (ptrdiff_t i0 = 0; i0 < M; i0 += PG_MC) {                                                          \
+            const ptrdiff_t k = pg_least(K - k0, PG_KC), i1 = pg_least(M, i0 + PG_MC);                         \
             for (ptrdiff_t j = 0; j < N; j += nr) {                                                            \
                 const ptrdiff_t n = pg_least(N - j, nr);                                                       \
                 const T *panel = b + k0 * br + j;                                                              \
@@ -110,8 +177,8 @@ PG_INLINE ptrdiff_t pg_share(ptrdiff_t rows) { return pg_ceil(rows, pg_ceil(rows
                     panel = work;                                                                              \
                     bs = nr;                                                                                   \
                 }                                                                                              \
-                for (ptrdiff_t i = 0, m; i < M; i += m) {                                                      \
-                    m = pg_share(M - i);                                                                       \
+                for (ptrdiff_t i = i0, m; i < i1; i += m) {                                                    \
+                    m = pg_share(i1 - i);                                                                      \
                     micros_##S[m](k, a + i * ar + k0 * ac, ar, ac, panel, bs, c + i * cr + j, cr, n, k0 > 0);  \
                 }                                                                                              \
             }                                                                                                  \
@@ -185,7 +252,8 @@ PG_INLINE ptrdiff_t pg_share(ptrdiff_t rows) { return pg_ceil(rows, pg_ceil(rows
             gemv_##S(N, K, b, bc, ac == 1 ? a : work, c);                                               \
         } else if (N == 1 && M > 1 && cr == 1) {                                                        \
             gemm_##S(1, M, K, b, 1, br, a, ac, ar, c, M, work);                                         \
-        } else if (bc == 1 && (M <= 2 * PG_MR || K * N <= PG_IN_PLACE / (ptrdiff_t)sizeof(T))) {        \
+        } else if (bc == 1 && (M <= 2 * PG_MR || (K * N <= PG_IN_PLACE / (ptrdiff_t)sizeof(T) &&        \
+                                                  !pg_scattered(ac * (ptrdiff_t)sizeof(T), N)))) {      \
             gemm_direct_##S(M, N, K, a, ar, ac, b, br, c, cr, work);                                    \
         } else {                                                                                        \
             gemm_packed_##S(M, N, K, a, ar, ac, b, br, bc, c, cr, work);                                \
@@ -221,6 +289,7 @@ PG_INLINE ptrdiff_t pg_share(ptrdiff_t rows) { return pg_ceil(rows, pg_ceil(rows
 #define PG_GEMM_ENTRY(OP, S, T, E) {"gemm", #S, (pg_fn)gemm_##S}, {"gemm_work", #S, (pg_fn)gemm_work_##S},
 
 PG_FLOATS(PG_DEFINE_MICROS, , )
+PG_FLOATS(PG_DEFINE_TURN, , )
 PG_FLOATS(PG_DEFINE_PACK, , )
 PG_FLOATS(PG_DEFINE_DIRECT, , )
 PG_FLOATS(PG_DEFINE_BLOCK, , )

@@ -130,7 +130,8 @@ static inline double _Complex pg_tanh_c16(double _Complex a) {
     X(exp, f4, float, pg_exp_f4(a)) X(exp, f8, double, pg_exp_f8(a)) PG_LIBM_COMPLEX(X, exp)      \
     X(log, f4, float, pg_log_f4(a)) X(log, f8, double, pg_log_f8(a)) PG_LIBM_COMPLEX(X, log)      \
     X(tanh, f4, float, pg_tanh_f4(a)) X(tanh, f8, double, pg_tanh_f8(a)) PG_TANH_COMPLEX(X)       \
-    PG_LIBM(X, expm1) PG_LIBM(X, log1p) PG_LIBM(X, erf) PG_CONJ(X)                                \
+    PG_LIBM(X, expm1) PG_LIBM(X, log1p) PG_CONJ(X)                                                \
+    X(erf, f4, float, pg_erf_f4(a)) X(erf, f8, double, erf(a))                                    \
     PG_LIBM_BOTH(X, sin) PG_LIBM_BOTH(X, cos) PG_LIBM_BOTH(X, tan)                                \
     PG_LIBM_BOTH(X, asin) PG_LIBM_BOTH(X, acos) PG_LIBM_BOTH(X, atan)                             \
     PG_LIBM_BOTH(X, sinh) PG_LIBM_BOTH(X, cosh)                                                   \

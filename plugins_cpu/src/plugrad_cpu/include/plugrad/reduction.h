@@ -208,7 +208,9 @@
                 OP##_tile_##S(reduced, p[0] + j * s, s, p[1] + j * so, so, n - j < PG_WIDTH ? n - j : PG_WIDTH); \
         while (pg_plan_next(kept, last, index, p));                                                              \
     }
-#define PG_REDUCE_ENTRY(OP, S, T, EXPR) {#OP, #S, (pg_fn)reduce_##OP##_##S},
+/* Under <op>_rows: rows added to (multiplied into, ...) one row, a pg_fold_rows_fn. */
+#define PG_REDUCE_ENTRY(OP, S, T, EXPR) \
+    {#OP, #S, (pg_fn)reduce_##OP##_##S}, {#OP "_rows", #S, (pg_fn)OP##_fold_##S},
 
 /* The first index of the largest (smallest) element of a row, a NaN counting as such: fold, then find. */
 #define PG_DEFINE_ARG(OP, S, T, FOLD)                                         \

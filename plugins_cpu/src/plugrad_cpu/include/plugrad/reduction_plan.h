@@ -6,6 +6,7 @@
 #include "plan.h"
 
 typedef void (*pg_reduce_fn)(const pg_plan *kept, const pg_plan *reduced, char *x, char *o);
+typedef void (*pg_fold_rows_fn)(void *a, const char *x, ptrdiff_t rs, ptrdiff_t rows, ptrdiff_t s, ptrdiff_t n);
 typedef ptrdiff_t (*pg_arg_fn)(const char *x, ptrdiff_t s, ptrdiff_t n);
 
 static inline void pg_plan_push(pg_plan *q, ptrdiff_t length, ptrdiff_t s0, ptrdiff_t s1) {

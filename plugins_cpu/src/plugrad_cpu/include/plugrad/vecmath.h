@@ -1,13 +1,17 @@
-/* exp, log, tanh as straight-line scalar code without branches or tables, so that the compiler turns a loop of calls
-   into vector code for any instruction set. Whole range: subnormal arguments and results, infinities, NaN. Errors
-   measured against long double (tests/test_vecmath.py holds them to 4 ulp).
+/* exp, log, tanh, and erf of floats, as straight-line scalar code without branches or tables, so that the compiler
+   turns a loop of calls into vector code for any instruction set. Whole range: subnormal arguments and results,
+   infinities, NaN. Errors measured against long double (tests/test_vecmath.py holds them to 4 ulp, tanh and erf of floats to 6).
 
    exp    x = n ln2 + r, |r| <= ln2/2, with ln2 in two parts; Taylor polynomial of e^r - 1 - r, whose first dropped
           term is below a tenth of an ulp; 2^n applied in two steps so that overflow and gradual underflow come out
           of the products.
    log    x = 2^e m, sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f): log m = 2 artanh s = f - s (f - R(s^2)), R
           the series 2 s^2 (1/3 + s^2/5 + ...).
-   tanh   E / (E + 2) with E = e^{2|x|} - 1 = 2^n (e^r - 1) + (2^n - 1), exact to rounding also near 0. */
+   tanh   double: E / (E + 2) with E = e^{2|x|} - 1 = 2^n (e^r - 1) + (2^n - 1), exact to rounding also near 0. Float:
+          x P(x^2) / Q(x^2), of degree 4 both, fitted for the least relative error (2e-8) up to where the function
+          rounds to 1, one coefficient after the other rounded to float and the others fitted again; no term is
+          negative, so nothing cancels, but where the function is nearly 1 each rounding is a whole unit.
+   erf    float: the same, of degree 5 both (5e-8). */
 #ifndef PLUGRAD_VECMATH_H
 #define PLUGRAD_VECMATH_H
 
@@ -22,6 +26,12 @@ PG_INLINE double pg_float_f8(int64_t i) { double x; memcpy(&x, &i, 8); return x;
 /* 2^n for a normal result. The shift is done unsigned: n may be garbage when the argument was NaN. */
 PG_INLINE float pg_pow2_f4(int32_t n) { return pg_float_f4((int32_t)((uint32_t)(n + 127) << 23)); }
 PG_INLINE double pg_pow2_f8(int64_t n) { return pg_float_f8((int64_t)((uint64_t)(n + 1023) << 52)); }
+
+/* Arguments are brought into these ranges by a minimum and a maximum. The numbers are defined elsewhere (tables.pyx),
+   out of the compiler's sight: knowing them, it computes the functions' values at the limits and selects between
+   results, which takes three times the instructions. */
+extern const float pg_exp_limits_f4[2], pg_tanh_limits_f4[2], pg_erf_limits_f4[2], pg_one_f4[2];
+extern const double pg_exp_limits_f8[2], pg_tanh_limits_f8[2];
 
 /* Adding and subtracting 1.5 * 2^mantissa rounds to the nearest integer and leaves it in the low bits. */
 #define PG_ROUND_F4 12582912.0f
@@ -55,8 +65,8 @@ PG_INLINE double pg_expm1_small_f8(double r) {
 }
 
 PG_INLINE float pg_exp_f4(float x) {
-    float c = x < -104.0f ? -104.0f : x;
-    c = c > 89.0f ? 89.0f : c;
+    float c = x < pg_exp_limits_f4[0] ? pg_exp_limits_f4[0] : x;
+    c = c > pg_exp_limits_f4[1] ? pg_exp_limits_f4[1] : c;
     const float t = c * 1.44269504088896341f + PG_ROUND_F4, n = t - PG_ROUND_F4;
     const float r = (c - n * 0.693359375f) + n * 2.12194440054690583e-4f;
     const int32_t k = pg_bits_f4(t) - pg_bits_f4(PG_ROUND_F4), half = k >> 1;
@@ -64,8 +74,8 @@ PG_INLINE float pg_exp_f4(float x) {
 }
 
 PG_INLINE double pg_exp_f8(double x) {
-    double c = x < -746.0 ? -746.0 : x;
-    c = c > 710.0 ? 710.0 : c;
+    double c = x < pg_exp_limits_f8[0] ? pg_exp_limits_f8[0] : x;
+    c = c > pg_exp_limits_f8[1] ? pg_exp_limits_f8[1] : c;
     const double t = c * 1.44269504088896340736 + PG_ROUND_F8, n = t - PG_ROUND_F8;
     const double r = (c - n * 0x1.62e42feep-1) - n * 0x1.a39ef35793c76p-33;
     const int64_t k = pg_bits_f8(t) - pg_bits_f8(PG_ROUND_F8);
@@ -117,16 +127,47 @@ PG_INLINE double pg_log_f8(double x) {
 }
 
 PG_INLINE float pg_tanh_f4(float x) {
-    const float a = fabsf(x), c = 2.0f * (a > 10.0f ? 10.0f : a);
-    const float t = c * 1.44269504088896341f + PG_ROUND_F4, n = t - PG_ROUND_F4;
-    const float r = (c - n * 0.693359375f) + n * 2.12194440054690583e-4f;
-    const float scale = pg_pow2_f4(pg_bits_f4(t) - pg_bits_f4(PG_ROUND_F4));
-    const float e = scale * pg_expm1_small_f4(r) + (scale - 1.0f);
-    return copysignf(e / (e + 2.0f), x);
+    float c = x < pg_tanh_limits_f4[0] ? pg_tanh_limits_f4[0] : x;
+    c = c > pg_tanh_limits_f4[1] ? pg_tanh_limits_f4[1] : c;
+    const float u = c * c;
+    float p = 1.3536708642902795e-08f;
+    p = p * u + 2.0745539586641826e-05f;
+    p = p * u + 0.003504124004393816f;
+    p = p * u + 0.13388299942016602f;
+    p = p * u + 1.0f;
+    float q = 7.852513590478338e-07f;
+    q = q * u + 0.00032994194771163166f;
+    q = q * u + 0.025909721851348877f;
+    q = q * u + 0.46721622347831726f;
+    q = q * u + 1.0f;
+    float y = c * p / q;
+    y = y < pg_one_f4[0] ? pg_one_f4[0] : y;
+    return y > pg_one_f4[1] ? pg_one_f4[1] : y;
+}
+
+PG_INLINE float pg_erf_f4(float x) {
+    float c = x < pg_erf_limits_f4[0] ? pg_erf_limits_f4[0] : x;
+    c = c > pg_erf_limits_f4[1] ? pg_erf_limits_f4[1] : c;
+    const float u = c * c;
+    float p = 2.015329982896219e-06f;
+    p = p * u + 0.00028654560446739197f;
+    p = p * u + 0.003882825840264559f;
+    p = p * u + 0.05310731753706932f;
+    p = p * u + 0.19326837360858917f;
+    p = p * u + 1.1283791065216064f;
+    float q = 3.781863415497355e-05f;
+    q = q * u + 0.001189140952192247f;
+    q = q * u + 0.015204758383333683f;
+    q = q * u + 0.1152740940451622f;
+    q = q * u + 0.5046118497848511f;
+    q = q * u + 1.0f;
+    float y = c * p / q;
+    y = y < pg_one_f4[0] ? pg_one_f4[0] : y;
+    return y > pg_one_f4[1] ? pg_one_f4[1] : y;
 }
 
 PG_INLINE double pg_tanh_f8(double x) {
-    const double a = fabs(x), c = 2.0 * (a > 20.0 ? 20.0 : a);
+    const double a = fabs(x), c = 2.0 * (a > pg_tanh_limits_f8[1] ? pg_tanh_limits_f8[1] : a);
     const double t = c * 1.44269504088896340736 + PG_ROUND_F8, n = t - PG_ROUND_F8;
     const double r = (c - n * 0x1.62e42feep-1) - n * 0x1.a39ef35793c76p-33;
     const double scale = pg_pow2_f8(pg_bits_f8(t) - pg_bits_f8(PG_ROUND_F8));
