@@ -1,4 +1,4 @@
-"""Nothing stale: whatever changes between two calls of a compiled function shows in the second, and a reason is kept."""
+"""Nothing stale: what changes between two calls of a compiled function shows in the second, and a reason is kept."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ class Scaled(pg.Module):
 
 
 def changes():
-    """What is changed between calls: a name and a function of the module and of the settings that the function reads."""
+    """What is changed between calls: functions of the module and of the settings that the function reads."""
 
     def weight(net, settings):
         net.w.assign([5.0, 6.0])

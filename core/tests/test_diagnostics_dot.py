@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import plugrad as pg
-from plugrad.diagnostics.dot import _Text
+from plugrad.diagnostics.text_dot import Drawing
 from plugrad.errors import RecordingError
 
 STRING = r'"(?:[^"\\\n]|\\.)*"'
@@ -156,7 +156,7 @@ def test_branches_and_loops_are_framed_with_their_graphs():
 
 
 def test_labels_are_escaped():
-    text = _Text()
+    text = Drawing()
     text.node('a "quoted" \\ name\nin two lines', pg.ones((2,)))
     found, _ = parsed("\n".join(["digraph plugrad {", "  node [shape=box];", *text.lines, "}"]))
     assert found["n0"] == 'a \\"quoted\\" \\\\ name\\nin two lines\\nfloat32 (2,)'
@@ -181,5 +181,7 @@ def test_what_cannot_be_drawn(wrong):
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 def test_graphviz_reads_it():
-    text = pg.to_dot(net()(pg.ones((3, 1))))
-    subprocess.run(["dot", "-Tsvg"], input=text, text=True, check=True, capture_output=True, timeout=60)
+    compiled = pg.compile(lambda x: pg.fori_loop(0, 3, lambda i, h: pg.sin(h), pg.exp(x).reshape((-1,))))
+    compiled(pg.ones((3, 1)))
+    for text in (pg.to_dot(net()(pg.ones((3, 1)))), pg.to_dot(compiled)):
+        subprocess.run(["dot", "-Tsvg"], input=text, text=True, check=True, capture_output=True, timeout=60)

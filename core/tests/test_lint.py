@@ -90,6 +90,7 @@ class Mine(Backend):
         **ELEMENTWISE,
         **MOVEMENT,
         "add": np.add,
+        "fused": lambda *xs, body: NotImplemented,
         "sum": Kernel(_sum, dtypes="float"),
         "full": _full,
     }

@@ -10,8 +10,8 @@ EXEMPT: dict[str, str] = {
     "bitwise_right_shift bitwise_xor count_nonzero equal greater greater_equal isfinite isin isinf isnan less "
     "less_equal linalg.matrix_rank logical_and logical_not logical_or logical_xor nonzero not_equal searchsorted "
     "signbit",
-    "transformations and tools, tested by what they are applied to": "compile create fallback_report grad hessian hvp "
-    "jacfwd jacrev jvp observe reset_fallback_report stage to_dot value_and_grad vjp vmap",
+    "transformations and tools, tested by what they are applied to": "compile create explain fallback_report grad "
+    "hessian hvp jacfwd jacrev jvp memory_plan observe reset_fallback_report stage to_dot value_and_grad vjp vmap",
     "random: the peers draw other numbers": "norm.dropout random.bernoulli random.bits random.fold_in "
     "random.key random.normal random.permutation random.randint random.split random.uniform",
 }

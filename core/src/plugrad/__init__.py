@@ -13,7 +13,7 @@ from .checkpointing import checkpoint
 from .compiler import compile
 from .control import cond, fori_loop, scan, while_loop
 from .custom import custom_jvp, custom_vjp
-from .diagnostics import find_nan, observe, profile, to_dot
+from .diagnostics import explain, find_nan, memory_plan, observe, profile, to_dot
 from .dtypes import as_dtype, can_cast, finfo, iinfo, isdtype, promotion, result_type
 from .fallback import fallback_report, reset_fallback_report
 from .implicit import custom_root, linear_solve
@@ -66,7 +66,7 @@ __all__ += ["Buffer", "Module", "Parameter", "Tensor", "__version__", "manual_se
 __all__ += ["custom_jvp", "custom_vjp", "grad", "hessian", "hvp", "jacfwd", "jacrev", "jvp", "value_and_grad", "vjp"]
 __all__ += ["cond", "custom_root", "einsum", "fori_loop", "linear_solve", "scan", "while_loop"]
 __all__ += ["checkpoint", "compile", "fallback_report", "no_grad", "reset_fallback_report", "stage", "vmap"]
-__all__ += ["Observer", "find_nan", "profile", "to_dot"]
+__all__ += ["Observer", "explain", "find_nan", "memory_plan", "profile", "to_dot"]
 __all__ += ["as_dtype", "bool", "int8", "int16", "int32", "int64", "promotion", "uint8", "uint16", "uint32", "uint64"]
 __all__ += ["bfloat16", "complex64", "complex128", "float16", "float32", "float64"]
 __all__ += ["can_cast", "e", "finfo", "iinfo", "inf", "isdtype", "nan", "newaxis", "pi", "result_type"]

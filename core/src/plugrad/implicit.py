@@ -61,7 +61,7 @@ class _Solution(_Function):
     save_output = True
 
     def __init__(self, name: str, n: int, apply: Pair, solve: Pair) -> None:
-        self.name, self.n, self.apply, self.solve = name, n, apply, solve
+        self.name, self.partials, self.n, self.apply, self.solve = name, None, n, apply, solve
 
     def decompose(self, *xs: Tensor) -> Tensors:
         return self.solve(xs[: self.n], xs[self.n :])

@@ -14,7 +14,8 @@ runs is an input; literals and constants never change. Two names are not in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -107,7 +108,7 @@ class Program:
     ``donated`` pairs positions, (input, output): the program may write that output into the memory of that input,
     which nobody else looks at. ``plan`` is there once memory was planned. ``calls`` has one function an equation, the
     core's own way to run it on values: kernels in their order, then the decomposition. An executor uses it for what it
-    does not do itself.
+    does not do itself. ``name`` is that of the compiled function, for people.
     """
 
     specs: tuple[Spec, ...]
@@ -118,6 +119,7 @@ class Program:
     donated: tuple[tuple[int, int], ...] = ()
     plan: Plan | None = None
     calls: tuple[Callable[..., Any], ...] = field(default=(), compare=False, repr=False)
+    name: str = field(default="", compare=False)
 
     def replace(self, **changes: Any) -> Program:
         """A copy with these fields changed."""
@@ -137,8 +139,14 @@ class Program:
             found[v].append(len(self.eqns))
         return found
 
+    def text(self, places: bool = False) -> str:
+        """The text form: one line an equation, with shapes and the user's lines, and with ``places`` where each value
+        lives, such as ``@128`` in the arena.
+        """
+        return "\n".join(lines(self, places))
+
     def __str__(self) -> str:
-        return "\n".join(lines(self))
+        return self.text()
 
 
 def nbytes(spec: Spec) -> int:
@@ -153,27 +161,59 @@ def nbytes(spec: Spec) -> int:
     return count
 
 
-def _shown(spec: Spec) -> str:
+def shown(spec: Spec) -> str:
+    """Shape and dtype in few letters.
+
+    >>> shown(Spec((3, 4), np.dtype("float32")))
+    'float32[3,4]'
+    """
     return f"{spec.dtype.name}[{','.join(map(str, spec.shape))}]"
 
 
-def lines(program: Program) -> Iterator[str]:
-    """The text form: one line an equation, with shapes and the user's lines."""
+def short(where: str) -> str:
+    """A line of the user's code, its file relative to the working directory, or its last two names where it is not
+    inside that.
+
+    >>> short("somewhere/else/far/net.py:12")
+    'far/net.py:12'
+    """
+    path, here = where.replace(os.sep, "/"), os.getcwd().replace(os.sep, "/").rstrip("/") + "/"
+    return path.removeprefix(here) if path.startswith(here) else "/".join(path.split("/")[-2:])
+
+
+def lines(program: Program, places: bool = False) -> Iterator[str]:
+    """The lines of the text form, a fused group's equations indented below it."""
 
     def declared(vs: tuple[int, ...]) -> str:
-        return ", ".join([f"%{v}:{_shown(program.specs[v])}" for v in vs])
+        return ", ".join([f"%{v}:{shown(program.specs[v])}{_at(program, v) if places else ''}" for v in vs])
 
-    yield f"program({declared(program.inputs)})"
+    yield f"{f'program {program.name}'.rstrip()}({declared(program.inputs)})"
     yield from (f"  {declared((v,))} = constant" for v in program.consts)
     for eqn in program.eqns:
         body = dict(eqn.attrs).get("body")
-        attrs = "".join([f", {k}={_attribute(v)}" for k, v in eqn.attrs if k != "body"])
-        text = f"  {declared(eqn.outs)} = {eqn.op}({', '.join(map(_operand, eqn.ins))}{attrs})"
-        yield f"{text}  # {eqn.where}" if eqn.where else text
+        view = program.plan is not None and any(program.plan.places[v].kind == "view" for v in eqn.outs)
+        text = f"  {declared(eqn.outs)} = {'view ' if view else ''}{call(eqn, map(_operand, eqn.ins))}"
+        yield f"{text}  # {short(eqn.where)}" if eqn.where else text
         if isinstance(body, Body):
             yield from _inside(eqn, body)
-        yield from (f"    {line}" for _, v in eqn.attrs if isinstance(v, Program) for line in lines(v))
+        yield from (f"    {line}" for _, v in eqn.attrs if isinstance(v, Program) for line in lines(v, places))
     yield f"  return {', '.join([f'%{v}' for v in program.outputs])}"
+
+
+def call(eqn: Eqn, operands: Iterable[str]) -> str:
+    """An equation's op with its operands and attributes."""
+    attrs = [f"{k}={_attribute(v)}" for k, v in eqn.attrs if k != "body"]
+    return f"{eqn.op}({', '.join([*operands, *attrs])})"
+
+
+def _at(program: Program, v: int) -> str:
+    """Where a value lives."""
+    if program.plan is None:
+        return ""
+    kind, at = program.plan.places[v]
+    if kind in ("input", "const"):
+        return ""
+    return {"arena": f"@{at}", "output": "@output", "view": f"@%{at}"}.get(kind, f"@input{at}")
 
 
 def _inside(eqn: Eqn, body: Body) -> Iterator[str]:
@@ -182,10 +222,9 @@ def _inside(eqn: Eqn, body: Body) -> Iterator[str]:
     for inner, outer in zip(body.outputs, eqn.outs, strict=True):
         names[inner] = f"%{outer}"
     for part in body.eqns:
-        attrs = "".join([f", {k}={_attribute(v)}" for k, v in part.attrs])
-        ins = ", ".join([_operand(x) if isinstance(x, Lit) else names[x] for x in part.ins])
-        text = f"    {', '.join([names[v] for v in part.outs])} = {part.op}({ins}{attrs})"
-        yield f"{text}  # {part.where}" if part.where else text
+        ins = [_operand(x) if isinstance(x, Lit) else names[x] for x in part.ins]
+        text = f"    {', '.join([f'{names[v]}:{shown(body.specs[v])}' for v in part.outs])} = {call(part, ins)}"
+        yield f"{text}  # {short(part.where)}" if part.where else text
 
 
 def _operand(x: Operand) -> str:

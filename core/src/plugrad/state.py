@@ -132,7 +132,16 @@ class Observer:
     transformation makes of the call are calls inside it. ``pull(run, node, g)`` stands around the backward rule of a
     node: ``run()`` gives the cotangents of its operands. ``kernel(op, backend, how)`` hears of every kernel that ran,
     ``how`` being native or fallback. Writes in place allocate while anybody observes.
+
+    A compiled function runs op by op while anybody observes who has not set ``compiled``, so that each op is heard of.
+    With ``compiled`` on all of them it runs its programs as ever: ``program(run, program, device)`` stands around each
+    run of one, and ``equation(run, eqn, program, device)`` around each equation where the core itself executes it;
+    ``program`` is a ``plugrad.program.Program``, and what ``run()`` gives is to be returned. ``call`` and ``kernel``
+    then hear only of what stands between programs.
     """
+
+    compiled = False
+    """Whether compiled functions stay compiled."""
 
     def call(self, run: Run, op: Any, xs: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         """Around a call."""
@@ -144,6 +153,14 @@ class Observer:
 
     def kernel(self, op: str, backend: str, how: str) -> None:
         """After a kernel."""
+
+    def program(self, run: Run, program: Any, device: str) -> Any:
+        """Around a run of a compiled program."""
+        return run()
+
+    def equation(self, run: Run, eqn: Any, program: Any, device: str) -> Any:
+        """Around an equation of a compiled program that the core executes."""
+        return run()
 
     def __enter__(self) -> Self:
         with _lock:

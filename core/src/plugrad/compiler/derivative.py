@@ -31,13 +31,14 @@ class Recorded(Op):
     codes = frozenset(range(64))
 
     def __init__(self, name: str, graph: Graph, flags: Sequence[bool], passes: Sequence[Pass]) -> None:
-        self.name, self.partials = name, None
+        self.name, self.partials = f"compile({name})", None
         self.flags, self.passes = tuple(flags), passes
         ends = (*graph.outputs, *[v for _, v in graph.state], *[v for _, v in graph.gradients if v is not None])
         self.graph = graph.reopened(reads(graph), ends)
         self.results, self.followed = len(ends), len(graph.outputs)
         forward, backward, self.wanted, self.given = _split(self.graph, self.flags, self.followed)
-        self.forward, self.backward = Executable(forward, passes), Executable(backward, passes)
+        self.forward = Executable(forward, passes, name=f"{name} forward")
+        self.backward = Executable(backward, passes, name=f"{name} backward")
         self.kinds = [Target(v.be, v.dev) for v in forward.outputs]
         self.specs = [v.spec for v in forward.outputs]
 

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..backend import BACKENDS
+from ..backend import BACKENDS, device_name
 from ..interpreters.stage import Graph, Var
 from ..op import Op
 from ..ops.creation import TO_DEVICE
 from ..program import Program
-from ..state import ACTIVE, state, within
+from ..state import ACTIVE, WATCHING, state, watched, within
 from ..tensor import Tensor, Tensors, tupled
 from . import passes
 from .lower import Call, Lowered, Part, lower
 from .plan import materialised, planned
-from .replay import executor
+from .replay import Run, executor_of
 from .target import Target, caller
 
 Values = list[Any]
 Donations = Callable[[Lowered], Sequence[tuple[int, int]]]
+
+
+class Seconds(NamedTuple):
+    """What compiling a program took."""
+
+    passes: float
+    plan: float
+    backend: float
 
 
 class Compiled(NamedTuple):
@@ -29,7 +39,9 @@ class Compiled(NamedTuple):
     target: Target
     before: Program
     program: Program
-    seconds: float
+    seconds: Seconds
+    own: bool
+    """Whether the backend has an executor of its own for it."""
 
 
 class Executable:
@@ -44,13 +56,19 @@ class Executable:
         graph: Graph,
         chosen: Sequence[passes.Pass],
         donations: Callable[[Lowered], Sequence[tuple[int, int]]] = lambda _: (),
+        name: str = "",
     ) -> None:
+        begun = time.perf_counter()
         self.lowered = lowered = lower(graph)
-        self.passes = chosen
+        self.lowering = time.perf_counter() - begun
+        self.passes, self.name = chosen, name
         self.inputs = (*lowered.inputs, *[v for _, v in lowered.captured])
         self.captured = tuple([h for h, _ in lowered.captured])
+        self.last: Run
+        """The function of the program that was compiled last."""
         self.programs: list[Compiled] = []
         self.inner: list[Executable] = []
+        """Those of branches and loops, in the order of their steps."""
         slots = {v: i for i, v in enumerate(dict.fromkeys(self.inputs))}
         for step in lowered.steps:
             for v in step.outs:
@@ -65,7 +83,7 @@ class Executable:
         self.fresh = [v in made and lowered.outputs.count(v) == 1 for v in lowered.outputs]
         """Whether an output is memory of its own, that nothing else looks at."""
         direct = len(self.steps) == 1 and isinstance(lowered.steps[0], Part)
-        self.direct = self.steps[0][0] if direct and self._is_direct(lowered, slots) else None
+        self.direct = self.last if direct and self._is_direct(lowered, slots) else None
 
     def _is_direct(self, lowered: Lowered, slots: dict[Var, int]) -> bool:
         """Whether the only step takes exactly the inputs and gives exactly the outputs."""
@@ -73,7 +91,7 @@ class Executable:
 
     def run(self, values: Values) -> Sequence[Any]:
         """The values of the outputs."""
-        if self.direct is not None:
+        if self.direct is not None and not WATCHING[0]:
             return self.direct(*values)
         env: list[Any] = [None] * self.count
         for i, value in zip(self.places, values, strict=True):
@@ -98,8 +116,9 @@ class Executable:
         return {*step.ins, *step.outs} - later
 
     def _program(self, part: Part, wanted: Any) -> Any:
-        begun = time.perf_counter()
+        times = [time.perf_counter()]
         program = materialised(passes.apply(part.program, part.target, self.passes))
+        times.append(time.perf_counter())
         pairs = {
             (i, k): (part.ins.index(a), part.outs.index(b))
             for a, b, (i, k) in wanted
@@ -110,10 +129,14 @@ class Executable:
         program = planned(program, tuple(pairs.values()))
         self.donated += [whole for whole, own in pairs.items() if own in program.donated]
         calls = tuple([caller(e, program.specs, part.target) for e in program.eqns])
-        program = program.replace(calls=calls)
-        run = executor(program, part.target)
-        self.programs.append(Compiled(part.target, part.program, program, time.perf_counter() - begun))
-        return run
+        program = program.replace(calls=calls, name=self.name)
+        times.append(time.perf_counter())
+        run, own = executor_of(program, part.target)
+        times.append(time.perf_counter())
+        seconds = Seconds(*[b - a for a, b in itertools.pairwise(times)])
+        self.programs.append(Compiled(part.target, part.program, program, seconds, own))
+        self.last = run
+        return _watchable(run, program, part.target)
 
     def _call(self, call: Call) -> Any:
         """The op on tensors; its graphs are executables of their own. A move is what it is."""
@@ -126,19 +149,47 @@ class Executable:
         def run(*values: Any) -> tuple[Any, ...]:
             handles = tuple([t.handle(value, s) for value, (t, s) in zip(values, specs, strict=True)])
             with within(mask=0, stage=None, capture=None, top=None, log=None):
-                found = op.decompose(*handles, **attrs) if op.opaque else Op.bind(op, handles, attrs)
+                if not op.opaque:
+                    found = Op.bind(op, handles, attrs)
+                elif WATCHING[0] and handles:
+                    found = watched("call", (op, handles, attrs), functools.partial(op.decompose, **attrs), *handles)
+                else:
+                    found = op.decompose(*handles, **attrs)
             return tuple([t.val for t in tupled(found)])
 
         return run
 
     def _move(self, x: Var, y: Var) -> Any:
         source, target, dev = BACKENDS[x.be], BACKENDS[y.be], y.dev
-        return lambda value: (target.from_host(source.to_host(value), dev),)
+        origin, attrs = Target(x.be, x.dev), {"device": (y.be, y.dev)}
+
+        def run(value: Any) -> tuple[Any]:
+            if WATCHING[0]:
+                return watched("call", (TO_DEVICE, (origin.handle(value, x.spec),), attrs), move, value)
+            return move(value)
+
+        def move(value: Any) -> tuple[Any]:
+            return (target.from_host(source.to_host(value), dev),)
+
+        return run
 
     def _graph(self, graph: Graph) -> Any:
-        inner = Executable(graph, self.passes)
+        inner = Executable(graph, self.passes, name=self.name)
         self.inner.append(inner)
         return _Function(graph, inner)
+
+
+def _watchable(run: Run, program: Program, target: Target) -> Run:
+    """A program that observers hear of."""
+    device = device_name((target.be, target.dev))
+
+    def observed(*values: Any) -> tuple[Any, ...]:
+        if WATCHING[0]:
+            found: tuple[Any, ...] = watched("program", (program, device), run, *values)
+            return found
+        return run(*values)
+
+    return observed
 
 
 class _Function:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import copy
 import functools
+import time
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from .. import tree
-from ..dtypes import CODE, DTYPES
+from ..dtypes import CODE
 from ..errors import ArgumentError, PlugradError, ShapeError
 from ..interpreters.stage import Graph
 from ..ops import creation
 from ..ownership import sole
 from ..parameter import Buffer
-from ..state import ACTIVE, HELD, RECORDING, UNCHANGED, WATCHING, State, check_held, state
+from ..state import ACTIVE, HELD, UNCHANGED, WATCHING, State, check_held, state
 from ..tape import live, plain
 from ..tensor import Shared, Tensor
 from ..transforms import F, Staged, as_array, named, staged
@@ -23,7 +24,8 @@ from . import passes
 from .batched import Template, Unsolved, Watch
 from .derivative import Recorded
 from .executable import Executable
-from .guards import Gradients, Handles, Surroundings, Watched, reach
+from .guards import Gradients, Handles, Surroundings, Watched, name_of, reach
+from .kinds import Kind, kind_of, news
 from .lower import GradientOf, Lowered
 
 LIMIT = 16
@@ -54,13 +56,18 @@ class Entry:
         """The places of arguments that the caller donates."""
         self.watched: list[Watched] = reach(f, staged.modules)
         graph = staged.graph
-        self.handles = Handles(tuple([h for h, v in graph.constants if v not in graph.fixed]))
+        captured = tuple([h for h, v in graph.constants if v not in graph.fixed])
+        self.handles = Handles(captured, functools.partial(name_of, f, tuple(self.watched)))
         self.gradients = Gradients(tuple([h for h, _ in graph.met]))
         self.guards: tuple[Any, ...] = (surroundings, self.handles, *self.watched, self.gradients)
         self.written = [h for h, _ in graph.state]
         self.executable: Executable | None = None
         self.recorded: dict[tuple[bool, ...], Recorded] = {}
         """By which of its operands are followed, the graph as an op."""
+        self.seconds = 0.0
+        """What staging took; 0 if it was written down from graphs for other batch sizes."""
+        self.replays: dict[str, int] = {}
+        """How often the ops ran one by one, by the reason."""
 
     def changed(self) -> str:
         """Why the graph does not fit any more, or ""."""
@@ -71,26 +78,38 @@ class Entry:
 
     def run(self, leaves: list[Tensor], here: State) -> Any:
         """The result for these arguments."""
-        graph = self.staged.graph
-        if not _concrete(here) or any([t.tr is not None for t in leaves]):
-            return self.staged.build(graph(*leaves))
-        read = [*leaves, *self.handles.handles]
-        if graph.taped or any([t.mask & ~1 and live(t, here) & ~1 for t in read]):
+        if why := _around(leaves, here):
+            self.replays[why] = self.replays.get(why, 0) + 1
+            return self.staged.build(self.staged.graph(*leaves))
+        if self.prepared(leaves, here):
             return self._record(leaves, here)
-        if self.executable is None:
-            self._compile()
         return self.compute(leaves)
 
-    def _record(self, leaves: list[Tensor], here: State) -> Any:
-        """As one node of the tape, or of the transformations around."""
+    def prepared(self, leaves: list[Tensor], here: State) -> bool:
+        """Compile what such a call needs, if that was not done yet; whether it will be recorded."""
+        graph, read = self.staged.graph, [*leaves, *self.handles.handles]
+        if graph.taped or any([t.mask & ~1 and live(t, here) & ~1 for t in read]):
+            self._recorder(leaves, here)
+            return True
+        if self.executable is None:
+            self._compile()
+        return False
+
+    def _recorder(self, leaves: list[Tensor], here: State) -> tuple[Recorded, list[Tensor]]:
+        """The graph as an op, and its operands."""
         graph = self.staged.graph
         gradients: list[Any] = [h.grad for h, v in graph.met if v is not None]
         xs = [*leaves, *[h for h, _ in graph.constants], *gradients]
         flags = tuple([bool(x.mask and live(x, here)) for x in xs])
         op = self.recorded.get(flags)
         if op is None:
-            name = f"compile({self.function.name})"
-            op = self.recorded[flags] = Recorded(name, graph, flags, self.function.passes)
+            op = self.recorded[flags] = Recorded(self.function.title, graph, flags, self.function.passes)
+        return op, xs
+
+    def _record(self, leaves: list[Tensor], here: State) -> Any:
+        """As one node of the tape, or of the transformations around."""
+        graph = self.staged.graph
+        op, xs = self._recorder(leaves, here)
         found = op(*[plain(x) for x in xs])
         n, m = len(graph.outputs), len(graph.outputs) + len(graph.state)
         for (handle, _), new in zip(graph.state, found[n:m], strict=True):
@@ -101,7 +120,7 @@ class Entry:
         return self.staged.build(found[:n])
 
     def _compile(self) -> None:
-        found = Executable(self.staged.graph, self.function.passes, self._donations)
+        found = Executable(self.staged.graph, self.function.passes, self._donations, self.function.title)
         kinds = [(v.be, CODE[v.spec.dtype], v.spec.shape, v.dev) for v in found.lowered.outputs]
         self.results = [Result(*kind, fresh) for kind, fresh in zip(kinds, found.fresh, strict=True)]
         self.count, self.shared = len(self.staged.graph.outputs), not all(found.fresh)
@@ -183,7 +202,20 @@ def _concrete(here: State) -> bool:
     if not ACTIVE[0]:
         return True
     idle = here.stage is None and here.top is None and here.capture is None and here.log is None
-    return idle and not here.observers and not WATCHING[0]
+    return idle and not here.observers and all([observer.compiled for observer in WATCHING[0]])
+
+
+def _around(leaves: list[Tensor], here: State) -> str:
+    """Why ops have to run one by one here and now, or ""."""
+    levels = [t.tr for t in leaves if t.tr is not None]
+    if _concrete(here) and not levels:
+        return ""
+    levels += [level for level in (here.stage, here.top) if level is not None]
+    if levels:
+        return f"inside another transformation: {max(levels, key=lambda level: level.uid).name}"
+    if here.observers or not all([observer.compiled for observer in WATCHING[0]]):
+        return "an observer hears of every op"
+    return f"inside another transformation: {'grad, vjp or jvp' if here.capture is None else 'checkpoint'}"
 
 
 class Function:
@@ -193,17 +225,19 @@ class Function:
         self, f: F, names: Iterable[str] | None, donate: int | Sequence[int], batched: int | Sequence[int]
     ) -> None:
         functools.update_wrapper(self, f, updated=())
-        self.f, self.name = f, named(f, "compile")
+        self.f, self.name, self.title = f, named(f, "compile"), getattr(f, "__name__", type(f).__name__)
         self.passes = passes.chosen(names)
         self.donate = (donate,) if isinstance(donate, int) else tuple(donate)
         self.batched = (batched,) if isinstance(batched, int) else tuple(batched)
-        self.templates: dict[_Key, tuple[Entry, Template]] = {}
+        self.templates: dict[Kind, tuple[Entry, Template]] = {}
         """For batches of any size, what was found from two."""
-        self.graphs: dict[_Key, list[Entry]] = {}
+        self.graphs: dict[Kind, list[Entry]] = {}
         self.fast: dict[tuple[Any, ...], Entry] = {}
         """By the kinds of arguments that are tensors, nothing else being in force."""
         self.misses: list[str] = []
         """Why it was staged again, each time."""
+        self.reasons: dict[Kind, list[str]] = {}
+        """For each kind of call why it was staged, each time; "" for the very first."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not kwargs and not ACTIVE[0]:
@@ -213,13 +247,13 @@ class Function:
                 return entry.compute(args)
         else:
             kind = None
-        entry, leaves, here = self._entry(args, kwargs)
+        entry, leaves, here = self.entry(args, kwargs)
         found = entry.run(leaves, here)
         if kind is not None and entry.executable is not None and len(leaves) == len(args):
             self.fast[kind] = entry
         return found
 
-    def _entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Entry, list[Tensor], State]:
+    def entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Entry, list[Tensor], State]:
         """The graph for a call, staged if there is none that fits; the arguments' tensors."""
         args = tuple([as_array(a) for a in args])
         if kwargs:
@@ -228,7 +262,7 @@ class Function:
         here = state()
         sizes = self._sizes(args[:-1] if kwargs else args) if self.batched else {}
         size = next(iter(sizes.values()), None)
-        key = _key(leaves, structure, bool(kwargs), here, sizes)
+        key = kind_of(leaves, structure, bool(kwargs), here, sizes)
         known = self.graphs.setdefault(key, [])
         why = ""
         for entry in known:
@@ -238,8 +272,11 @@ class Function:
             known.append(written)
             return written, leaves, here
         if len(self.graphs) > 1 or known:
-            self.misses.append(why or (f"a batch of {size} rows" if known else self._new_kind(key)))
+            others = [k for k in self.graphs if k is not key]
+            why = why or (f"a batch of {size} rows" if known else news(key, others, self.f))
+            self.misses.append(why)
         entry = self._staged(args, bool(kwargs), size)
+        self.reasons.setdefault(key, []).append(why)
         if size is not None:
             self._learn(key, entry)
         known.append(entry)
@@ -263,7 +300,7 @@ class Function:
             raise ShapeError(f"{self.name}: the batched arguments have {sizes} rows; their first axes must agree")
         return found
 
-    def _from_template(self, key: _Key, size: int) -> Entry | None:
+    def _from_template(self, key: Kind, size: int) -> Entry | None:
         """The entry for a batch of another size, if that is known without staging."""
         base, template = self.templates.get(key, (None, None))
         if base is None or template is None or size < 2 or base.changed():
@@ -278,7 +315,7 @@ class Function:
         entry.size = size
         return entry
 
-    def _learn(self, key: _Key, entry: Entry) -> None:
+    def _learn(self, key: Kind, entry: Entry) -> None:
         """What two sizes say about all others. Those below 2 are cases of their own: they broadcast, or are empty."""
         assert entry.size is not None
         if entry.size < 2 or entry.decided:
@@ -293,7 +330,7 @@ class Function:
                 return
 
     def _staged(self, args: tuple[Any, ...], keywords: bool, size: int | None) -> Entry:
-        f = self.f
+        f, begun = self.f, time.perf_counter()
         whole = (lambda *given: f(*given[:-1], **given[-1])) if keywords else f
         surroundings = Surroundings(f)
         watch = Watch(size) if size is not None else None
@@ -301,7 +338,7 @@ class Function:
             graph = staged(whole, args)
         surroundings.settle()
         entry = Entry(graph, surroundings, f, self, self._given_up(args[:-1] if keywords else args))
-        entry.size = size
+        entry.size, entry.seconds = size, time.perf_counter() - begun
         if watch is not None and watch.decided:
             entry.decided = watch.decided
             self.misses.append(f"one graph a batch size: {watch.decided[0]} decides upon the size")
@@ -315,12 +352,6 @@ class Function:
             found += [at + i for i, t in enumerate(leaves) if n in chosen and not isinstance(t, Buffer)]
             at += len(leaves)
         return found
-
-    def _new_kind(self, key: _Key) -> str:
-        """What is new about the arguments of a call."""
-        return "the arguments are of a new kind: " + ", ".join(
-            [f"{DTYPES[dt].name} {shape}" for _, shape, dt, *_ in key.rest[:-5]]
-        )
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
         return self if owner is None else functools.partial(self, owner)
@@ -342,25 +373,6 @@ def _places(what: str, numbers: Sequence[int], args: tuple[Any, ...]) -> set[int
         if type(n) is not int or not -len(args) <= n < len(args):
             raise ArgumentError(f"compile: {what} names argument {n!r} of {len(args)}; give places of arguments")
     return {n % len(args) for n in numbers}
-
-
-class _Key(NamedTuple):
-    """What a graph depends on besides the values: structure with static parts, which may not be hashable; the rest."""
-
-    structure: Any
-    rest: tuple[Any, ...]
-
-    def __hash__(self) -> int:
-        return hash(self.rest)
-
-
-def _key(leaves: list[Tensor], structure: Any, named: bool, here: State, sizes: dict[int, int]) -> _Key:
-    shapes = [(None, *t.shape[1:]) if i in sizes else t.shape for i, t in enumerate(leaves)]
-    places = [
-        (type(t), s, t.dt, t.be, t.dev, t.mask and live(t, here) & 1) for s, t in zip(shapes, leaves, strict=True)
-    ]
-    recorded = here.mask & (RECORDING | 1)
-    return _Key(structure.signature(), (*places, creation.place(None), here.strict, here.draws, named, recorded))
 
 
 def compile(

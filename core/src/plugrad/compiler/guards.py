@@ -86,7 +86,8 @@ class Watched:
         for name in dict.fromkeys([*self.contents, *now]):
             then, new = self.contents.get(name, _MISSING), now.get(name, _MISSING)
             if then != new:
-                return f"{self.what}.{name} {_difference(then, new)}"
+                kind = "the module " if isinstance(self.thing, Module) else ""
+                return f"{kind}{self.what}.{name} {_difference(then, new)}"
         return f"{self.what} changed"
 
 
@@ -184,10 +185,11 @@ def _names(code: CodeType) -> Iterator[str]:
 class Handles:
     """Captured tensors: their shapes, dtypes and devices, and whether they are trained. Their values are inputs."""
 
-    __slots__ = ("handles", "seen")
+    __slots__ = ("handles", "name", "seen")
 
-    def __init__(self, handles: tuple[Tensor, ...]) -> None:
-        self.handles = handles
+    def __init__(self, handles: tuple[Tensor, ...], name: Callable[[Tensor], str] = lambda t: "") -> None:
+        """``name``: what the user calls such a tensor, or ""."""
+        self.handles, self.name = handles, name
         self.seen = [_kind(t) for t in handles]
 
     def changed(self) -> str:
@@ -196,9 +198,10 @@ class Handles:
             if (t.be, t.dt, t._shape, t.dev, t.mask & 1) != then:
                 was = t.clone(None, 0)
                 was.be, was.dt, was._shape, was.dev = then[:4]
+                named = f"{name}, " if (name := self.name(t)) else ""
                 if then[:4] != _kind(t)[:4]:
-                    return f"a captured {was.describe()} is now a {t.describe()}"
-                return f"a captured {was.describe()} {'is no longer' if then[4] else 'is now'} recorded"
+                    return f"{named}a captured {was.describe()}, is now a {t.describe()}"
+                return f"{named}a captured {was.describe()}, {'is no longer' if then[4] else 'is now'} recorded"
         return ""
 
 
@@ -255,6 +258,15 @@ def reach(f: Callable[..., Any], called: list[Module]) -> list[Watched]:
     for m in called:
         add(m, type(m).__name__)
     return list(found.values())
+
+
+def name_of(f: Callable[..., Any], watched: tuple[Watched, ...], t: Tensor) -> str:
+    """What a function calls a tensor that it captured: a variable, or the attribute of a Module; a Buffer's own name,
+    or "" if it is hidden.
+    """
+    things = [(what, thing) for what, thing in Surroundings(f).things() if isinstance(thing, Tensor)]
+    things += [(f"{w.what}.{k}", v) for w in watched for k, v in vars(w.thing).items() if isinstance(v, Tensor)]
+    return next((what for what, thing in things if thing is t), getattr(t, "label", ""))
 
 
 def _holds_settings(thing: Any) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..backend import device_name
 from ..program import Eqn, Lit, Program
+from ..state import WATCHING, watched
 from ..tensor import tupled
 from .plan import in_place
 from .target import Target
@@ -17,8 +20,13 @@ Run = Callable[..., tuple[Any, ...]]
 
 def executor(program: Program, target: Target) -> Run:
     """The backend's own executor if it takes the program, else a replay."""
+    return executor_of(program, target)[0]
+
+
+def executor_of(program: Program, target: Target) -> tuple[Run, bool]:
+    """The executor, and whether it is the backend's own."""
     found = target.backend.compile(program, target.dev)
-    return found if found is not NotImplemented else replay(program, target)
+    return (found, True) if found is not NotImplemented else (replay(program, target), False)
 
 
 def replay(program: Program, target: Target) -> Run:
@@ -38,14 +46,14 @@ def replay(program: Program, target: Target) -> Run:
     arenas: list[list[Any]] = []
     n, outputs = len(program.specs), program.outputs
     start = [program.consts.get(v) for v in range(n)]
-    carved = _carved(program, target)
+    carved, device = _carved(program, target), device_name((target.be, target.dev))
 
     def run(*values: Any) -> tuple[Any, ...]:
         arena = arenas.pop() if arenas else carved()
         env = start.copy()
         env[: len(values)] = values
         try:
-            for step, dead in pairs:
+            for step, dead in _heard(program, pairs, device) if WATCHING[0] else pairs:
                 step(env, arena)
                 for v in dead:
                     env[v] = None
@@ -54,6 +62,19 @@ def replay(program: Program, target: Target) -> Run:
             arenas.append(arena)
 
     return run
+
+
+Step = Callable[[list[Any], list[Any]], None]
+Pairs = Sequence[tuple[Step, tuple[int, ...]]]
+
+
+def _heard(program: Program, pairs: Pairs, device: str) -> Pairs:
+    """The steps, with every observer told of each."""
+    steps = [
+        functools.partial(watched, "equation", (eqn, program, device), step)
+        for eqn, (step, _) in zip(program.eqns, pairs, strict=True)
+    ]
+    return [(step, dead) for step, (_, dead) in zip(steps, pairs, strict=True)]
 
 
 def _carved(program: Program, target: Target) -> Callable[[], list[Any]]:

@@ -1,4 +1,5 @@
-"""Looking at what runs: how tensors print, what made a NaN, where the time goes, what the tape and graphs look like.
+"""Looking at what runs: how tensors print, what made a NaN, where the time goes, what the tape and graphs look like,
+what ``compile`` made of a function.
 
 Nothing here costs anything before it is asked for.
 """
@@ -7,8 +8,9 @@ from __future__ import annotations
 
 from .display import shown
 from .dot import to_dot
+from .explain import explain, memory_plan
 from .nan import find_nan
 from .observers import observe
 from .profiler import profile
 
-__all__ = ["find_nan", "observe", "profile", "shown", "to_dot"]
+__all__ = ["explain", "find_nan", "memory_plan", "observe", "profile", "shown", "to_dot"]

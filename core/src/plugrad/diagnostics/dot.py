@@ -1,27 +1,31 @@
-"""``to_dot``: the tape behind a tensor, or a staged graph, as text for Graphviz."""
+"""``to_dot``: the tape behind a tensor, a staged graph, or a compiled function, as text for Graphviz."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
 from typing import Any
 
+from ..compiler.function import Function
 from ..errors import ArgumentError, RecordingError, article
 from ..interpreters.stage import Equation, Graph
 from ..module import Module
+from ..program import Program
 from ..tensor import Node, Tensor
 from ..transforms import Staged
-
-_ROUND, _DASHED, _DOUBLE = "shape=ellipse", "shape=ellipse, style=dashed", "shape=ellipse, peripheries=2"
+from .dot_programs import draw_function, draw_program
+from .text_dot import DASHED, DOUBLE, ROUND, Drawing
 
 
 def to_dot(graph: Any, names: Module | None = None) -> str:
-    """The DOT text of a recorded tensor's tape (or of several tensors' in a list), or of a staged function.
+    """The DOT text of a recorded tensor's tape (or of several tensors' in a list), of a staged function, or of the
+    programs that ``compile`` made of a function when it ran last.
 
     Boxes are ops, with the shape and dtype of what they gave; ellipses are leaves, inputs and results, dashed ones
-    what a graph captured; frames hold the op of a branch or loop and its graphs. Leaves that are Parameters of the
+    what a graph captured; frames hold the op of a branch or loop and its graphs, in programs a fused group; boxes of
+    views are dashed. Leaves that are Parameters of the
     Module ``names`` carry their paths. Ids count from the inputs, so that the same computation gives the same text.
-    RecordingError for a tensor that was not recorded.
+    RecordingError for a tensor that was not recorded, or a function that was not compiled yet.
 
     >>> import plugrad
     >>> x = plugrad.asarray([1.0, 2.0]).requires_grad_()
@@ -37,52 +41,19 @@ def to_dot(graph: Any, names: Module | None = None) -> str:
     """
     if names is not None and not isinstance(names, Module):
         raise ArgumentError(f"to_dot: names is {article(type(names).__name__)}, but must be a Module or None")
-    text = _Text()
-    if isinstance(graph, (Staged, Graph)):
+    text = Drawing()
+    if isinstance(graph, (Function, functools.partial)):
+        draw_function(graph, text)
+    elif isinstance(graph, Program):
+        draw_program(graph, text)
+    elif isinstance(graph, (Staged, Graph)):
         _draw_graph(graph.graph if isinstance(graph, Staged) else graph, text)
     else:
         _draw_tape(list(graph) if isinstance(graph, (list, tuple)) else [graph], names, text)
     return "\n".join(["digraph plugrad {", "  node [shape=box];", *text.lines, "}"])
 
 
-class _Text:
-    """The lines of a drawing, which numbers its nodes and frames."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.count = self.frames = 0
-        self.indent = "  "
-
-    def node(self, title: str, what: Any, style: str = "") -> str:
-        """A node for something with shape and dtype, or several; returns its id."""
-        several = what if isinstance(what, (list, tuple)) and not hasattr(what, "shape") else [what]
-        rows = [title, *[f"{one.dtype} {one.shape}" for one in several]]
-        name, self.count = f"n{self.count}", self.count + 1
-        label = "\\n".join(map(_quoted, rows))
-        self.lines.append(f'{self.indent}{name} [label="{label}"{", " + style if style else ""}];')
-        return name
-
-    @contextlib.contextmanager
-    def frame(self, title: str) -> Iterator[None]:
-        """A frame around the nodes of the block. What an edge in it names is in it too."""
-        before, self.frames = self.indent, self.frames + 1
-        self.lines.append(f"{before}subgraph cluster{self.frames} {{")
-        self.indent += "  "
-        self.lines.append(f'{self.indent}label="{_quoted(title)}";')
-        yield
-        self.indent = before
-        self.lines.append(before + "}")
-
-    def edge(self, tail: str, head: str, output: int | None = None) -> None:
-        """An arrow, with the number of the output where there are several."""
-        self.lines.append(f"{self.indent}{tail} -> {head}" + (";" if output is None else f' [label="{output}"];'))
-
-
-def _quoted(words: str) -> str:
-    return words.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _draw_tape(ends: list[Any], names: Module | None, text: _Text) -> None:
+def _draw_tape(ends: list[Any], names: Module | None, text: Drawing) -> None:
     for t in ends:
         if not isinstance(t, Tensor) or t.node is None:
             wrong = f"got {article(type(t).__name__)}"
@@ -100,28 +71,28 @@ def _draw_tape(ends: list[Any], names: Module | None, text: _Text) -> None:
     ids: dict[int, str] = {}
     for seq, (node, t) in sorted(found.items()):
         if node.op is None:
-            ids[seq] = text.node(paths.get(id(node), "leaf"), t, _ROUND)
+            ids[seq] = text.node(paths.get(id(node), "leaf"), t, ROUND)
         else:
             name = getattr(node.op, "name", "")
             freed = "" if node.inputs is not None else " (freed)"
-            style = "" if name else _ROUND
+            style = "" if name else ROUND
             ids[seq] = text.node((name or paths.get(id(node), "leaf")) + freed, node.outputs or t, style)
         for x in node.inputs or ():
             if x.node is not None:
                 _join(text, ids, x, ids[seq])
     for t in ends:
-        _join(text, ids, t, text.node("result", t, _DOUBLE))
+        _join(text, ids, t, text.node("result", t, DOUBLE))
 
 
-def _join(text: _Text, ids: dict[int, str], t: Tensor, head: str) -> None:
+def _join(text: Drawing, ids: dict[int, str], t: Tensor, head: str) -> None:
     node: Any = t.node
     several = node.op is not None and len(node.outputs or ()) > 1
     text.edge(ids[node.seq], head, t.ix if several else None)
 
 
-def _draw_graph(graph: Graph, text: _Text) -> None:
-    ids = {v: text.node(f"input %{v.id}", v.spec, _ROUND) for v in graph.inputs}
-    ids.update({v: text.node(f"captured %{v.id}", v.spec, _DASHED) for _, v in graph.constants})
+def _draw_graph(graph: Graph, text: Drawing) -> None:
+    ids = {v: text.node(f"input %{v.id}", v.spec, ROUND) for v in graph.inputs}
+    ids.update({v: text.node(f"captured %{v.id}", v.spec, DASHED) for _, v in graph.constants})
     place: dict[Any, int | None] = dict.fromkeys(ids)
     for equation in graph.equations:
         made = _draw_op(equation, text)
@@ -130,10 +101,10 @@ def _draw_graph(graph: Graph, text: _Text) -> None:
         ids.update(dict.fromkeys(equation.outputs, made))
         place.update({v: i if len(equation.outputs) > 1 else None for i, v in enumerate(equation.outputs)})
     for title, v in [*[("result", v) for v in graph.outputs], *[("write", v) for _, v in graph.state]]:
-        text.edge(ids[v], text.node(title, v.spec, _DOUBLE), place[v])
+        text.edge(ids[v], text.node(title, v.spec, DOUBLE), place[v])
 
 
-def _draw_op(equation: Equation, text: _Text) -> str:
+def _draw_op(equation: Equation, text: Drawing) -> str:
     """The box of an op, in a frame with its graphs if it has some."""
     op, attrs = equation.op, equation.attrs
     graphs = {k: v for k, v in attrs.items() if isinstance(v, Graph)}

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from ..backend import BACKENDS, device_name
+from ..backend import BACKENDS, device_name, parse_device
 from ..fallback import columns
+from ..program import short
 from ..state import Observer, Run
 from ..tensor import Tensor, tupled
 
@@ -62,6 +63,8 @@ class profile(Observer):
     The calls that a decomposition, a transformation or a backward rule makes lie inside theirs. ``how`` says native,
     fallback (through the host), composed, or the transformation. A device that works asynchronously is waited for
     after each call ("synchronized"), so that the time is the call's own; the whole then takes longer than without.
+    A compiled function stays compiled: each program is a row ("program f"), and where the core executes it, so are its
+    equations and groups ("fused(exp mul)"), inside it.
 
     >>> import plugrad
     >>> with profile() as p:
@@ -69,6 +72,8 @@ class profile(Observer):
     >>> sorted((row.op, row.calls, row.bytes) for row in p.table())
     [('exp', 1, 24), ('full', 1, 12), ('sum', 1, 16)]
     """
+
+    compiled = True
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self.path = None if path is None else Path(path).absolute()
@@ -106,6 +111,33 @@ class profile(Observer):
     def pull(self, run: Run, node: Any, g: Any) -> Any:
         name = f"{getattr(node.op, 'name', 'leaf')} backward"
         return self._timed(Span(name, "backward", _sizes(tupled(g)), self._open(name)), run)
+
+    def program(self, run: Run, program: Any, device: str) -> Any:
+        name = f"program {program.name}".rstrip()
+        return self._compiled(name, "program", device, {}, (program.inputs, program.outputs, program), run)
+
+    def equation(self, run: Run, eqn: Any, program: Any, device: str) -> Any:
+        body = dict(eqn.attrs).get("body")
+        name = eqn.op if body is None else f"fused({' '.join([part.op for part in body.eqns])})"
+        return self._compiled(
+            name, "equation", device, {"where": short(eqn.where)}, (eqn.values, eqn.outs, program), run
+        )
+
+    def _compiled(self, name: str, kind: str, device: str, more: dict[str, Any], what: Any, run: Run) -> Any:
+        """A program or a part of one; ``what`` is (values read, values given, program)."""
+        ins, outs, program = what
+        backend, ordinal = parse_device(device)
+        specs, size = [program.specs[v] for v in ins], sum(map(program.nbytes, (*ins, *outs)))
+        sizes = {"shapes": [s.shape for s in specs], "dtypes": [s.dtype.name for s in specs], "bytes": size}
+
+        def settle() -> None:
+            here = next(b for b in BACKENDS if b.name == backend)
+            if here.is_async:
+                here.synchronize(ordinal)
+                args["synchronized"] = True
+
+        args = {**sizes, "backend": backend, "device": device, "how": "compiled", **more}
+        return self._timed(Span(name, kind, args, self._open(name)), run, settle)
 
     def kernel(self, op: str, backend: str, how: str) -> None:
         if stack := self._stack():
