@@ -90,6 +90,11 @@ def larger(device: str) -> Iterator[Call]:
         ),
         ("concat", "three", "exact"): lambda: pg.concat([put(x), put(normal(131, 3)), put(x)], axis=1),
         ("random_bits", "many", "exact"): lambda: pg.OPS["random_bits"](put(key), shape=(5003,)),
+        ("fused", "chain", "function"): lambda: pg.compile(lambda a, b: pg.tanh(a * b + a) * b)(
+            put(x), put(x).T.copy().T
+        ),
+        ("fused", "rows", "sum"): lambda: pg.compile(lambda a: pg.sum(pg.exp(a) * a, axis=1))(put(tall)),
+        ("fused", "columns", "sum"): lambda: pg.compile(lambda a: pg.sum(pg.exp(a) * a, axis=0))(put(tall)),
     }
     for (op, what, accuracy), run in calls.items():
         yield Call(f"{op}.large.{what}", op, accuracy, run)

@@ -94,6 +94,35 @@ def pair(n: int) -> Arrays:
     return normal(length), normal(length, seed=1)
 
 
+def four(n: int) -> Arrays:
+    """Four vectors of n elements."""
+    return tuple([normal(n, seed=k) for k in range(4)])
+
+
+@functools.cache
+def compiled(function: Work) -> Work:
+    """``function(module, *tensors)`` with the compiler of its library, made once."""
+    made: dict[Any, Work] = {}
+
+    def work(xp: Any, *tensors: Any) -> Any:
+        if xp not in made:
+            made[xp] = xp.compile(functools.partial(function, xp))
+        return made[xp](*tensors)
+
+    return work
+
+
+def chain(xp: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """Four elementwise ops."""
+    return xp.tanh(a * b + c) * d
+
+
+def softmax(exp: Work, total: Work, largest: Work, x: Any) -> Any:
+    """Of the last axis, by a library's functions."""
+    powers = exp(x - largest(x, 1).reshape(-1, 1))
+    return powers / total(powers, 1).reshape(-1, 1)
+
+
 def layer(n: int) -> Arrays:
     """n rows and the weights of a layer."""
     inner = 784 if n > 99 else 9
@@ -114,6 +143,16 @@ ELEMENTWISE = [
          np.add, streamed, "B"),
     Case("add, one operand transposed", (8192, 24), square, lambda xp, x, y: x + y.T, lambda x, y: x + y.T,
          streamed, "B"),
+]  # fmt: skip
+CHAIN = dict(
+    sizes=(10_000_000, 1000), inputs=four, expected=lambda a, b, c, d: np.tanh(a * b + c) * d, amount=streamed, unit="B"
+)
+COMPILED = [
+    Case("tanh(a * b + c) * d, compiled", work=compiled(chain), special={"cupy": None}, **CHAIN),
+    Case("tanh(a * b + c) * d, ours compiled", work=chain, special={"plugrad": compiled(chain)}, **CHAIN),
+    Case("softmax of rows, compiled", (8192, 40), lambda n: (normal(n, n),),
+         compiled(lambda xp, x: softmax(xp.exp, xp.sum, xp.amax if hasattr(xp, "amax") else xp.max, x)),
+         lambda x: softmax(np.exp, np.sum, np.max, x), lambda x: 2.0 * x.nbytes, "B", {"cupy": None}),
 ]  # fmt: skip
 REDUCTIONS = [
     Case("sum of all", (64, 1), pair, lambda xp, x, y: x.sum(), lambda x, y: x.sum(), lambda x, y: float(x.nbytes), "B",
@@ -149,4 +188,4 @@ HOST = [
          lambda xp, x, y: x + y, np.add, host=True),
     Case("matmul of 4 by 4, until it returns", (4, 4), square, lambda xp, a, b: a @ b, np.matmul, host=True),
 ]  # fmt: skip
-CASES = [*HOST, *ELEMENTWISE, *REDUCTIONS, *CONTRACTIONS, *INDEXING]
+CASES = [*COMPILED, *HOST, *ELEMENTWISE, *REDUCTIONS, *CONTRACTIONS, *INDEXING]

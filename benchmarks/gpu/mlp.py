@@ -1,4 +1,5 @@
-"""One training step of 784-256-128-10 with ReLU, softmax cross-entropy and Adam, eager, in plugrad and in PyTorch.
+"""One training step of 784-256-128-10 with ReLU, softmax cross-entropy and Adam, in plugrad and in PyTorch: eager, and
+with each library's compiler (PyTorch's with graphs, of forward and backward; its Adam is fused either way).
 
 Both start from the same weights; their losses must agree with NumPy's before the first step and with one another after.
 """
@@ -41,7 +42,7 @@ class Task:
         return float(-logs[np.arange(len(x)), self.labels].mean())
 
 
-def in_plugrad(task: Task, library: Library) -> Step:
+def in_plugrad(task: Task, library: Library, compiled: bool) -> Step:
     """A function that does one step and returns the loss before it, on the device."""
     pg, nn, optim = library.module, importlib.import_module("plugrad_nn"), importlib.import_module("plugrad_optim")
     pg.manual_seed(0)
@@ -55,17 +56,18 @@ def in_plugrad(task: Task, library: Library) -> Step:
     images, labels = library.put(task.images), library.put(task.labels)
     optimizer = optim.Adam(model.parameters(), learning_rate=RATE)
 
-    def step() -> Any:
+    def step(x: Any, y: Any) -> Any:
         optimizer.zero_grad()
-        loss = nn.cross_entropy(model(images), labels)
+        loss = nn.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
         return loss.detach()
 
-    return step
+    run = pg.compile(step) if compiled else step
+    return lambda: run(images, labels)
 
 
-def in_torch(task: Task, library: Library) -> Step:
+def in_torch(task: Task, library: Library, compiled: bool) -> Step:
     """The same in PyTorch, with its fused Adam."""
     module = library.module
     model = layered(module.nn, task).cuda()
@@ -75,12 +77,17 @@ def in_torch(task: Task, library: Library) -> Step:
     images, labels = library.put(task.images), library.put(task.labels)
     optimizer = module.optim.Adam(model.parameters(), lr=RATE, fused=True)
 
+    def forward(x: Any, y: Any) -> Any:
+        return module.nn.functional.cross_entropy(model(x), y)
+
+    run = module.compile(forward, mode="reduce-overhead") if compiled else forward
+
     def step() -> Any:
         optimizer.zero_grad(set_to_none=True)
-        loss = module.nn.functional.cross_entropy(model(images), labels)
+        loss = run(images, labels)
         loss.backward()
         optimizer.step()
-        return loss.detach()
+        return loss.detach().clone() if compiled else loss.detach()
 
     return step
 
@@ -96,12 +103,12 @@ def interleaved(task: Task) -> list[np.ndarray]:
     return [array for weight in task.weights for array in (weight, np.zeros(weight.shape[1], np.float32))]
 
 
-STEPS: dict[str, Callable[[Task, Library], Step]] = {"plugrad": in_plugrad, "torch": in_torch}
+STEPS: dict[str, Callable[[Task, Library, bool], Step]] = {"plugrad": in_plugrad, "torch": in_torch}
 
 
-def checked(task: Task, library: Library) -> tuple[Step, float]:
+def checked(task: Task, library: Library, compiled: bool) -> tuple[Step, float]:
     """The step, after the first loss was compared with NumPy's; and the loss after five steps."""
-    step = STEPS[library.name](task, library)
+    step = STEPS[library.name](task, library, compiled)
     losses = [float(library.get(step())) for _ in range(6)]
     if abs(losses[0] - task.expected()) > 1e-3 or not losses[-1] < losses[0]:
         raise AssertionError(f"losses {losses}; the first must be {task.expected()}, and the last lower")

@@ -45,6 +45,8 @@ def main() -> None:
                     running.case(call.name, "failed", f"{type(error).__name__}: {error}")
                     continue
                 done += 1
+                if call.op == "fused":  # no op, so nobody hears of it
+                    called.add(call.op)
                 kept.write(pickle.dumps((call.name, call.accuracy, found)))
                 kept.flush()
         if done:

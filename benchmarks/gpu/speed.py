@@ -15,6 +15,8 @@ from .peers import CAREFUL, ONCE, OURS, Effort, Library, batch_seconds, found, h
 from .records import DEVICE, NotHereError, Section, section
 
 MLP = "training step, MLP, Adam"
+STEPS = {MLP: False, f"{MLP}, compiled": True}
+"""Whether a row's step is compiled."""
 COMPARED = 1 << 21
 """Elements of a result that are compared; the step between them is odd, so that no column or lane is left out."""
 
@@ -96,21 +98,34 @@ def row(
     running.write("figure", name=name, seconds=seconds, ratios=ratios, rate=rate, unit=unit, rounds=effort.rounds)
 
 
-def training(running: Section, libraries: list[Library], effort: Effort) -> None:
-    """The row of the training step."""
+def training(running: Section, name: str, libraries: list[Library], effort: Effort) -> None:
+    """A row of the training step; of the compiled one another with the host's time alone."""
+    compiled = STEPS[name]
     task, works, last = mlp.Task(running.emulated), {}, {}
     for library in libraries:
         if library.name not in mlp.STEPS:
             continue
         try:
-            step, last[library.name] = mlp.checked(task, library)
+            step, last[library.name] = mlp.checked(task, library, compiled)
         except Exception as error:
-            left_out(running, MLP, library, error)
+            left_out(running, name, library, error)
         else:
             works[library.name] = step, library.wait
     if max(last.values()) - min(last.values()) > 1e-2:
         raise AssertionError(f"losses after five steps differ: {last}")
-    row(running, MLP, works, effort)
+    row(running, name, works, effort)
+    if compiled:
+        row(running, f"{name}, until it returns", works, effort, host=True)
+    running.note(f"{name}: {launches(works[OURS][0])}")
+
+
+def launches(step: Callable[[], Any]) -> str:
+    """What one step queues."""
+    counters = importlib.import_module("plugrad_cuda.runtime").of(DEVICE.partition(":")[2]).counters
+    before = counters.launches, counters.graphs, counters.updates
+    step()
+    kernels, graphs, updates = counters.launches - before[0], counters.graphs - before[1], counters.updates - before[2]
+    return f"a step is {kernels} launches and {graphs} graphs, of which {updates} nodes get new arguments"
 
 
 def main() -> None:
@@ -122,7 +137,9 @@ def main() -> None:
         for name, why in lacking.items():
             running.note(f"no ratios to {name}: {why}")
         effort = ONCE if running.emulated else CAREFUL
-        cases: dict[str, Callable[[], None]] = {MLP: lambda: training(running, libraries, effort)}
+        cases: dict[str, Callable[[], None]] = {
+            name: lambda name=name: training(running, name, libraries, effort) for name in STEPS
+        }
         cases |= {case.name: lambda case=case: measure(running, case, libraries, effort) for case in CASES}
         wanted = [(name, work) for name, work in cases.items() if running.wants(name)]
         pg = importlib.import_module("plugrad")

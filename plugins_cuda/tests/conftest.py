@@ -82,9 +82,9 @@ def cuda(driver: str, request: pytest.FixtureRequest) -> Iterator[str]:
 
     emu.reset()
     seed = zlib.crc32(request.node.nodeid.encode())
-    emu.configure(order=request.param, deferred=request.param == "random", guard="end", seed=seed)
     device = runtime.of("0")
     _forget()
+    emu.configure(order=request.param, deferred=request.param == "random", guard="end", seed=seed)
     before = emu.live_bytes()
     yield "cuda:0"
     device.fault = ""

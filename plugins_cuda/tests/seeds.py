@@ -48,6 +48,12 @@ SEEDS = {
     "a bad index that is not clamped": Seed(r"return at < 0 \? 0 : size - 1;", "return at;", "gather", "out of bounds"),
     "words past the end are written": Seed(r"if \(left > 3\) ", "", "random_bits", "out of bounds"),
     "one element too many": Seed(r"i < n; i \+= step\) out\[i\]", "i <= n; i += step) out[i]", "add", "out of bounds"),
+    "no barrier between rounds of a group's tree": Seed(
+        BARRIER + r"(?=\s+if \(lane < half\) \{)", "\n", "fused", "wrong"
+    ),
+    "one element of a group too many": Seed(
+        r"i < n; i \+= step\) body_", "i <= n; i += step) body_", "fused", "out of bounds"
+    ),
     "an addition that is not atomic": Seed(r"atomic_add\(([^;]*), (v\[[^;]*\])\);", r"*(\1) += \2;", "scatter_add", ""),
 }
 
@@ -67,7 +73,19 @@ def calls() -> dict[str, tuple[Callable[[], Any], Any]]:
     def on_device(name: str, *arrays: np.ndarray, **attrs: Any) -> Callable[[], Any]:
         return lambda: get(call(KERNELS, name, *map(put, arrays), **attrs))
 
+    def groups() -> np.ndarray:
+        """A group in steps of four, and one that ends in a reduction."""
+        chain = get(call(KERNELS, "fused", *[put(v)] * 4, body=samples.chain(v.shape)))
+        b = samples.Builder(long.shape, Spec(long.shape, long.dtype))
+        squares = b.body(b.add("sum", b.add("mul", 0, 0), axis=(1,), keepdims=False))
+        return np.append(get(call(KERNELS, "fused", put(long), body=squares)), np.round(chain, 3).sum(dtype=np.float64))
+
+    v = long.reshape(-1)
+    grouped = np.append((long * long).sum(axis=1), np.round(np.tanh(v * v + v) * v, 3).sum(dtype=np.float64))
+
+    from plugrad.backend import Spec
     from plugrad.reference.random import random_bits
+    from plugrad_cuda import samples
 
     return {
         "matmul": (on_device("matmul", x, y), x @ y),
@@ -76,6 +94,7 @@ def calls() -> dict[str, tuple[Callable[[], Any], Any]]:
         "gather": (on_device("gather", x, np.array([1 << 20, 1]), axis=0), None),
         "random_bits": (on_device("random_bits", key, shape=(1021,)), random_bits(key, shape=(1021,))),
         "add": (on_device("add", long, long), long + long),
+        "fused": (groups, grouped),
         "scatter_add": (on_device("scatter_add", np.zeros_like(x), at, x[:5], axis=0), added),
     }
 

@@ -147,7 +147,7 @@ def test_only_what_loses_the_context_sticks(device: Runtime, emulated: None, mon
 
 
 def test_the_driver_s_documentation_says_what_sticks(device: Runtime) -> None:
-    texts = {int(result): " ".join((result.__doc__ or "").split()) for result in device._driver.CUresult}
+    texts = {int(result): " ".join((result.__doc__ or "").split()) for result in device.driver.CUresult}
     said = {n for n, text in texts.items() if "terminated and relaunched" in text or "cannot be used anymore" in text}
     if not said:
         pytest.skip("this release of cuda-bindings carries no documentation of results")
@@ -318,7 +318,7 @@ def test_toolchains_can_be_exchanged(driver: str) -> None:
 
 def nobody_s(device: Runtime) -> None:
     """Leave the thread without a context, as another library may."""
-    (code,) = device._driver.cuCtxSetCurrent(0)
+    (code,) = device.driver.cuCtxSetCurrent(0)
     assert not int(code)
 
 

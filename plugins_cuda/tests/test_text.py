@@ -7,11 +7,24 @@ import json
 import re
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from device_lab import has_cuda_python
 
-from plugrad_cuda import catalogue, contraction, expressions, generate, reduction, text, toolchain
+from plugrad_cuda import (
+    bodies,
+    catalogue,
+    contraction,
+    expressions,
+    generate,
+    grouping,
+    reduction,
+    samples,
+    text,
+    toolchain,
+)
 from plugrad_cuda.backend import CudaBackend
 from plugrad_cuda.probe import no_compiler
 
@@ -63,6 +76,32 @@ def test_every_kernel_compiles_within_its_budget(arch: str, nvrtc: None) -> None
     assert over == {}, "registers used, registers allowed"
 
 
+def assembly(entry: text.Entry) -> str:
+    """PTX of a kernel, by NVRTC itself: cuda-core would ask for a driver."""
+    from cuda.bindings import nvrtc as compiler
+
+    def made(answer: tuple[Any, ...]) -> Any:
+        assert int(answer[0]) == 0, answer[0]
+        return answer[1] if len(answer) > 1 else None
+
+    program = made(compiler.nvrtcCreateProgram(text.program([entry]).encode(), b"kernels.cu", 0, [], []))
+    made(compiler.nvrtcCompileProgram(program, 2, [b"--gpu-architecture=sm_90", b"--std=c++17"]))
+    ptx = b" " * made(compiler.nvrtcGetPTXSize(program))
+    made(compiler.nvrtcGetPTX(program, ptx))
+    return ptx.decode()
+
+
+def test_ops_of_a_group_are_rounded_one_by_one(nvrtc: None) -> None:
+    """No product is contracted with a sum of another op; four neighbours are one access."""
+    form = grouping.Each("dddduu", 4, 0, False, True)
+    for dtype, suffix in ((np.float32, "f32"), (np.float64, "f64")):
+        body = samples.step((64,), dtype)
+        ptx = assembly(grouping.each(bodies.Text(body), form))
+        assert "fma." not in ptx and ptx.count(f"mul.rn.{suffix}") == 7 * (4 + 1)
+    ptx = assembly(grouping.each(bodies.Text(samples.chain((64,))), form._replace(lies="dddd")))
+    assert ptx.count("ld.global.v4.f32") == 4 and ptx.count("st.global.v4.f32") == 1
+
+
 def test_names_are_unique_and_say_what_a_kernel_is() -> None:
     names = [name for name, _ in catalogue.entries()]
     assert len(set(names)) == len(names) > 500
@@ -71,7 +110,7 @@ def test_names_are_unique_and_say_what_a_kernel_is() -> None:
 
 def test_the_catalogue_holds_every_kernel_of_the_table() -> None:
     known = {function.name for function in catalogue.functions()} | set(reduction.FOLDS)
-    known |= {name.partition("_f4")[0] for name, _ in catalogue.entries()} | {"random_bits"}
+    known |= {name.partition("_f4")[0] for name, _ in catalogue.entries()} | {"random_bits", "fused"}
     views = {"reshape", "permute", "broadcast_to", "slice", "pad", "concat", "slice_update"}
     assert set(CudaBackend.kernels) - views <= known
 
@@ -115,7 +154,7 @@ def test_reductions_are_cut_alike_everywhere() -> None:
     for results in (1, 3, 200, 5000, 1 << 20):
         for count in (1, 16, 17, 600, 5000, 1 << 20, (1 << 24) + 1):
             for kept, reduced in (((count,), (1,)), ((1,), (results,))):
-                (lanes, rows), parts = reduction._cut(results, count, kept, reduced)
+                (lanes, rows), parts = reduction.cut(results, count, kept, reduced)
                 each = -(-count // parts)
                 assert 256 % lanes == 0 and each * (parts - 1) < count <= each * parts
                 assert parts == 1 or each >= lanes, (results, count, rows)

@@ -37,7 +37,7 @@ for t in (x, y):
     device, launch = t.val.runtime, t.val.runtime._launch
 
     def seen(*args, device=device, launch=launch):
-        _, current = device._driver.cuCtxGetCurrent()
+        _, current = device.driver.cuCtxGetCurrent()
         used.append((device.ordinal, int(current) == int(device.device.context.handle)))
         launch(*args)
 

@@ -9,16 +9,21 @@ import numpy as np
 
 from plugrad.backend import Backend, Kernel, Spec
 from plugrad.errors import BackendUnavailableError
+from plugrad.program import Program
 
 from . import (
+    bodies,
     contraction,
     creation,
     elementwise,
+    executor,
     expressions,
+    fusion,
     indexing,
     movement,
     probe,
     random,
+    recording,
     reduction,
     runtime,
     scan,
@@ -52,6 +57,7 @@ def _kernels() -> dict[str, Kernel]:
         "full": Kernel(creation.full, ALL),
         "iota": Kernel(creation.iota, NUMBERS),
         "random_bits": Kernel(random.random_bits, "u4"),
+        "fused": Kernel(fusion.fused, ALL),
     }
 
 
@@ -68,6 +74,7 @@ class CudaBackend(Backend):
         "slice_update": movement.slice_update_into,
         "scatter_add": indexing.scatter_add_into,
     }
+    fuses: ClassVar[frozenset[str]] = bodies.FUSES
 
     def __init__(self) -> None:
         reason = probe.available()
@@ -101,6 +108,16 @@ class CudaBackend(Backend):
     def empty(self, shape: tuple[int, ...], dtype: np.dtype, device: str) -> DeviceArray:
         """Uninitialised memory."""
         return runtime.of(device).empty(dense(dtype, shape), "empty")
+
+    def carve(self, block: DeviceArray, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> DeviceArray:
+        """A dense value on the memory of a row of bytes."""
+        return DeviceArray(block.runtime, block.buffer, block.pointer + offset, dense(dtype, shape))
+
+    def compile(self, program: Program, device: str) -> Callable[..., tuple[DeviceArray, ...]]:
+        """The program as prepared launches and graphs of them; what cannot be recorded stays a call between them."""
+        if program.plan is None:
+            return NotImplemented
+        return executor.Executor(program, recording.Tables(self.kernels, self.into), device)
 
     def synchronize(self, device: str) -> None:
         """Wait until all queued work of the device is done, and raise its late errors."""

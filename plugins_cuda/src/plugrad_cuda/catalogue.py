@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import contraction, expressions, generate, indexing, random, reduction, scan
+from . import contraction, expressions, generate, indexing, random, reduction, samples, scan
 from .generate import Form, Function
 from .text import STORED, Entry
 
@@ -23,6 +23,7 @@ def entries() -> Iterator[Entry]:
     for dtype in indexing.ADDED.split():
         yield indexing.entry("scatter_add", dtype, (1, 2, 1))
     yield random.entry(1)
+    yield from samples.entries()
 
 
 def functions() -> Iterator[Function]:

@@ -207,9 +207,9 @@ class Reduction:
         sides = [([layout.shape[a] for a in side], [layout.strides[a] for a in side]) for side in (kept, list(axes))]
         (kept_sizes, (kept_strides,)), (sizes, (strides,)) = [collapse(tuple(n), [tuple(s)]) for n, s in sides]
         count = int(np.prod([layout.shape[a] for a in axes], dtype=np.int64))
-        cut, parts = _cut(result.size, count, kept_strides, strides)
+        sliced, parts = cut(result.size, count, kept_strides, strides)
         wide = needs_64(max(layout.size, result.size * parts), layout.shape, [layout.strides])
-        form = Shape(*cut, len(kept_sizes), len(sizes), wide)
+        form = Shape(*sliced, len(kept_sizes), len(sizes), wide)
         first = self._launch(
             runtime, dtype, "whole" if parts == 1 else "part", form, result.size, count, parts,
             (kept_sizes, kept_strides), (sizes, strides),
@@ -218,11 +218,14 @@ class Reduction:
             return Plan(result, first, None, None)
         width = layout.dtype.itemsize if not arg else 16
         partial = dense(np.dtype(np.uint8), (parts * result.size * width,))
-        last = Shape(8, False, 1, 1, wide)
-        second = self._launch(
-            runtime, dtype, "last", last, result.size, parts, 1, ((result.size,), (1,)), ((parts,), (result.size,))
-        )
-        return Plan(result, first, partial, second)
+        return Plan(result, first, partial, self.last(runtime, dtype, result.size, parts, wide))
+
+    def last(self, runtime: Runtime, dtype: str, results: int, parts: int, wide: bool) -> Launch:
+        """The launch that folds partial results, of each part one after the other; it takes the address of the results
+        and of the partial ones.
+        """
+        form = Shape(8, False, 1, 1, wide)
+        return self._launch(runtime, dtype, "last", form, results, parts, 1, ((results,), (1,)), ((parts,), (results,)))
 
     def _launch(
         self, runtime: Runtime, dtype: str, stage: str, form: Shape, results: int, count: int, parts: int,
@@ -239,7 +242,7 @@ class Reduction:
         return kernel, runtime.config((across, parts), BLOCK), tuple(arguments)
 
 
-def _cut(results: int, count: int, kept: Ints, reduced: Ints) -> tuple[tuple[int, bool], int]:
+def cut(results: int, count: int, kept: Ints, reduced: Ints) -> tuple[tuple[int, bool], int]:
     """Threads a result and how they are neighbours, and the number of parts."""
     rows = min(map(abs, reduced)) <= min(map(abs, kept)) or results == 1
     if rows:

@@ -40,9 +40,11 @@ class Lent:
 
 @dataclass
 class Counters:
-    """What a device did so far."""
+    """What a device did so far: kernels that were launched one by one, graphs of them, and changed nodes of graphs."""
 
     launches: int = 0
+    graphs: int = 0
+    updates: int = 0
     builds: int = 0
     uploads: int = 0
     downloads: int = 0
@@ -66,8 +68,8 @@ class Runtime:
         """What made the device unusable. Not the exception, whose frames would keep values alive."""
         self.waits_always = os.environ.get("PLUGRAD_CUDA_SYNC", "") not in ("", "0")
         self._launch, self._config = cuda.launch, cuda.LaunchConfig
-        self._driver: Any = importlib.import_module("cuda.bindings.driver")
-        self._handle = self.stream.handle
+        self.driver: Any = importlib.import_module("cuda.bindings.driver")
+        self.queue = self.stream.handle
         self._kernels: dict[str, Any] = {}
         self._configs: dict[tuple[Any, ...], Any] = {}
         self._lock = threading.RLock()
@@ -96,7 +98,7 @@ class Runtime:
         """Raise what the driver said as the core's error; a fault that sticks makes the device unusable. An error that
         does not name the driver's answer counts as ``unnamed``.
         """
-        number = number_of(error, self._driver.CUresult) or unnamed
+        number = number_of(error, self.driver.CUresult) or unnamed
         says = f"{op}: cuda:{self.ordinal}: {first_line(error)}"
         hint = HINTS.get(number, "see the CUDA driver's list of errors")
         if number == OUT_OF_MEMORY:
@@ -114,7 +116,7 @@ class Runtime:
         try:
             return self.memory.allocate(nbytes, stream=self.stream)
         except Exception as error:
-            if number_of(error, self._driver.CUresult) not in (OUT_OF_MEMORY, 0):  # old releases do not say why
+            if number_of(error, self.driver.CUresult) not in (OUT_OF_MEMORY, 0):  # old releases do not say why
                 self.failed(op, error)
         self.wait(op)  # queued work may still hold what has been dropped
         try:
@@ -140,7 +142,7 @@ class Runtime:
             return NotImplemented
         if (stream := interface.get("stream")) is not None:
             self.enter("from_dlpack")
-            self._check("from_dlpack", self._driver.cuStreamSynchronize(stream))
+            self.check("from_dlpack", self.driver.cuStreamSynchronize(stream))
         strides = dense_strides(shape) if steps is None else tuple(step // dtype.itemsize for step in steps)
         pointer = int(interface["data"][0] or 0)
         return DeviceArray(self, Lent(pointer, lender), pointer, layout_of(dtype, shape, strides))
@@ -155,8 +157,8 @@ class Runtime:
         private = np.array(array, order="C", copy=True)
         value = self.empty(dense(private.dtype, private.shape), "from_host")
         if private.size:
-            copy = self._driver.cuMemcpyHtoDAsync
-            self._check("from_host", copy(value.pointer, address(private), private.nbytes, self._handle))
+            copy = self.driver.cuMemcpyHtoDAsync
+            self.check("from_host", copy(value.pointer, address(private), private.nbytes, self.queue))
             self.counters.uploads += 1
             self._hold(private)
         return value
@@ -184,9 +186,9 @@ class Runtime:
 
     def _read(self, op: str, array: np.ndarray, pointer: int) -> None:
         """Queue a copy from device memory into an array."""
-        self._check(op, self._driver.cuMemcpyDtoHAsync(address(array), pointer, array.nbytes, self._handle))
+        self.check(op, self.driver.cuMemcpyDtoHAsync(address(array), pointer, array.nbytes, self.queue))
 
-    def _check(self, op: str, answer: tuple[Any, ...]) -> None:
+    def check(self, op: str, answer: tuple[Any, ...]) -> None:
         """Raise an error that the driver answered."""
         if answer[0]:
             self.failed(op, RuntimeError(f"{answer[0].name}: the driver's answer"))
@@ -282,7 +284,7 @@ class Runtime:
             raise LateIndexError(f"{what} ({late}); " + (f"use {-size} to {size - 1}" if size else "the axis is empty"))
 
     def _clear_report(self) -> None:
-        self._check("cuda", self._driver.cuMemsetD8Async(self.report_pointer, 0, _REPORT_WORDS * 8, self._handle))
+        self.check("cuda", self.driver.cuMemsetD8Async(self.report_pointer, 0, _REPORT_WORDS * 8, self.queue))
 
 
 def address(array: np.ndarray) -> int:

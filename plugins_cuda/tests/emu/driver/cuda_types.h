@@ -82,6 +82,17 @@ struct InstantiateParameters {
   int result;
 };
 
+struct KernelNodeParameters {
+  Handle function;
+  unsigned grid_x, grid_y, grid_z;
+  unsigned block_x, block_y, block_z;
+  unsigned shared_bytes;
+  void **values;
+  void **extra;
+  Handle kernel;  // where there is no function
+  Handle context;
+};
+
 struct UpdateResult {
   int result;
   Handle error_node, error_from_node;

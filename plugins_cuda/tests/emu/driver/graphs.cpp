@@ -3,6 +3,7 @@
 #include "context.h"
 #include "faults.h"
 #include "handles.h"
+#include "launch.h"
 #include "state.h"
 
 namespace emu {
@@ -10,6 +11,7 @@ namespace emu {
 namespace {
 
 Handles<Graph> graphs, executables;
+std::set<const Node *> nodes;  // of all graphs
 unsigned long long captures = 0;
 
 void release_object(UserObject *object, unsigned count) {
@@ -21,7 +23,7 @@ void release_object(UserObject *object, unsigned count) {
 }
 
 void hold_as(Graph *graph, const Graph &other) {
-  graph->work = other.work;
+  graph->steps = other.steps;
   for (auto [object, count] : other.held) {
     object->references += count;
     graph->held[object] += count;
@@ -35,7 +37,12 @@ void let_go(Graph *graph) {
 
 int destroy(Handles<Graph> &kind, Handle handle) {
   Lock lock;
-  if (Graph *const graph = kind.find(handle)) let_go(graph);
+  if (Graph *const graph = kind.find(handle)) {
+    let_go(graph);
+    for (const auto &node : graph->nodes) nodes.erase(node.get());
+    for (Graph *const other : executables.all())
+      if (other->source == graph) other->source = nullptr;
+  }
   return kind.destroy(handle) ? SUCCESS : INVALID_VALUE;
 }
 
@@ -51,6 +58,36 @@ bool leave_capture(const StreamPtr &origin) {
     stream->joined = true;
   }
   return joined;
+}
+
+// The step's position, or -1 where the node is of no graph, or of another one.
+long position_of(Handle handle, const Graph *graph) {
+  const auto found = nodes.find(static_cast<const Node *>(handle));
+  if (found == nodes.end() || !graph || (*found)->graph != graph) return -1;
+  return static_cast<long>((*found)->position);
+}
+
+int work_of_node(const KernelNodeParameters *p, Work &work) {
+  if (!p || p->extra) return refuse(INVALID_VALUE, "graph", "a kernel node without parameters, or with packed ones");
+  const Handle kernel = p->function ? p->function : p->kernel;
+  return work_of_launch(kernel, {p->grid_x, p->grid_y, p->grid_z}, {p->block_x, p->block_y, p->block_z},
+                        p->shared_bytes, p->values, work);
+}
+
+int run_steps(const std::vector<Step> &steps) {
+  std::vector<bool> done(steps.size());
+  for (size_t left = steps.size(); left; left--) {
+    std::vector<size_t> ready;
+    for (size_t i = 0; i < steps.size() && (ready.empty() || settings.order != Order::forward); i++) {
+      bool free = !done[i];
+      for (const size_t before : steps[i].after) free = free && done[before];
+      if (free) ready.push_back(i);
+    }
+    const size_t at = settings.order == Order::random ? random_number() % ready.size() : ready.size() - 1;
+    done[ready[at]] = true;
+    if (const int code = steps[ready[at]].work()) return code;
+  }
+  return SUCCESS;
 }
 
 }  // namespace
@@ -116,6 +153,36 @@ API(cuGraphCreate, Handle *out, unsigned) {
   return SUCCESS;
 }
 
+API_SINCE(12000, cuGraphAddKernelNode, v2, Handle *out, Handle handle, const Handle *before, size_t count,
+          const KernelNodeParameters *parameters) {
+  IN_CONTEXT;
+  Graph *const graph = graphs.find(handle);
+  if (!graph || !out) return INVALID_VALUE;
+  Step step{nullptr, {}, true};
+  for (size_t i = 0; i < count; i++) {
+    const long position = position_of(before[i], graph);
+    if (position < 0) return refuse(INVALID_VALUE, "graph", "a node depends on a node of another graph, or of none");
+    step.after.push_back(static_cast<size_t>(position));
+  }
+  if (const int code = work_of_node(parameters, step.work)) return code;
+  graph->nodes.push_back(std::make_shared<Node>(Node{graph, graph->steps.size()}));
+  graph->steps.push_back(std::move(step));
+  nodes.insert(graph->nodes.back().get());
+  *out = graph->nodes.back().get();
+  return SUCCESS;
+}
+
+API_SINCE(12000, cuGraphExecKernelNodeSetParams, v2, Handle handle, Handle node,
+          const KernelNodeParameters *parameters) {
+  IN_CONTEXT;
+  Graph *const executable = executables.find(handle);
+  if (!executable) return refuse(INVALID_VALUE, "graph", "the executable graph does not exist (any more)");
+  const long position = position_of(node, executable->source);
+  if (position < 0)
+    return refuse(INVALID_VALUE, "graph", "the node is not of the graph that was instantiated, or that is destroyed");
+  return work_of_node(parameters, executable->steps[static_cast<size_t>(position)].work);
+}
+
 API(cuGraphDestroy, Handle graph) { return destroy(graphs, graph); }
 
 static CUresult instantiate(Handle *out, Handle handle) {
@@ -124,6 +191,7 @@ static CUresult instantiate(Handle *out, Handle handle) {
   if (!graph) return INVALID_VALUE;
   Graph *const executable = executables.add(new Graph);
   hold_as(executable, *graph);
+  executable->source = graph;
   *out = executable;
   return SUCCESS;
 }
@@ -144,7 +212,7 @@ API_SINCE(12000, cuGraphExecUpdate, v2, Handle handle, Handle from, UpdateResult
   const Graph *const graph = graphs.find(from);
   if (!executable || !graph) return INVALID_VALUE;
   *result = {0, nullptr, nullptr};
-  if (executable->work.size() != graph->work.size()) {
+  if (executable->steps.size() != graph->steps.size()) {
     result->result = 2;  // the topology has changed
     return GRAPH_EXEC_UPDATE_FAILURE;
   }
@@ -162,12 +230,8 @@ API(cuGraphLaunch, Handle handle, Handle stream_handle) {
   ON_STREAM(stream_handle);
   const Graph *const graph = executables.find(handle);
   if (!graph) return INVALID_VALUE;
-  const std::vector<Work> work = graph->work;  // a later update or destruction does not reach this launch
-  return enqueue(stream, [work] {
-    for (const Work &step : work)
-      if (const int code = step()) return code;
-    return int(SUCCESS);
-  });
+  const std::vector<Step> steps = graph->steps;  // a later update or destruction does not reach this launch
+  return enqueue(stream, [steps] { return run_steps(steps); });
 }
 
 API(cuUserObjectCreate, Handle *out, void *object, HostFunction destroy, unsigned references, unsigned) {

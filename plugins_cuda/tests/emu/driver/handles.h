@@ -18,6 +18,7 @@ class Handles {
     T *const object = static_cast<T *>(handle);
     return objects.count(object) ? object : nullptr;
   }
+  const std::set<T *> &all() const { return objects; }
   bool destroy(Handle handle) {
     T *const object = find(handle);
     const bool found = objects.erase(object);

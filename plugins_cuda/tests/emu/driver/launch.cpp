@@ -123,9 +123,7 @@ int run(const Request &r, Arguments &arguments) {
   return report_margins(r);
 }
 
-int launch(const Request &r, Handle stream_handle, void **values) {
-  const StreamPtr stream = stream_of(stream_handle);
-  if (!stream) return refuse_launch(*r.kernel, INVALID_HANDLE, "the stream does not exist (any more)");
+int prepare(const Request &r, void **values, Work &work) {
   if (const int code = check_limits(r)) return code;
   if (r.kernel->entry->parameters && !values)
     return refuse_launch(*r.kernel, INVALID_VALUE, "the kernel takes arguments and none was given");
@@ -133,7 +131,16 @@ int launch(const Request &r, Handle stream_handle, void **values) {
   if (copy_arguments(*r.kernel->entry, values, *arguments))
     return refuse_launch(*r.kernel, INVALID_VALUE, "the arguments cannot be read: are there " +
                          std::to_string(r.kernel->entry->parameters) + " of them?");
-  return enqueue(stream, [r, arguments] { return run(r, *arguments); });
+  work = [r, arguments] { return run(r, *arguments); };
+  return SUCCESS;
+}
+
+int launch(const Request &r, Handle stream_handle, void **values) {
+  const StreamPtr stream = stream_of(stream_handle);
+  if (!stream) return refuse_launch(*r.kernel, INVALID_HANDLE, "the stream does not exist (any more)");
+  Work work;
+  if (const int code = prepare(r, values, work)) return code;
+  return enqueue(stream, std::move(work));
 }
 
 void explain_signal(Fault &fault, int signal, uintptr_t address) {
@@ -171,6 +178,11 @@ const bool explaining = (explain_signals(explain_signal), true);
 }  // namespace
 
 unsigned long long launch_count() { return launches; }
+
+int work_of_launch(Handle handle, uint3 grid, uint3 block, unsigned dynamic_shared, void **values, Work &work) {
+  const auto kernel = kernel_of(handle);
+  return kernel ? prepare({kernel, grid, block, dynamic_shared}, values, work) : int(INVALID_HANDLE);
+}
 
 }  // namespace emu
 

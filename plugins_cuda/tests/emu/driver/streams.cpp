@@ -91,7 +91,7 @@ int enqueue(const StreamPtr &stream, Work work) {
   if (int broken = poisoned(stream->device)) return broken;
   if (stream->capture) {
     stream->joined = stream->origin == stream.get();
-    stream->capture->work.push_back(std::move(work));
+    stream->capture->capture(std::move(work));
     return SUCCESS;
   }
   stream->queue.push_back({++sequences, std::move(work)});
