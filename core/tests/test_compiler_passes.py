@@ -1,5 +1,6 @@
 """Each pass of compile alone, and all of them on random programs: the values stay, to the last bit."""
 
+import itertools
 import math
 
 import numpy as np
@@ -303,6 +304,17 @@ def test_the_order_with_the_lowest_peak():
     after = schedule.run(before, NUMPY)
     assert schedule.peak(before, range(4)) == 8000 and schedule.peak(after, range(4)) == 4000
     assert sorted(map(repr, after.eqns)) == sorted(map(repr, before.eqns))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_every_order_that_is_tried_can_run(seed, groups):
+    """Each value is there before it is read, whatever was moved behind."""
+    program = passes.apply(RandomProgram(seed, length=40).program, NUMPY, [p for p in passes.BUILTIN if p.order < 60])
+    own = list(range(len(program.eqns)))
+    orders = [own, *[schedule._Scheduler(program, *c).order() for c in itertools.product((True, False), repeat=2)]]
+    for order in [*orders, *[schedule.sunk(program, order) for order in orders]]:
+        assert sorted(order) == own
+        assert not passes.flaw(program.replace(eqns=tuple([program.eqns[i] for i in order])))
 
 
 # -- all of them

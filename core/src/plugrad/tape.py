@@ -125,7 +125,7 @@ def _accumulate(t: Tensor, g: Tensor) -> None:
                 return
 
 
-SLOT: Any = _TensorBase._grad
+SLOT: Any = getattr(_TensorBase, "_grad")  # noqa: B009 - the descriptor, which type checkers do not know
 """Where a handle keeps its gradient."""
 
 

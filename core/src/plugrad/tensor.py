@@ -118,8 +118,12 @@ class Tensor(_TensorBase):
         @property
         def at(self) -> assignment.At: ...
 
+        @property
+        def grad(self) -> Tensor | None: ...
+        @grad.setter
+        def grad(self, g: Tensor | None) -> None: ...
+
         mT = T
-        grad: Tensor | None
         backward = tape.backward
         astype, clip, conj = ew.astype, ew.clip, ew.conj
         to, zeros_like, ones_like = creation.to, creation.zeros_like, creation.ones_like

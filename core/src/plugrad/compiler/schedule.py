@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from fractions import Fraction
 
 from ..program import FUSED, Eqn, Program
 from .rewrite import is_elementwise
@@ -66,34 +67,24 @@ def sunk(program: Program, order: Sequence[int]) -> list[int]:
     for i in order:
         for v in set(eqns[i].values):
             readers.setdefault(v, []).append(i)
-    behind: dict[int | None, list[int]] = {}  # by the equation before which they stand, what was moved there
-    place: dict[int, int] = {i: k for k, i in enumerate(order)}
-    for i in reversed(order):
+    before: dict[int | None, int | None] = {None: None}  # by equation, the one that stands before it; None is the end
+    place: dict[int | None, Fraction] = {None: Fraction(len(order))}
+    front: int | None = None
+    for k, i in zip(range(len(order) - 1, -1, -1), reversed(order), strict=True):
         e = eqns[i]
         later = [r for v in e.outs for r in readers.get(v, ())]
         taken = sum([program.nbytes(v) for v in e.outs if root[v] == v and v not in kept])
         freed = sum([program.nbytes(r) for r in {root[v] for v in e.values} if last[r] == i and r not in kept])
-        if later and (taken > freed or e.op in MOVES) and not any(v in program.outputs for v in e.outs):
-            first = min(later, key=place.__getitem__)
-            behind.setdefault(first, []).append(i)
-            place[i] = place[first]
-        else:
-            behind.setdefault(None, []).append(i)
-    found: list[int] = []
-
-    def emit(i: int) -> None:
-        stack = [(i, False)]
-        while stack:
-            j, ready = stack.pop()
-            if ready:
-                found.append(j)
-            else:
-                stack.append((j, True))
-                stack += [(k, False) for k in behind.get(j, ())]
-
-    for i in reversed(behind.get(None, [])):
-        emit(i)
-    return found
+        first = min(later, key=place.__getitem__) if later and (taken > freed or e.op in MOVES) else front
+        other = before[first]
+        before[first], before[i] = i, other
+        place[i] = Fraction(k) if first == front else (place[other] + place[first]) / 2
+        front = i if first == front else front
+    found, at = [], before[None]
+    while at is not None:
+        found.append(at)
+        at = before[at]
+    return found[::-1]
 
 
 class _Scheduler:

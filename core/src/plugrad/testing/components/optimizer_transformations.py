@@ -30,10 +30,10 @@ def differentiable(trial: OptimizerTrial) -> None:
 
 
 def staging(trial: OptimizerTrial) -> None:
-    """A compiled update gives what the update gives, and follows the learning rate."""
+    """A compiled update gives what the update gives, and follows the learning rate without being staged again."""
     dtype = trial.dtype
     optimizer, state, params = trial.updated(dtype, 0)
-    compiled = pg.compile(lambda grads, state, params: optimizer.update(grads, state, params))
+    compiled: Any = pg.compile(lambda grads, state, params: optimizer.update(grads, state, params))
     staged, staged_state = params, state
     for k in range(1, 5):
         if k == 3:
@@ -44,6 +44,10 @@ def staging(trial: OptimizerTrial) -> None:
         what = f"after {k} updates{', the learning rate halved after 2,' if k > 2 else ','} compiled and eager"
         agree(f"parameters {what}", staged, params, dtype, UNITS)
         agree(f"state {what}", staged_state, state, dtype, UNITS)
+    again = [why for known in compiled.graphs.values() for why in compiled.misses if len(known) > 1]
+    assert not again, (
+        f"a compiled update is staged again when the learning rate is halved: {again[0]}; make it a tensor"
+    )
 
 
 def batching(trial: OptimizerTrial) -> None:
