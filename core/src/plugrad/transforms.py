@@ -387,6 +387,8 @@ class Staged:
     ) -> None:
         self.graph, self._build, self._arguments, self.modules = graph, build, arguments.signature(), modules
         self._results = results
+        self.bare = build.root == 0 and build.successors == [None] and not (results.own or results.trained)
+        """The result is a single tensor as it is."""
 
     def build(self, leaves: Sequence[Tensor]) -> Any:
         """The result around these leaves."""

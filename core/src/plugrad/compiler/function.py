@@ -7,14 +7,13 @@ import functools
 import time
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from .. import tree
+from .. import calls, tree
 from ..dtypes import CODE
 from ..errors import ArgumentError, PlugradError, ShapeError
 from ..interpreters.stage import Graph
 from ..ops import creation
-from ..ownership import sole
 from ..parameter import Buffer
 from ..state import ACTIVE, HELD, UNCHANGED, WATCHING, State, check_held, state
 from ..tape import live, plain
@@ -30,16 +29,6 @@ from .lower import GradientOf, Lowered
 
 LIMIT = 16
 """Graphs kept for one kind of call; the oldest goes first."""
-
-
-class Result(NamedTuple):
-    """What becomes of an output: a tensor of this kind, on memory of its own or (not ``fresh``) shared."""
-
-    be: int
-    dt: int
-    shape: tuple[int, ...]
-    dev: str
-    fresh: bool
 
 
 class Entry:
@@ -121,9 +110,9 @@ class Entry:
 
     def _compile(self) -> None:
         found = Executable(self.staged.graph, self.function.passes, self._donations, self.function.title)
-        kinds = [(v.be, CODE[v.spec.dtype], v.spec.shape, v.dev) for v in found.lowered.outputs]
-        self.results = [Result(*kind, fresh) for kind, fresh in zip(kinds, found.fresh, strict=True)]
-        self.count, self.shared = len(self.staged.graph.outputs), not all(found.fresh)
+        self.results = [(v.be, CODE[v.spec.dtype], v.spec.shape, v.dev) for v in found.lowered.outputs]
+        self.count, self.fresh, self.shared = len(self.staged.graph.outputs), found.fresh, not all(found.fresh)
+        self.single = self.staged.bare
         self.executable = found
 
     def compute(self, leaves: Sequence[Tensor]) -> Any:
@@ -133,24 +122,39 @@ class Entry:
         if HELD:
             for handle in self.written:
                 check_held(handle)
-        values = [t.val for t in leaves]
-        values += [h.val for h in executable.captured]
+        captured, k = executable.captured, len(leaves)
+        values = calls.gathered(leaves, captured)
         for i, _ in executable.donated:
-            giver: Any = leaves[i] if i < len(leaves) else executable.captured[i - len(leaves)]
-            values[i] = None  # or this list would be another holder
-            values[i] = giver.val if sole(giver) else giver.copy().val
+            giver: Any = leaves[i] if i < k else captured[i - k]
+            if not calls.gives(giver, values, i):
+                values[i] = giver.copy().val
         found = executable.run(values)
-        given = {id(t.val): t for t in (*leaves, *executable.captured)} if self.shared else None
-        n, m = self.count, self.count + len(self.written)
-        for handle, value, result in zip(self.written, found[n:m], self.results[n:m], strict=True):
-            _write(handle, value, result, given)
-        left = iter(zip(found[m:], self.results[m:], strict=True))
+        given = {id(t.val): t for t in (*leaves, *captured)} if self.shared else None
+        n = self.count
+        for handle in self.written:
+            if not (self.fresh[n] and calls.put(handle, found[n], self.results[n])):
+                handle._become(self._made(found[n], n, given))
+            n += 1
         for handle, v in self.staged.graph.gradients:
-            handle.grad = None if v is None else _made(*next(left), given)
-        made = [_made(v, r, given) for v, r in zip(found[:n], self.results[:n], strict=True)]
+            if v is None:
+                handle.grad = None
+            else:
+                handle.grad, n = self._made(found[n], n, given), n + 1
+        if given is None:
+            made = calls.results(found, self.results, 0, self.count)
+        else:
+            made = [self._made(found[i], i, given) for i in range(self.count)]
         for i in self.given_up:
             leaves[i].give_up()
-        return self.staged.build(made)
+        return made[0] if self.single else self.staged.build(made)
+
+    def _made(self, value: Any, i: int, given: dict[int, Tensor] | None) -> Tensor:
+        """A tensor on output ``i``. One that is an argument or a captured value is another handle on that."""
+        be, dt, shape, dev = self.results[i]
+        if self.fresh[i] or given is None:
+            return Tensor(value, be, dt, shape, dev)
+        same = given.get(id(value))
+        return Tensor(value, be, dt, shape, dev, Shared(value)) if same is None else _again(same)
 
     def _donations(self, lowered: Lowered) -> list[tuple[int, int]]:
         """A captured handle that is written gives up what it held."""
@@ -169,24 +173,6 @@ class Entry:
                 left.remove(fits[0])
                 pairs.append((i, fits[0]))
         return pairs
-
-
-def _made(value: Any, result: Result, given: dict[int, Tensor] | None) -> Tensor:
-    """A tensor on an output. One that is an argument or a captured value is another handle on that."""
-    be, dt, shape, dev, fresh = result
-    if fresh or given is None:
-        return Tensor(value, be, dt, shape, dev)
-    same = given.get(id(value))
-    return Tensor(value, be, dt, shape, dev, Shared(value)) if same is None else _again(same)
-
-
-def _write(handle: Tensor, value: Any, result: Result, given: dict[int, Tensor] | None) -> None:
-    """An output into a handle from outside. One of the same kind only changes its value."""
-    plain = handle.tr is None and handle.base is None and (not handle.mask or handle.is_leaf)
-    if plain and result[:4] == (handle.be, handle.dt, handle.shape, handle.dev) and result.fresh:
-        handle.val = value
-    else:
-        handle._become(_made(value, result, given))
 
 
 def _again(t: Tensor) -> Tensor:
@@ -241,7 +227,7 @@ class Function:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not kwargs and not ACTIVE[0]:
-            kind = _kind(args, state())
+            kind = calls.kinds(args, state().device or creation.place(None))
             entry = self.fast.get(kind) if kind is not None else None
             if entry is not None and not entry.changed():
                 return entry.compute(args)
@@ -355,16 +341,6 @@ class Function:
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
         return self if owner is None else functools.partial(self, owner)
-
-
-def _kind(args: tuple[Any, ...], here: State) -> tuple[Any, ...] | None:
-    """The kinds of the arguments, if all are plain tensors, and where new ones would be made."""
-    found: list[Any] = [here.device or creation.place(None)]
-    for t in args:
-        if type(t) is not Tensor or t.mask or t.tr is not None:
-            return None
-        found += t._shape, t.dt, t.be, t.dev
-    return tuple(found)
 
 
 def _places(what: str, numbers: Sequence[int], args: tuple[Any, ...]) -> set[int]:

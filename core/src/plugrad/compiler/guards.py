@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import tree
+from .. import calls, tree
 from ..module import Module
 from ..tensor import Tensor
 
@@ -111,7 +111,7 @@ class Surroundings:
     the function itself adds to while it is staged is a log of its, and no setting.
     """
 
-    __slots__ = ("boxes", "cells", "contents", "globals", "ids", "logs", "names")
+    __slots__ = ("boxes", "cells", "contents", "globals", "logs", "names", "seen")
 
     def __init__(self, f: Any) -> None:
         f = getattr(f, "__wrapped__", f)
@@ -126,16 +126,17 @@ class Surroundings:
     def settle(self) -> None:
         """Take down what holds now that the function was staged."""
         values = self._values()
-        pairs = zip(values, self.ids, self.contents, strict=True)
-        self.logs = {id(v) for v, i, then in pairs if id(v) == i and _setting(v) != then}
+        pairs = zip(values, self.seen, self.contents, strict=True)
+        self.logs = {id(v) for v, before, then in pairs if v is before and _setting(v) != then}
         self._note()
 
     def _values(self) -> list[Any]:
-        return [_inside(cell) for _, cell in self.cells] + [self.globals.get(n, _MISSING) for n in self.names]
+        there = [self.globals.get(n, _MISSING) for n in self.names]
+        return [_inside(cell) for _, cell in self.cells] + there if self.cells else there
 
     def _note(self) -> None:
         values = self._values()
-        self.ids = list(map(id, values))
+        self.seen = values
         self.contents = [self._setting(v) for v in values]
         self.boxes = any(type(v) in (list, dict) and id(v) not in self.logs for v in values)
 
@@ -149,7 +150,7 @@ class Surroundings:
     def changed(self) -> str:
         """What is no longer as it was, or ""."""
         values = self._values()
-        if list(map(id, values)) == self.ids and not self.boxes:
+        if not self.boxes and calls.same(values, self.seen):
             return ""
         names = [*[n for n, _ in self.cells], *self.names]
         for name, then, value in zip(names, self.contents, values, strict=True):
@@ -189,20 +190,21 @@ class Handles:
 
     def __init__(self, handles: tuple[Tensor, ...], name: Callable[[Tensor], str] = lambda t: "") -> None:
         """``name``: what the user calls such a tensor, or ""."""
-        self.handles, self.name = handles, name
+        self.handles, self.name = list(handles), name
         self.seen = [_kind(t) for t in handles]
 
     def changed(self) -> str:
         """What is no longer as it was, or ""."""
-        for t, then in zip(self.handles, self.seen, strict=True):
-            if (t.be, t.dt, t._shape, t.dev, t.mask & 1) != then:
-                was = t.clone(None, 0)
-                was.be, was.dt, was._shape, was.dev = then[:4]
-                named = f"{name}, " if (name := self.name(t)) else ""
-                if then[:4] != _kind(t)[:4]:
-                    return f"{named}a captured {was.describe()}, is now a {t.describe()}"
-                return f"{named}a captured {was.describe()}, {'is no longer' if then[4] else 'is now'} recorded"
-        return ""
+        i = calls.unlike(self.handles, self.seen)
+        if i < 0:
+            return ""
+        t, then = self.handles[i], self.seen[i]
+        was = t.clone(None, 0)
+        was.be, was.dt, was._shape, was.dev = then[:4]
+        named = f"{name}, " if (name := self.name(t)) else ""
+        if then[:4] != _kind(t)[:4]:
+            return f"{named}a captured {was.describe()}, is now a {t.describe()}"
+        return f"{named}a captured {was.describe()}, {'is no longer' if then[4] else 'is now'} recorded"
 
 
 def _kind(t: Tensor) -> tuple[Any, ...]:
