@@ -11,6 +11,8 @@ cdef Py_ssize_t _LONE
 cpdef object kinds(tuple args, object place)
 @cython.locals(i=Py_ssize_t)
 cpdef bint same(object values, object seen) except -1
+@cython.locals(i=Py_ssize_t)
+cpdef bint holds(dict own, tuple names, list seen) except -1
 @cython.locals(t=_TensorBase, then=tuple, i=Py_ssize_t)
 cpdef Py_ssize_t unlike(list handles, list seen) except -2
 @cython.locals(t=_TensorBase, values=list)

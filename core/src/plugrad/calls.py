@@ -41,6 +41,18 @@ def same(values: Sequence[Any], seen: Sequence[Any]) -> bool:
     return True
 
 
+def holds(own: dict[str, Any], names: Sequence[str], seen: Sequence[Any]) -> bool:
+    """Whether a dict has these keys and objects, in this order. False may mean equal keys that are not the same."""
+    if len(own) != len(names):
+        return False
+    i = 0
+    for name, value in own.items():  # noqa: SIM113 - compiled, i is a C integer
+        if value is not seen[i] or name is not names[i]:
+            return False
+        i += 1
+    return True
+
+
 def unlike(handles: list[Any], seen: list[Kind]) -> int:
     """The place of the first handle of another kind than before, or -1."""
     for i in range(len(handles)):

@@ -42,7 +42,7 @@ class Watched:
     ``deep`` looks into lists and dicts too: those of a Module are part of its tree.
     """
 
-    __slots__ = ("arrays", "containers", "contents", "ids", "names", "thing", "what")
+    __slots__ = ("arrays", "containers", "contents", "names", "seen", "thing", "what")
 
     def __init__(self, thing: Any, what: str) -> None:
         self.thing, self.what = thing, what
@@ -57,7 +57,7 @@ class Watched:
     def _note(self) -> None:
         """The identities by which nearly every later check is done."""
         own = vars(self.thing)
-        self.names, self.ids = tuple(own), tuple(map(id, own.values()))
+        self.names, self.seen = tuple(own), list(own.values())
         self.containers: list[tuple[Any, tuple[int, ...]]] = []
         self.arrays = any(isinstance(v, np.ndarray) for v in own.values())
         if isinstance(self.thing, Module):
@@ -73,7 +73,7 @@ class Watched:
     def changed(self) -> str:
         """What is no longer as it was, or ""."""
         own = self.thing.__dict__
-        if tuple(map(id, own.values())) == self.ids and tuple(own) == self.names and not self.arrays:
+        if not self.arrays and calls.holds(own, self.names, self.seen):
             for box, ids in self.containers:
                 if _ids(box) != ids:
                     break
@@ -138,7 +138,8 @@ class Surroundings:
         values = self._values()
         self.seen = values
         self.contents = [self._setting(v) for v in values]
-        self.boxes = any(type(v) in (list, dict) and id(v) not in self.logs for v in values)
+        known = zip(values, self.contents, strict=True)
+        self.boxes = any(type(v) in (list, dict) and type(c) in (list, dict) for v, c in known)
 
     def _setting(self, value: Any) -> Any:
         return (id(value), value) if id(value) in self.logs else _setting(value)

@@ -18,6 +18,7 @@ from ..ops.common import STOP_GRADIENT
 from ..program import Eqn, Lit, Program
 from ..state import within
 from ..tensor import Tensor, tupled
+from .sinking import sunk
 from .target import Target, kernels_of, number
 
 
@@ -78,6 +79,7 @@ def lower(graph: Graph) -> Lowered:
     flat = [e._replace(inputs=tuple(map(real, e.inputs))) for e in flat if e.op is not STOP_GRADIENT]
     gradients = [v for _, v in graph.gradients if v is not None]
     outputs = tuple(map(real, (*graph.outputs, *[v for _, v in graph.state], *gradients)))
+    flat, outputs = sunk(flat, outputs, captured, fixed, _apart)
     groups = list(_grouped(flat))
     loose = {v for place, g in groups if place is None for v in g[0].inputs}.union(outputs)
     consts = {v: h for h, v in captured if v in fixed and v not in loose}

@@ -1,0 +1,126 @@
+"""Numbers that are computed on the host and moved to a device are computed there instead.
+
+Optimizers keep the count of their steps and the rate on the reference backend, and make the few numbers of a step from
+them. A program on the host for nine numbers costs more than all it computes; on the device they are part of the
+program. What the host itself needs stays there too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..backend import Spec
+from ..dispatch import lift
+from ..interpreters.stage import Equation, Var
+from ..ops.creation import TO_DEVICE
+from .target import Target, kernels_of, number
+
+HOST = Target(0, "0")
+
+
+Captured = list[tuple[Any, Var]]
+
+
+def sunk(
+    flat: Sequence[Equation],
+    outputs: Sequence[Var],
+    captured: Captured,
+    fixed: set[Var],
+    apart: Callable[[Equation], bool],
+) -> tuple[list[Equation], tuple[Var, ...]]:
+    """The equations with scalars of the host computed on the device that most equations are on, and the outputs.
+    ``apart`` says which equations no program holds; constants of the device are added to ``captured`` and ``fixed``.
+    """
+    places = Counter([Target(e.outputs[0].be, e.outputs[0].dev) for e in flat if not apart(e)])
+    there = [(n, t) for t, n in places.items() if t.be != HOST.be]
+    if not there or HOST not in places:
+        return list(flat), tuple(outputs)
+    target = max(there, key=lambda pair: pair[0])[1]
+    makers = {v: e for e in flat for v in e.outputs}
+    moves = [e for e in flat if _moves(e, target)]
+    kept = [e for e in moves if not _sinks(makers.get(e.inputs[0]), target, apart)]
+    if len(kept) == len(moves):
+        return list(flat), tuple(outputs)
+    made: dict[Var, Var] = {e.inputs[0]: e.outputs[0] for e in kept}
+    numbers = {v: h for h, v in captured if v in fixed}
+    new: list[Equation] = []
+    ids = max([v.id for e in flat for v in (*e.inputs, *e.outputs)]) + 1
+
+    def fresh(spec: Spec) -> Var:
+        nonlocal ids
+        ids += 1
+        return Var(ids, spec, target.be, target.dev)
+
+    def on_device(v: Var) -> Var:
+        """The variable on the device for one of the host."""
+        if v not in made:
+            e = makers.get(v)
+            if _sinks(e, target, apart) and e is not None:
+                inputs = tuple([on_device(x) for x in e.inputs])
+                outs = tuple([fresh(o.spec) for o in e.outputs])
+                new.append(e._replace(inputs=inputs, outputs=outs))
+                made.update(zip(e.outputs, outs, strict=True))
+            elif v in numbers:
+                made[v] = fresh(v.spec)
+                captured.append((lift("compile", number(numbers[v].val, HOST), made[v].like()), made[v]))
+                fixed.add(made[v])
+            else:
+                made[v] = fresh(v.spec)
+                new.append(Equation(TO_DEVICE, {"device": (target.be, target.dev)}, (v,), (made[v],), 0))
+        return made[v]
+
+    stay = set(map(id, kept))
+    names = {e.outputs[0]: on_device(e.inputs[0]) for e in moves if id(e) not in stay}
+    rest = [e for e in flat if e.outputs[0] not in names]
+    replaced = [e._replace(inputs=tuple([names.get(v, v) for v in e.inputs])) for e in rest]
+    ends = tuple([names.get(v, v) for v in outputs])
+    return _needed(_in_order(new, replaced), ends), ends
+
+
+def _moves(e: Equation, target: Target) -> bool:
+    """Whether an equation brings a scalar of the host to the device."""
+    if e.op is not TO_DEVICE or e.inputs[0].spec.shape != ():
+        return False
+    x, y = e.inputs[0], e.outputs[0]
+    return (x.be, x.dev) == HOST and (y.be, y.dev) == target
+
+
+def _sinks(e: Equation | None, target: Target, apart: Callable[[Equation], bool]) -> bool:
+    """Whether an equation of the host computes scalars of scalars that the device could."""
+    if e is None or not e.inputs or e.op.run is not None or e.op.opaque or apart(e):
+        return False
+    if any((v.be, v.dev) != HOST or v.spec.shape != () for v in (*e.inputs, *e.outputs)):
+        return False
+    return e.op.elementwise and bool(kernels_of(e.op, target, [v.spec for v in e.inputs], e.attrs))
+
+
+def _in_order(new: Sequence[Equation], rest: Sequence[Equation]) -> list[Equation]:
+    """New equations as soon as what they read is there."""
+    made = {v for e in (*new, *rest) for v in e.outputs}
+    there: set[Var] = set()
+    left, found = list(new), []
+    for e in [None, *rest]:
+        if e is not None:
+            found.append(e)
+            there.update(e.outputs)
+        ready = True
+        while ready:
+            ready = False
+            for n in list(left):
+                if all(v in there or v not in made for v in n.inputs):
+                    found.append(n)
+                    there.update(n.outputs)
+                    left.remove(n)
+                    ready = True
+    return found
+
+
+def _needed(flat: Sequence[Equation], outputs: Sequence[Var]) -> list[Equation]:
+    used, found = set(outputs), []
+    for e in reversed(flat):
+        if not used.isdisjoint(e.outputs):
+            found.append(e)
+            used.update(e.inputs)
+    return found[::-1]
