@@ -46,10 +46,10 @@ def holds(own: dict[str, Any], names: Sequence[str], seen: Sequence[Any]) -> boo
     if len(own) != len(names):
         return False
     i = 0
-    for name, value in own.items():  # noqa: SIM113 - compiled, i is a C integer
+    for name, value in own.items():
         if value is not seen[i] or name is not names[i]:
             return False
-        i += 1
+        i += 1  # noqa: SIM113 - compiled, a C integer
     return True
 
 
