@@ -197,9 +197,8 @@ class Lowering:
             self.layouts[v] = layout
             return True
         out = self.result(v)
-        if layout is None:
-            layout = moved(eqn.op, self.copied(of), dict(eqn.attrs))
-            assert layout is not None
+        if layout is None:  # a reshape: its elements in C order, which those of the result have too
+            layout, out = of, contiguous(out.base, out.offset, of.shape, of.dtype)
         self.copy(out, self.clear_of(layout, () if self.same(layout, out) else (out,)))
         return True
 

@@ -7,3 +7,4 @@ cdef class Storage:
 
 cdef Storage allocate(size_t bytes)
 cdef Storage borrow(void* data, object lender)
+cdef Storage allocate_exact(size_t bytes)

@@ -13,6 +13,7 @@ cdef extern from "plugrad/memory.h" nogil:
 
 cdef enum:
     CLASSES = 256
+    EXACT = -2                                         # of no class: not kept for others
 
 cdef struct FreeBlock:
     FreeBlock* next
@@ -38,13 +39,29 @@ cdef class Storage:
     def __dealloc__(self):
         if self.data != NULL and self.size_class >= 0:
             _give_back(self.data, self.capacity, self.size_class)
+        elif self.data != NULL and self.size_class == EXACT:
+            _forget(self.capacity)
+            pg_block_free(self.data)
+
+
+cdef void _count(size_t capacity) noexcept:
+    global _live_bytes, _live_blocks, _peak_bytes
+    _live_bytes += capacity
+    _live_blocks += 1
+    if _live_bytes > _peak_bytes:
+        _peak_bytes = _live_bytes
+
+
+cdef void _forget(size_t capacity) noexcept:
+    global _live_bytes, _live_blocks
+    _live_bytes -= capacity
+    _live_blocks -= 1
 
 
 cdef void _give_back(char* data, size_t capacity, int size_class) noexcept:
-    global _cached_bytes, _cached_blocks, _live_bytes, _live_blocks
+    global _cached_bytes, _cached_blocks
     cdef FreeBlock* block = <FreeBlock*>data
-    _live_bytes -= capacity
-    _live_blocks -= 1
+    _forget(capacity)
     if _cached_bytes + capacity > _limit:
         pg_block_free(data)
         return
@@ -57,7 +74,7 @@ cdef void _give_back(char* data, size_t capacity, int size_class) noexcept:
 
 cdef Storage allocate(size_t bytes):
     """Uninitialised memory of at least that size, aligned to 64 bytes; raises MemoryError."""
-    global _cached_bytes, _cached_blocks, _live_bytes, _live_blocks, _peak_bytes, _hits, _misses
+    global _cached_bytes, _cached_blocks, _hits, _misses
     cdef Storage storage = Storage.__new__(Storage)
     cdef size_t capacity
     cdef int size_class
@@ -72,20 +89,36 @@ cdef Storage allocate(size_t bytes):
         _cached_blocks -= 1
         _hits += 1
     else:
-        block = <FreeBlock*>pg_block_new(capacity)
-        if block == NULL:
-            trim()
-            block = <FreeBlock*>pg_block_new(capacity)
-        if block == NULL:
-            raise MemoryError(f"plugrad-cpu: out of memory for {bytes} bytes; {_live_bytes} bytes are in use")
+        block = <FreeBlock*>_from_system(capacity)
         _misses += 1
     storage.data = <char*>block
     storage.capacity = capacity
     storage.size_class = size_class
-    _live_bytes += capacity
-    _live_blocks += 1
-    if _live_bytes > _peak_bytes:
-        _peak_bytes = _live_bytes
+    _count(capacity)
+    return storage
+
+
+cdef void* _from_system(size_t bytes) except NULL:
+    cdef void* block = pg_block_new(bytes)
+    if block == NULL:
+        trim()
+        block = pg_block_new(bytes)
+    if block == NULL:
+        raise MemoryError(f"plugrad-cpu: out of memory for {bytes} bytes; {_live_bytes} bytes are in use")
+    return block
+
+
+cdef Storage allocate_exact(size_t bytes):
+    """Memory that its owner keeps: of just that size, not rounded to a class, and given back to the system."""
+    global _misses
+    cdef Storage storage = Storage.__new__(Storage)
+    if bytes > LARGEST:
+        raise MemoryError(f"plugrad-cpu: {bytes} bytes cannot be allocated; use smaller arrays")
+    storage.capacity = (bytes + 63) // 64 * 64 if bytes > 0 else 64
+    storage.size_class = EXACT
+    storage.data = <char*>_from_system(storage.capacity)
+    _misses += 1
+    _count(storage.capacity)
     return storage
 
 

@@ -12,7 +12,7 @@ from time import perf_counter
 
 from plugrad.errors import ShapeError
 
-from .memory cimport Storage, allocate
+from .memory cimport Storage, allocate_exact
 from .movement cimport contiguous_copy, copy_into
 from .steps cimport Steps, pg_steps_run
 from .view cimport PG_MAX_DIMS, View, code_of, fresh, pg_itemsize, read_dims, settle
@@ -193,7 +193,7 @@ cdef class Compiled:
         frame.base = <char**>calloc(self.bases, sizeof(char*))
         if frame.base == NULL:
             raise MemoryError("compile: no memory for the addresses of a program's values")
-        frame.arena = allocate(self.arena + self.private + self.scratch)
+        frame.arena = allocate_exact(self.arena + self.private + self.scratch)
         frame.base[<int>ARENA] = frame.arena.data
         frame.base[<int>PRIVATE] = frame.arena.data + self.arena
         frame.base[<int>SCRATCH] = frame.arena.data + self.arena + self.private
