@@ -19,7 +19,7 @@ FOLDERS = sorted(path.parent for pattern in PATTERNS for path in ROOT.glob(f"{pa
 CORE = ROOT / "core" / "src" / "plugrad"
 TEXT = {".py", ".pyx", ".pxd", ".h", ".c", ".cu", ".cuh", ".md", ".toml", ".cfg", ".json", ".txt", ".svg", ""}
 
-IMPORTS_ALLOWED_INSIDE_FUNCTIONS: dict[str, set[str]] = {"hot.py": {"_slots"}}
+IMPORTS_ALLOWED_INSIDE_FUNCTIONS: dict[str, set[str]] = {"hot.py": {"._slots"}}
 """File of the core, relative to its package, and the modules its functions may import: only to start quickly, or where
 there may be none."""
 
