@@ -19,6 +19,9 @@ import numpy as np
 from .backend import BACKENDS
 from .dtypes import DTYPES
 from .errors import FallbackError, FallbackWarning, UnknownNameError, suggest
+from .frames import INTERNAL as INTERNAL
+from .frames import user_level as user_level
+from .frames import user_line as user_line
 from .tensor import tupled
 
 
@@ -59,9 +62,6 @@ def columns(rows: Sequence[tuple[str, ...]], sides: str) -> str:
 _counts: dict[tuple[str, str, str], tuple[int, int, float]] = {}
 _since = time.perf_counter()
 _lock = threading.Lock()
-
-INTERNAL = {"plugrad"}
-"""Top-level packages that are not the user's own code: plugrad and, added by the loader, those of the plugins."""
 
 
 def fallback_report() -> FallbackReport:
@@ -121,20 +121,6 @@ def through_host(op: Any, values: list[Any], attrs: dict[str, Any], spec: Any, b
         text = f"{op.name} ({dtype}) runs through the host, on the reference: {owner} has no kernel for it"
         warnings.warn(f"{text}; see plugrad.fallback_report()", FallbackWarning, stacklevel=user_level())
     return back if type(spec) is tuple else back[0]
-
-
-def user_level() -> int:
-    """The ``stacklevel`` of the nearest frame outside plugrad and its plugins, seen from the caller."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in INTERNAL:
-        frame, level = frame.f_back, level + 1
-    return level
-
-
-def user_line() -> str:
-    """``file:line`` of the nearest frame outside plugrad and its plugins."""
-    frame = sys._getframe(user_level() - 1)
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def setting(variable: str, *known: str) -> str:

@@ -108,7 +108,8 @@ class Program:
     ``donated`` pairs positions, (input, output): the program may write that output into the memory of that input,
     which nobody else looks at. ``plan`` is there once memory was planned. ``calls`` has one function an equation, the
     core's own way to run it on values: kernels in their order, then the decomposition. An executor uses it for what it
-    does not do itself. ``name`` is that of the compiled function, for people.
+    does not do itself, and for the equations in ``foreign``, for which somebody else has a kernel that comes first.
+    ``name`` is that of the compiled function, for people.
     """
 
     specs: tuple[Spec, ...]
@@ -119,6 +120,7 @@ class Program:
     donated: tuple[tuple[int, int], ...] = ()
     plan: Plan | None = None
     calls: tuple[Callable[..., Any], ...] = field(default=(), compare=False, repr=False)
+    foreign: frozenset[int] = frozenset()
     name: str = field(default="", compare=False)
 
     def replace(self, **changes: Any) -> Program:

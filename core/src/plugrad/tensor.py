@@ -30,6 +30,7 @@ from .errors import (
     StateError,
     shown,
 )
+from .frames import user_line
 from .handle import Attrs as Attrs
 from .handle import Node as Node
 from .handle import _TensorBase, serve
@@ -218,11 +219,11 @@ class Tensor(_TensorBase):
                 raise leaked(what, t)
             if not t.tr.has_value:
                 instead = _INSTEAD.get(what, "compute with the tensor itself")
-                remedy = f"{instead}, or make this call outside the transformation"
+                remedy = f"{instead}, or make this call outside the transformation; called at {user_line()}"
                 raise ConcretizationError(f"{what}: this {self.describe()} has no value inside {t.tr.name}; {remedy}")
             t = t.val
         if not t.known:
-            remedy = "compute with the tensor itself, or pass the value as a Python argument"
+            remedy = f"compute with the tensor itself, or pass the value as a Python argument; called at {user_line()}"
             raise ConcretizationError(f"{what}: staging would freeze this {self.describe()} from outside; {remedy}")
         return t
 

@@ -69,7 +69,8 @@ class Lowering:
         self._given()
         for i, eqn in enumerate(program.eqns):
             self._used = 0
-            if not self._moves(eqn) and not (eqn.op in rules and rules[eqn.op](self, eqn)):
+            own = i not in program.foreign
+            if not (own and self._moves(eqn)) and not (own and eqn.op in rules and rules[eqn.op](self, eqn)):
                 self._call(i, eqn)
             self.steps.belongs(i)
         for position, v in enumerate(program.outputs):

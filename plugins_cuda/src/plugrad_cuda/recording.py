@@ -105,6 +105,8 @@ class Recording:
         tape, fresh = self.tape, self.tape.pieces
         noted, extra = len(tape.launches), self.extra
         try:
+            if i in self.program.foreign:
+                raise Unrecordable(f"{eqn.op}: another distribution's kernel comes first")
             self._placed(eqn, self._run(eqn), fresh)
         except (Unrecordable, DeviceError) as error:
             self.extra = extra

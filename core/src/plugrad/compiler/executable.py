@@ -19,7 +19,7 @@ from . import passes
 from .lower import Call, Lowered, Part, lower
 from .plan import materialised, planned
 from .replay import Run, executor_of
-from .target import Target, caller
+from .target import Target, caller, is_foreign
 
 Values = list[Any]
 Donations = Callable[[Lowered], Sequence[tuple[int, int]]]
@@ -129,7 +129,8 @@ class Executable:
         program = planned(program, tuple(pairs.values()))
         self.donated += [whole for whole, own in pairs.items() if own in program.donated]
         calls = tuple([caller(e, program.specs, part.target) for e in program.eqns])
-        program = program.replace(calls=calls, name=self.name)
+        foreign = [i for i, e in enumerate(program.eqns) if is_foreign(e, program.specs, part.target)]
+        program = program.replace(calls=calls, name=self.name, foreign=frozenset(foreign))
         times.append(time.perf_counter())
         run, own = executor_of(program, part.target)
         times.append(time.perf_counter())

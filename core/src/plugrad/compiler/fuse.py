@@ -20,7 +20,7 @@ from ..backend import Spec
 from ..op import broadcast_shapes
 from ..program import FUSED, Body, Eqn, Lit, Program
 from .rewrite import is_elementwise, spec_of
-from .target import Target
+from .target import Target, is_foreign
 
 REDUCTIONS = frozenset({"sum", "prod", "max", "min"})
 CONTRACTIONS = frozenset({"matmul"})
@@ -45,6 +45,7 @@ def run(program: Program, target: Target) -> Program:
     takes = target.backend.fuses
     if not takes:
         return program
+    takes -= {e.op for e in program.eqns if e.op in takes and is_foreign(e, program.specs, target)}
     uses = program.uses()
     eqns: list[Eqn] = []
     for members in _groups(program, takes):

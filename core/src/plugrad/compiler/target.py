@@ -49,6 +49,15 @@ def kernels_of(op: Op, target: Target, specs: list[Spec], attrs: dict[str, Any])
     return [k for k in chain if k.when is None or k.when(*specs, **attrs) is True]
 
 
+def is_foreign(eqn: Eqn, specs: Any, target: Target) -> bool:
+    """Whether the kernel that comes first for an equation is not the backend's own."""
+    op, backend = OPS.get(eqn.op), target.backend
+    if op is None:
+        return False
+    found = kernels_of(op, target, operand_specs(eqn, specs), dict(eqn.attrs))
+    return bool(found) and found[0].provider != (backend.distribution or backend.name)
+
+
 def operand_specs(eqn: Eqn, specs: Any) -> list[Spec]:
     """Shapes and dtypes of all operands, literals included."""
     return [Spec((), x.dtype) if isinstance(x, Lit) else specs[x] for x in eqn.ins]
