@@ -188,13 +188,16 @@ def test_a_recorded_call_has_a_forward_and_a_backward():
 
 def test_batches_of_any_size():
     f = pg.compile(lambda x: pg.sum(x * 2.0, axis=0) / x.shape[0], batched=0)
-    for n in (4, 6, 9):
+    for n in (4, 6, 9, 12):
         f(T(n, 3))
     (kind,) = pg.explain(f).kinds
-    assert kind.arguments == ("x: float32 (any, 3) on numpy",) and kind.reasons == ("a batch of 6 rows",)
-    assert kind.staged == 2 and [graph.batch for graph in kind.graphs] == [4, 6, 9]
-    assert [graph.seconds[0] > 0 for graph in kind.graphs] == [True, True, False]
-    assert "a batch of 9; 3 equations; written down from those of other batch sizes" in str(pg.explain(f))
+    assert kind.arguments == ("x: float32 (any, 3) on numpy",) and kind.reasons == (
+        "a batch of 6 rows",
+        "a batch of 9 rows",
+    )
+    assert kind.staged == 3 and [graph.batch for graph in kind.graphs] == [4, 6, 9, 12]
+    assert [graph.seconds[0] > 0 for graph in kind.graphs] == [True, True, True, False]
+    assert "a batch of 12; 3 equations; written down from those of other batch sizes" in str(pg.explain(f))
     g = pg.compile(lambda x: x * 2.0 if x.shape[0] > 3 else x, batched=0)
     g(T(4, 3))
     (graph,) = pg.explain(g).kinds[0].graphs

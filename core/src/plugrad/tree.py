@@ -260,6 +260,10 @@ def _signature(node: Any) -> Any:
     value = node.value
     if isinstance(value, np.ndarray):
         return value.dtype, value.shape, value.tobytes()
+    if isinstance(value, set):
+        return type(value), frozenset(value)  # it may change
+    if isinstance(value, (float, complex)):
+        return type(value), value, repr(value)  # 0.0 is not -0.0
     return type(value), value
 
 

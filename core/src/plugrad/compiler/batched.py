@@ -57,6 +57,8 @@ def _of_user(level: int = 2) -> bool:
 def _linear(name: str) -> Any:
     def method(self: Dim, *others: Any) -> Any:
         found = getattr(int, name)(self, *others)
+        if found is NotImplemented and isinstance(others[0], float) and _of_user():
+            self.decided.append(user_line())  # a float may be rounded later
         return Dim(found, self.decided) if type(found) is int else found
 
     return method
@@ -74,8 +76,24 @@ def _deciding(name: str) -> Any:
 for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "neg"):
     setattr(Dim, f"__{_name}__", _linear(f"__{_name}__"))
 _COMPARED = ("lt", "le", "gt", "ge", "eq", "ne", "bool", "floordiv", "rfloordiv", "mod", "rmod", "divmod", "rdivmod")
-for _name in (*_COMPARED, "pow", "rpow", "and", "rand", "or", "ror", "xor", "rxor", "lshift", "rlshift", "rshift"):
+_ROUNDED = ("truediv", "abs", "round", "floor", "ceil", "trunc", "int", "float", "index")
+for _name in (
+    *_COMPARED,
+    *_ROUNDED,
+    "pow",
+    "rpow",
+    "and",
+    "rand",
+    "or",
+    "ror",
+    "xor",
+    "rxor",
+    "lshift",
+    "rlshift",
+    "rshift",
+):
     setattr(Dim, f"__{_name}__", _deciding(f"__{_name}__"))
+Dim.bit_length = _deciding("bit_length")  # type: ignore[method-assign]
 Dim.__hash__ = int.__hash__  # type: ignore[method-assign]
 
 
@@ -86,7 +104,7 @@ class Watch:
 
     open = 0
     lock = threading.Lock()
-    usual: tuple[Any, Any, Any] = ()  # type: ignore[assignment]
+    usual: tuple[Any, ...] = ()
     here = threading.local()
 
     def __init__(self, size: int) -> None:
@@ -97,9 +115,9 @@ class Watch:
         self.before, Watch.here.watch = getattr(Watch.here, "watch", None), self
         with Watch.lock:
             if not Watch.open:
-                Watch.usual = Tensor.shape, Tensor.size, Tensor.__len__
+                Watch.usual = Tensor.shape, Tensor.size, Tensor.__len__, Tensor.__getitem__
                 Tensor.shape, Tensor.size = property(_shape), property(_size)  # type: ignore[assignment, method-assign]
-                Tensor.__len__ = _length  # type: ignore[method-assign]
+                Tensor.__len__, Tensor.__getitem__ = _length, _item  # type: ignore[method-assign]
             Watch.open += 1
         return self
 
@@ -108,7 +126,7 @@ class Watch:
         with Watch.lock:
             Watch.open -= 1
             if not Watch.open:
-                Tensor.shape, Tensor.size, Tensor.__len__ = Watch.usual  # type: ignore[method-assign]
+                Tensor.shape, Tensor.size, Tensor.__len__, Tensor.__getitem__ = Watch.usual  # type: ignore
 
 
 def _watching() -> Watch | None:
@@ -134,6 +152,45 @@ def _length(t: Tensor) -> int:
         watch.decided.append(user_line())  # len() makes a plain integer of whatever it is given
     found: int = Watch.usual[2](t)
     return found
+
+
+def _item(t: Tensor, index: Any) -> Any:
+    """A slice of a batch that stops, or steps, where some sizes would not reach."""
+    watch = _watching()
+    if watch is not None and watch.size in t._shape:
+        for part in index if isinstance(index, tuple) else (index,):
+            bounds = (part.start, part.stop) if isinstance(part, slice) else ()
+            fixed = any(type(b) is int and b != 0 for b in bounds) or (type(part) is int and not -2 <= part < 2)
+            if fixed or (isinstance(part, slice) and part.step not in (None, 1)):
+                watch.decided.append(user_line())
+    return Watch.usual[3](t, index)
+
+
+def alike(a: Graph, b: Graph) -> bool:
+    """Whether two graphs are the same but for their variables."""
+    names: dict[Var, Var] = {}
+
+    def same(vs: Sequence[Var], ws: Sequence[Var]) -> bool:
+        pairs = [(names.setdefault(v, w), w) for v, w in zip(vs, ws, strict=False)]
+        return len(vs) == len(ws) and all(v is w for v, w in pairs) and all(v.kind == w.kind for v, w in zip(vs, ws))
+
+    if len(a.equations) != len(b.equations) or not same(a.inputs, b.inputs) or len(a.constants) != len(b.constants):
+        return False
+    for (h, v), (k, w) in zip(a.constants, b.constants, strict=True):
+        numbers = h.base is LITERAL and k.base is LITERAL
+        if not same([v], [w]) or not (_number(h) == _number(k) if numbers else h is k or _same(h, k)):
+            return False
+    for e, f in zip(a.equations, b.equations, strict=True):
+        if e.op is not f.op or not same(e.inputs, f.inputs) or not same(e.outputs, f.outputs):
+            return False
+        if e.attrs.keys() != f.attrs.keys() or not all(_equal(e.attrs[k], f.attrs[k]) for k in e.attrs):
+            return False
+    ends = same(a.outputs, b.outputs) and len(a.state) == len(b.state)
+    return ends and all(h is k and same([v], [w]) for (h, v), (k, w) in zip(a.state, b.state, strict=True))
+
+
+def _equal(x: Any, y: Any) -> bool:
+    return alike(x, y) if isinstance(x, Graph) and isinstance(y, Graph) else repr(x) == repr(y)
 
 
 class Template:
@@ -218,6 +275,8 @@ class Template:
         for e, forms in zip(self.graph.equations, self.attrs, strict=True):
             attrs = {name: form(size) for name, form in forms.items()}
             inputs, outputs = tuple([new[v] for v in e.inputs]), tuple([new[v] for v in e.outputs])
+            if e.op.name == "slice" and not _inside(inputs[0].spec.shape, attrs):
+                raise Unsolved(f"a slice would leave the tensor for {size}")
             found = tupled(e.op.spec(*[v.like() for v in inputs], **attrs))
             if [(tuple(s.shape), s.dtype) for s in found] != [tuple(v.spec) for v in outputs]:
                 raise Unsolved(f"{e.op.name} would give another shape for {size}")
@@ -235,6 +294,12 @@ class Template:
         if form is None or (value := form(size)) == _number(h):
             return h
         return lift("compile", value, h)
+
+
+def _inside(shape: tuple[int, ...], attrs: dict[str, Any]) -> bool:
+    """Whether a slice stays within a shape."""
+    axes = zip(shape, attrs["start"], attrs["size"], attrs["step"], strict=True)
+    return all(not size or (0 <= start < n and 0 <= start + (size - 1) * step < n) for n, start, size, step in axes)
 
 
 def _number(h: Tensor) -> Any:

@@ -17,7 +17,7 @@ from ..state import ACTIVE, WATCHING, state, watched, within
 from ..tensor import Tensor, Tensors, tupled
 from . import passes
 from .lower import Call, Lowered, Part, lower
-from .plan import materialised, planned
+from .plan import materialised, may_fail, planned
 from .replay import Run, executor_of
 from .target import Target, caller, is_foreign
 
@@ -125,7 +125,8 @@ class Executable:
             if a in part.ins and b in part.outs
         }
         last = self._last(part)
-        pairs = {whole: own for whole, own in pairs.items() if self.inputs[whole[0]] in last}
+        safe = self._nothing_fails_behind(part)
+        pairs = {whole: own for whole, own in pairs.items() if safe and self.inputs[whole[0]] in last}
         program = planned(program, tuple(pairs.values()))
         self.donated += [whole for whole, own in pairs.items() if own in program.donated]
         calls = tuple([caller(e, program.specs, part.target) for e in program.eqns])
@@ -138,6 +139,13 @@ class Executable:
         self.programs.append(Compiled(part.target, part.program, program, seconds, own))
         self.last = run
         return _watchable(run, program, part.target)
+
+    def _nothing_fails_behind(self, part: Part) -> bool:
+        """Whether no later step can fail for its values: what is written over is lost for good."""
+        behind = self.lowered.steps[self.lowered.steps.index(part) + 1 :]
+        calls = [step for step in behind if isinstance(step, Call)]
+        eqns = [e for step in behind if isinstance(step, Part) for e in step.program.eqns]
+        return all(call.op is TO_DEVICE for call in calls) and not any(map(may_fail, eqns))
 
     def _call(self, call: Call) -> Any:
         """The op on tensors; its graphs are executables of their own. A move is what it is."""

@@ -11,8 +11,9 @@ from typing import Any
 
 from .. import calls, tree
 from ..dtypes import CODE
-from ..errors import ArgumentError, PlugradError, ShapeError
+from ..errors import ArgumentError, PlugradError, ShapeError, StateError
 from ..interpreters.stage import Graph
+from ..module import Module
 from ..ops import creation
 from ..parameter import Buffer
 from ..state import ACTIVE, HELD, UNCHANGED, WATCHING, State, check_held, state
@@ -20,10 +21,10 @@ from ..tape import live, plain
 from ..tensor import Shared, Tensor
 from ..transforms import F, Staged, as_array, named, staged
 from . import passes
-from .batched import Template, Unsolved, Watch
+from .batched import Template, Unsolved, Watch, alike
 from .derivative import Recorded
 from .executable import Executable
-from .guards import Gradients, Handles, Surroundings, Watched, name_of, reach
+from .guards import Gradients, Handles, Surroundings, Watched, chain, name_of, reach
 from .kinds import Kind, kind_of, news
 from .lower import GradientOf, Lowered
 
@@ -35,7 +36,13 @@ class Entry:
     """A staged graph with its guards, and its compiled form once it is needed."""
 
     def __init__(
-        self, staged: Staged, surroundings: Surroundings, f: F, function: Function, given_up: Sequence[int]
+        self,
+        staged: Staged,
+        surroundings: Sequence[Surroundings],
+        f: F,
+        function: Function,
+        given_up: Sequence[int],
+        given: Sequence[tuple[str, Any]] = (),
     ) -> None:
         self.staged, self.surroundings, self.function, self.f = staged, surroundings, function, f
         self.size: int | None = None
@@ -43,12 +50,13 @@ class Entry:
         """For a batch of any size: the one it was staged for, and the lines that decided upon it."""
         self.given_up = [i for i in given_up if i < len(staged.graph.inputs)]
         """The places of arguments that the caller donates."""
-        self.watched: list[Watched] = reach(f, staged.modules)
+        self.given = given
+        self.watched: list[Watched] = reach(f, staged.modules, given)
         graph = staged.graph
         captured = tuple([h for h, v in graph.constants if v not in graph.fixed])
         self.handles = Handles(captured, functools.partial(name_of, f, tuple(self.watched)))
         self.gradients = Gradients(tuple([h for h, _ in graph.met]))
-        self.guards: tuple[Any, ...] = (surroundings, self.handles, *self.watched, self.gradients)
+        self.guards: tuple[Any, ...] = (*surroundings, self.handles, *self.watched, self.gradients)
         self.written = [h for h, _ in graph.state]
         self.executable: Executable | None = None
         self.recorded: dict[tuple[bool, ...], Recorded] = {}
@@ -67,12 +75,18 @@ class Entry:
 
     def run(self, leaves: list[Tensor], here: State) -> Any:
         """The result for these arguments."""
-        if why := _around(leaves, here):
+        if why := _around(leaves, here) or self._carries(leaves, here):
             self.replays[why] = self.replays.get(why, 0) + 1
             return self.staged.build(self.staged.graph(*leaves))
         if self.prepared(leaves, here):
             return self._record(leaves, here)
         return self.compute(leaves)
+
+    def _carries(self, leaves: list[Tensor], here: State) -> str:
+        """Why what is written needs the ops one by one: it is differentiated later, through the handle."""
+        open_ = any([t.mask & ~1 and live(t, here) & ~1 for t in (*leaves, *self.handles.handles)])
+        plain = open_ and any([h.recorded and not h.is_leaf for h in self.written])
+        return "what it writes is recorded" if plain or self.staged.graph.carried else ""
 
     def prepared(self, leaves: list[Tensor], here: State) -> bool:
         """Compile what such a call needs, if that was not done yet; whether it will be recorded."""
@@ -100,6 +114,9 @@ class Entry:
         graph = self.staged.graph
         op, xs = self._recorder(leaves, here)
         found = op(*[plain(x) for x in xs])
+        if all([x.mask <= 1 for x in xs]):  # only the tape of backward(), and what is on it is known
+            tapes = [*graph.tapes, *[False] * (len(found) - len(graph.tapes))]
+            found = tuple([t if on else t.detach() for t, on in zip(found, tapes, strict=True)])
         n, m = len(graph.outputs), len(graph.outputs) + len(graph.state)
         for (handle, _), new in zip(graph.state, found[n:m], strict=True):
             (handle.assign if handle.is_leaf else handle.rebind)(new)
@@ -129,29 +146,33 @@ class Entry:
             if not calls.gives(giver, values, i):
                 values[i] = giver.copy().val
         found = executable.run(values)
-        given = {id(t.val): t for t in (*leaves, *captured)} if self.shared else None
         n = self.count
+        if self.shared:  # handles on what there is now, before anything is written
+            given = {id(t.val): t for t in (*leaves, *captured)}
+            ends: list[Any] = [self._made(found[i], i, given) for i in range(len(found))]
+        else:
+            ends = calls.results(found, self.results, 0, n)
+            ends += [None] * (len(found) - n)
         for handle in self.written:
             if not (self.fresh[n] and calls.put(handle, found[n], self.results[n])):
-                handle._become(self._made(found[n], n, given))
+                new = ends[n]
+                handle._become(self._made(found[n], n, {}) if new is None else new)
             n += 1
         for handle, v in self.staged.graph.gradients:
             if v is None:
                 handle.grad = None
             else:
-                handle.grad, n = self._made(found[n], n, given), n + 1
-        if given is None:
-            made = calls.results(found, self.results, 0, self.count)
-        else:
-            made = [self._made(found[i], i, given) for i in range(self.count)]
+                new = ends[n]
+                handle.grad, n = self._made(found[n], n, {}) if new is None else new, n + 1
+        made = ends[: self.count]
         for i in self.given_up:
             leaves[i].give_up()
         return made[0] if self.single else self.staged.build(made)
 
-    def _made(self, value: Any, i: int, given: dict[int, Tensor] | None) -> Tensor:
+    def _made(self, value: Any, i: int, given: dict[int, Tensor]) -> Tensor:
         """A tensor on output ``i``. One that is an argument or a captured value is another handle on that."""
         be, dt, shape, dev = self.results[i]
-        if self.fresh[i] or given is None:
+        if self.fresh[i]:
             return Tensor(value, be, dt, shape, dev)
         same = given.get(id(value))
         return Tensor(value, be, dt, shape, dev, Shared(value)) if same is None else _again(same)
@@ -217,6 +238,8 @@ class Function:
         self.batched = (batched,) if isinstance(batched, int) else tuple(batched)
         self.templates: dict[Kind, tuple[Entry, Template]] = {}
         """For batches of any size, what was found from two."""
+        self.proven: set[Kind] = set()
+        """Where a third size agreed."""
         self.graphs: dict[Kind, list[Entry]] = {}
         self.fast: dict[tuple[Any, ...], Entry] = {}
         """By the kinds of arguments that are tensors, nothing else being in force."""
@@ -230,14 +253,26 @@ class Function:
             kind = calls.kinds(args, state().device or creation.place(None))
             entry = self.fast.get(kind) if kind is not None else None
             if entry is not None and not entry.changed():
+                if entry.written:
+                    self._check_written(entry, args)
                 return entry.compute(args)
         else:
             kind = None
         entry, leaves, here = self.entry(args, kwargs)
+        if entry.written:
+            self._check_written(entry, leaves)
         found = entry.run(leaves, here)
         if kind is not None and entry.executable is not None and len(leaves) == len(args):
             self.fast[kind] = entry
         return found
+
+    def _check_written(self, entry: Entry, leaves: Sequence[Tensor]) -> None:
+        """StateError for an argument that the function writes as a tensor from outside."""
+        ids = set(map(id, entry.written))
+        for i, t in enumerate(leaves):
+            if id(t) in ids and not isinstance(t, Buffer):
+                wrong = f"argument tensor {i}, a {t.describe()}, is written by the function, which captured it"
+                raise StateError(f"{self.name}: {wrong}; give a copy, such as x.copy(), or do not capture it")
 
     def entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Entry, list[Tensor], State]:
         """The graph for a call, staged if there is none that fits; the arguments' tensors."""
@@ -254,7 +289,8 @@ class Function:
         for entry in known:
             if entry.size == size and not (why := entry.changed()):
                 return entry, leaves, here
-        if size is not None and (written := self._from_template(key, size)):
+        written = self._from_template(key, size) if size is not None else None
+        if written is not None and key in self.proven:
             known.append(written)
             return written, leaves, here
         if len(self.graphs) > 1 or known:
@@ -264,7 +300,9 @@ class Function:
         entry = self._staged(args, bool(kwargs), size)
         self.reasons.setdefault(key, []).append(why)
         if size is not None:
-            self._learn(key, entry)
+            self._learn(key, entry, written)
+        if any([h.tr is not None for h, _ in entry.staged.graph.constants]):
+            return entry, leaves, here  # it holds values of a transformation around it, which will have ended
         known.append(entry)
         if len(known) > LIMIT:
             self.fast = {kind: e for kind, e in self.fast.items() if e is not known[0]}
@@ -297,14 +335,23 @@ class Function:
         except (Unsolved, PlugradError, TypeError, ValueError) as error:
             self.misses.append(f"a batch of {size}: {error}")
             return None
-        entry = Entry(staged, base.surroundings, base.f, self, base.given_up)
+        entry = Entry(staged, base.surroundings, base.f, self, base.given_up, base.given)
         entry.size = size
         return entry
 
-    def _learn(self, key: Kind, entry: Entry) -> None:
-        """What two sizes say about all others. Those below 2 are cases of their own: they broadcast, or are empty."""
+    def _learn(self, key: Kind, entry: Entry, written: Entry | None) -> None:
+        """What two sizes say about all others, if a third agrees with what was ``written`` for it. Those below 2 are
+        cases of their own: they broadcast, or are empty.
+        """
         assert entry.size is not None
         if entry.size < 2 or entry.decided:
+            return
+        if written is not None:
+            if alike(written.staged.graph, entry.staged.graph):
+                self.proven.add(key)
+            else:
+                del self.templates[key]
+                self.misses.append("not one graph for batches of any size: a third size gives another one than two say")
             return
         for other in self.graphs[key]:
             if other.size is not None and other.size > 1 and not other.decided and not other.changed():
@@ -318,12 +365,16 @@ class Function:
     def _staged(self, args: tuple[Any, ...], keywords: bool, size: int | None) -> Entry:
         f, begun = self.f, time.perf_counter()
         whole = (lambda *given: f(*given[:-1], **given[-1])) if keywords else f
-        surroundings = Surroundings(f)
+        surroundings = [Surroundings(g) for g in chain(f)]
         watch = Watch(size) if size is not None else None
         with watch or UNCHANGED:
             graph = staged(whole, args)
-        surroundings.settle()
-        entry = Entry(graph, surroundings, f, self, self._given_up(args[:-1] if keywords else args))
+        for one in surroundings:
+            one.settle()
+        given = [(f"argument {i}", a) for i, a in enumerate(args) if not isinstance(a, (Module, dict))]
+        given += [(name, a) for name, a in args[-1].items()] if keywords else []
+        places = self._given_up(args[:-1] if keywords else args)
+        entry = Entry(graph, surroundings, f, self, places, given)
         entry.size, entry.seconds = size, time.perf_counter() - begun
         if watch is not None and watch.decided:
             entry.decided = watch.decided
@@ -369,8 +420,8 @@ def compile(
     ``donate`` names arguments by their places that the caller gives up: results may be written into their memory, and
     using them afterwards raises DonatedError. What captured tensors held before a write is given up in any case.
     ``batched`` names arguments whose tensors have a batch along their first axis: from the graphs for two sizes that
-    for any other is written down, and ``f`` is not run again. Where Python code decides upon the size, or a number in
-    the graph is neither linear in it nor a constant divided by it, it is staged for each size as usual.
+    for any other is written down, once a third agreed, and ``f`` is not run again. Where Python code decides upon the
+    size, or a number in the graph is neither linear in it nor a constant divided by it, it is staged for each size.
     ``passes`` names those that are to run, by default all (``plugrad.compiler.passes``).
 
     >>> import plugrad

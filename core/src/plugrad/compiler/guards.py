@@ -7,7 +7,7 @@ guard that fails says why, in words.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import CodeType
 from typing import Any
 
@@ -25,6 +25,8 @@ def content(value: Any) -> Any:
     """What must stay equal: plain values and containers as they are, an array by its contents, all else by identity
     (the number decides; the value is there to stay alive, so that its identity remains its own).
     """
+    if isinstance(value, (float, complex)):
+        return type(value), value, repr(value)  # 0.0 is not -0.0
     if isinstance(value, PLAIN):
         return type(value), value
     if isinstance(value, (list, tuple)):
@@ -102,8 +104,23 @@ def _difference(then: Any, new: Any) -> str:
         return "is gone"
     if then is _MISSING:
         return "is new"
-    plain = [x[1] for x in (then, new) if isinstance(x, tuple) and len(x) == 2 and isinstance(x[1], PLAIN)]
+    plain = [x[1] for x in (then, new) if isinstance(x, tuple) and len(x) in (2, 3) and isinstance(x[1], PLAIN)]
     return f"was {plain[0]!r}, is {plain[1]!r}" if len(plain) == 2 else "is another object"
+
+
+def chain(f: Any) -> list[Any]:
+    """A function, those that it wraps, and compiled functions that it names, with theirs."""
+    found: list[Any] = []
+    todo = [f]
+    while todo:
+        g = todo.pop()
+        if any(g is h for h in found) or len(found) > 50:
+            continue
+        found.append(g)
+        inner = getattr(g, "__wrapped__", None)
+        todo += [inner] if inner is not None else []
+        todo += [thing for _, thing in Surroundings(g).things() if hasattr(thing, "graphs") and hasattr(thing, "f")]
+    return found
 
 
 class Surroundings:
@@ -114,7 +131,7 @@ class Surroundings:
     __slots__ = ("boxes", "cells", "contents", "globals", "logs", "names", "seen")
 
     def __init__(self, f: Any) -> None:
-        f = getattr(f, "__wrapped__", f)
+        f = getattr(f, "f", f) if hasattr(f, "graphs") else f
         f = getattr(f, "__func__", f)
         code, closure = getattr(f, "__code__", None), getattr(f, "__closure__", None) or ()
         self.cells = list(zip(getattr(code, "co_freevars", ()), closure, strict=False))
@@ -138,8 +155,7 @@ class Surroundings:
         values = self._values()
         self.seen = values
         self.contents = [self._setting(v) for v in values]
-        known = zip(values, self.contents, strict=True)
-        self.boxes = any(type(v) in (list, dict) and type(c) in (list, dict) for v, c in known)
+        self.boxes = _boxes(values, self.logs)
 
     def _setting(self, value: Any) -> Any:
         return (id(value), value) if id(value) in self.logs else _setting(value)
@@ -151,7 +167,7 @@ class Surroundings:
     def changed(self) -> str:
         """What is no longer as it was, or ""."""
         values = self._values()
-        if not self.boxes and calls.same(values, self.seen):
+        if calls.same(values, self.seen) and (not self.boxes or _kept(self.boxes)):
             return ""
         names = [*[n for n, _ in self.cells], *self.names]
         for name, then, value in zip(names, self.contents, values, strict=True):
@@ -163,10 +179,32 @@ class Surroundings:
 
 
 def _setting(value: Any) -> Any:
-    """Plain values, and lists and dicts of nothing else, by content; all else by identity."""
-    parts = list(value.values()) if type(value) is dict else value if type(value) in (list, tuple) else None
-    settings = isinstance(value, PLAIN) or (parts is not None and all(isinstance(v, PLAIN) for v in parts))
-    return content(value) if settings else (id(value), value)
+    """Plain values, lists and dicts by content; all else, and arrays, by identity."""
+    if type(value) in (list, tuple):
+        return [_setting(v) for v in value]
+    if type(value) is dict:
+        return {k: _setting(v) for k, v in value.items()}
+    return content(value) if isinstance(value, PLAIN) else (id(value), value)
+
+
+def _boxes(values: Sequence[Any], logs: set[int]) -> list[tuple[Any, list[Any]]]:
+    """The lists and dicts in which settings may change, with what they hold."""
+    found, todo, seen = [], list(values), set(logs)
+    while todo:
+        box = todo.pop()
+        if type(box) not in (list, dict, tuple) or id(box) in seen:
+            continue
+        seen.add(id(box))
+        parts = [*box, *box.values()] if type(box) is dict else list(box)
+        if type(box) is not tuple:
+            found.append((box, parts))
+        todo += parts
+    return found
+
+
+def _kept(boxes: Sequence[tuple[Any, list[Any]]]) -> bool:
+    """Whether lists and dicts hold what they held."""
+    return all(calls.same([*box, *box.values()] if type(box) is dict else box, parts) for box, parts in boxes)
 
 
 def _inside(cell: Any) -> Any:
@@ -235,16 +273,20 @@ def _gradient(t: Tensor) -> tuple[Any, ...] | None:
     return None if t.grad is None else _kind(t.grad)
 
 
-def reach(f: Callable[..., Any], called: list[Module]) -> list[Watched]:
+def reach(f: Callable[..., Any], called: list[Module], given: Sequence[tuple[str, Any]] = ()) -> list[Watched]:
     """The Modules that a function may use without being given them, and plain objects that it names, with their own
-    Modules: in its closure, bound to it, or global; and Modules that it called.
+    Modules: in its closure, bound to it, or global; Modules that it called; and plain objects that it was given.
     """
     found: dict[int, Watched] = {}
 
     def add(thing: Any, what: str) -> None:
         if isinstance(thing, Module):
             for path, m in thing.named_modules(what):
-                found.setdefault(id(m), Watched(m, path or type(m).__name__))
+                if id(m) not in found:
+                    found[id(m)] = Watched(m, path or type(m).__name__)
+                    for name, part in vars(m).items():
+                        if _holds_settings(part) and not isinstance(part, Module):
+                            add(part, f"{path or type(m).__name__}.{name}")
         elif id(thing) not in found and _holds_settings(thing):
             found[id(thing)] = Watched(thing, what)
             for name, part in vars(thing).items():
@@ -252,7 +294,7 @@ def reach(f: Callable[..., Any], called: list[Module]) -> list[Watched]:
                     add(part, f"{what}.{name}")
 
     owner = getattr(f, "__self__", None)
-    named = [("self", owner), *Surroundings(f).things()]
+    named = [("self", owner), *given, *[pair for g in chain(f) for pair in Surroundings(g).things()]]
     for what, thing in named:
         with contextlib.suppress(ReferenceError):
             add(thing, what)

@@ -54,7 +54,9 @@ def common(program: Program, target: Target) -> Program:
     eqns = []
     for eqn in program.eqns:
         eqn = renamed(eqn, names)
-        key = (eqn.op, tuple([(type(x), repr(x)) if type(x) is not int else x for x in eqn.ins]), eqn.attrs, eqn.region)
+        ins = tuple([(type(x), repr(x)) if type(x) is not int else x for x in eqn.ins])
+        attrs = tuple([(k, repr(v) if isinstance(v, (float, complex)) else v) for k, v in eqn.attrs])  # 0.0 and -0.0
+        key = (eqn.op, ins, attrs, eqn.region)
         first = seen.setdefault(key, eqn.outs)
         if first is eqn.outs:
             eqns.append(eqn)

@@ -97,7 +97,8 @@ def in_place(eqn: Eqn, k: int, out: int, program: Program) -> bool:
     return is_elementwise(eqn.op) and program.specs[x].dtype == program.specs[out].dtype
 
 
-def _may_fail(e: Eqn) -> bool:
+def may_fail(e: Eqn) -> bool:
+    """Whether an equation may fail for the values of its operands."""
     return e.op not in _NEVER_FAIL and not is_elementwise(e.op)
 
 
@@ -109,7 +110,7 @@ def _donates(program: Program, pair: tuple[int, int], root: list[int]) -> bool:
     if program.specs[given] != program.specs[out] or root[out] != out:
         return False
     maker = next((i for i, e in enumerate(program.eqns) if out in e.outs), None)
-    if maker is None or any(map(_may_fail, program.eqns[maker:])):
+    if maker is None or any(map(may_fail, program.eqns[maker:])):
         return False
     for i, e in enumerate(program.eqns):
         for k, v in enumerate(e.ins):

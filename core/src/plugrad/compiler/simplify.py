@@ -212,7 +212,7 @@ def _where(eqn: Eqn, specs: Sequence[Spec], made: Made) -> Operand | None:
     c, x, y = eqn.ins
     if isinstance(c, Lit):
         return _same(eqn, specs, x if c.value else y)
-    return _same(eqn, specs, x) if x == y else None
+    return _same(eqn, specs, x) if type(x) is int and x == y else None
 
 
 def _reduction(eqn: Eqn, specs: Sequence[Spec], made: Made) -> Operand | None:

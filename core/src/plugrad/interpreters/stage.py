@@ -212,13 +212,16 @@ class Graph:
         self.draws = level.draws if level.drawn else None
         writes = [h for h, _ in level.log.handles.values() if not h.is_leaf]
         left = [(g, SLOT.__get__(g.handle)) for g in level.gradients.values()]
-        ends = [
-            t
-            for t in (*outputs, *writes, *[t for _, t in left if t is not None])
-            if not (t.is_leaf and t.born >= level.uid)
-        ]
-        self.taped = any(t.mask & 1 and live(t, state()) & 1 for t in ends)
-        """Whether a result, or what is written, is on the tape of ``backward()``."""
+        rest = [*writes, *[t for _, t in left if t is not None]]
+
+        def on_tape(t: Tensor) -> bool:
+            return bool(t.mask & 1 and not (t.is_leaf and t.born >= level.uid) and live(t, state()) & 1)
+
+        self.tapes = [on_tape(t) for t in outputs]
+        """By result, whether it is on the tape of ``backward()``."""
+        self.carried = any(map(on_tape, rest))
+        """Whether something that is written is."""
+        self.taped = self.carried or any(self.tapes)
         self.state = tuple([(handle, final(handle)) for handle, _ in level.log.handles.values()])
         changed = [(g.handle, None if t is None else final(t)) for g, t in left if t is None or t.val is not g.inside]
         self.gradients = tuple(changed)

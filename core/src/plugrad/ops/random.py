@@ -22,7 +22,7 @@ from ..dtypes import CODE, KIND, bfloat16, float16, float32, float64, int64, uin
 from ..errors import ArgumentError, DTypeError, ShapeError, StateError, article, shown
 from ..op import Op
 from ..parameter import Buffer
-from ..state import state
+from ..state import state, within
 from ..tensor import Tensor
 from . import elementwise as ew
 from .common import cast, normal_shape
@@ -208,7 +208,10 @@ def generator() -> Generator:
 
     It lives on the reference backend: keys are moved where they are needed.
     """
-    return Generator(0, device="numpy")
+    with within(
+        stage=None, capture=None, top=None, log=None, uid=0
+    ):  # it belongs to no transformation that draws first
+        return Generator(0, device="numpy")
 
 
 def manual_seed(seed: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import plugrad as pg
-from plugrad.errors import RecordingError, ShapeError
+from plugrad.errors import ConcretizationError, RecordingError, ShapeError, StateError
 
 from . import saving, structure
 from .checks import number
@@ -254,12 +254,23 @@ def _settle(state: State, found: Mapping[str, Any], handles: structure.Leaves) -
                 slots[slot] = t.to(handles[path].device)
         count = slots.get("step")
         if count is not None and path not in found and id(count) in moving:
-            slots["step"] = apart.setdefault(id(count), count.detach())
+            slots["step"] = apart.setdefault(id(count), _own_count(count))
 
 
 def _off_tape(p: pg.Tensor) -> pg.Tensor:
     """A Module's own leaf is no longer one once a transformation has it: else each step would hang on those before."""
     return p.detach() if isinstance(p, pg.Parameter) and p.is_leaf else p
+
+
+def _own_count(count: pg.Tensor) -> pg.Tensor:
+    """A count apart. It is Python's business which parameters share one, so a graph cannot part them."""
+    try:
+        return pg.asarray(int(count.item()), device=HOST)
+    except ConcretizationError as error:
+        raise StateError(
+            "step: a parameter has no gradient, but those with which it has made all its steps have one; call step() "
+            "once outside of compile first, or give it an optimizer of its own"
+        ) from error
 
 
 def _check_leaves(name: str, handles: structure.Leaves) -> None:

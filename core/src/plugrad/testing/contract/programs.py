@@ -23,7 +23,8 @@ from ..plans import check_plan
 from ..programs import F4, RandomProgram
 from .subject import Subject
 
-SEEDS = range(30)
+SEEDS, FEW = range(30), range(8)
+"""Of the random programs; few where a quick run is asked for."""
 CLOSE = 1e-4
 """Relative to the largest element: groups may add in another order."""
 
@@ -41,6 +42,11 @@ def checks() -> list[tuple[str, Callable[[str], None]]]:
         ("programs.threads", threads),
         ("programs.failures", failures),
     ]
+
+
+def seeds(device: str) -> range:
+    """Which programs are asked for."""
+    return FEW if Subject(device).quick else SEEDS
 
 
 class Ready:
@@ -96,7 +102,7 @@ def finished(program: Program, target: Target, donations: Sequence[tuple[int, in
 
 def values(device: str) -> None:
     """A program gives what its equations give one by one, the first time and again."""
-    for seed in SEEDS:
+    for seed in seeds(device):
         ready = Ready(device, seed)
         expected = ready.expected()
         for _ in range(2):
@@ -109,7 +115,7 @@ def groups(device: str) -> None:
     if "fused" not in target.backend.kernels:
         raise NotHere(f"{device} has no kernel for groups")
     seen = 0
-    for seed in SEEDS:
+    for seed in seeds(device):
         ready = Ready(device, seed)
         env: dict[int, Any] = dict(zip(ready.program.inputs, ready.inputs(), strict=True)) | dict(ready.program.consts)
         for eqn, call in zip(ready.program.eqns, ready.program.calls, strict=True):
@@ -140,7 +146,7 @@ def _one_by_one(eqn: Eqn, given: Sequence[Any], target: Target) -> list[Any]:
 
 def layouts(device: str) -> None:
     """Inputs may have any layout that the backend's own kernels give: transposed, flipped, pieces, repeated."""
-    for seed in SEEDS[:10]:
+    for seed in seeds(device)[:10]:
         ready = Ready(device, seed)
         expected = ready.expected()
         for form in (_transposed, _flipped, _piece):
@@ -178,7 +184,7 @@ def _piece(ready: Ready, a: np.ndarray) -> Any:
 
 def operands(device: str) -> None:
     """Nothing is written but what was given up: neither inputs nor constants."""
-    for seed in SEEDS:
+    for seed in seeds(device):
         ready = Ready(device, seed)
         inputs = ready.inputs()
         ready.run(*inputs)
@@ -189,7 +195,7 @@ def operands(device: str) -> None:
 
 def results_stay(device: str) -> None:
     """Results are memory of their own: a second run, and what is written to another result, does not show in them."""
-    for seed in SEEDS:
+    for seed in seeds(device):
         ready = Ready(device, seed)
         first = ready.run(*ready.inputs())
         expected = ready.expected()
@@ -202,7 +208,7 @@ def results_stay(device: str) -> None:
 def donated(device: str) -> None:
     """Inputs that were given up may be written; those that were not are as before, and the values are the same."""
     given = 0
-    for seed in SEEDS:
+    for seed in seeds(device):
         ready = Ready(device, seed, give_up=True)
         expected, inputs = ready.expected(), ready.inputs()
         found = ready.run(*inputs)
