@@ -77,9 +77,9 @@ SPARE = 1 << 29
 
 def targets() -> dict[str, Any]:
     """Every public function, by name."""
-    found = {name: getattr(pg, name) for name in pg.__all__ if inspect.isfunction(getattr(pg, name))}
+    found = {name: getattr(pg, name) for name in pg.__all__ if inspect.isroutine(getattr(pg, name))}
     for module in SUBMODULES:
-        own = {n: f for n, f in vars(module).items() if inspect.isfunction(f) and n[0] != "_"}
+        own = {n: f for n, f in vars(module).items() if inspect.isroutine(f) and n[0] != "_"}
         found |= {f"{module.__name__.rpartition('.')[2]}.{n}": f for n, f in own.items()}
     found |= {"Parameter": pg.Parameter, "Buffer": pg.Buffer, "custom_vjp": pg.custom_vjp, "custom_jvp": pg.custom_jvp}
     generator = pg.random.Generator(1)

@@ -289,7 +289,7 @@ def public() -> dict[str, Any]:
     prefixes = {pg.fft: "fft.", pg.linalg: "linalg."}
     pairs = [(family, name) for family in FAMILIES for name in family.__all__]
     found = {prefixes.get(family, "") + name: getattr(family, name) for family, name in pairs}
-    return {name: f for name, f in found.items() if inspect.isfunction(f) and name not in LEFT_OUT}
+    return {name: f for name, f in found.items() if inspect.isroutine(f) and name not in LEFT_OUT}
 
 
 def _discovered() -> dict[str, Call]:

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..backend import device_name
 from ..dtypes import DTYPES
 from ..ops import creation
@@ -118,7 +120,7 @@ def _any(part: Any, kind: Kind) -> str:
 
 
 def _static(part: Any) -> str:
-    if len(part) == 3:  # an array, as dtype, shape, bytes
+    if isinstance(part[0], np.dtype):  # an array, as dtype, shape, bytes
         return f"an array of {part[0]} {part[1]}"
     try:
         text = repr(part[1])
