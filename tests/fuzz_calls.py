@@ -23,7 +23,7 @@ import numpy as np
 from fuzz_values import Hostile, Pool
 
 import plugrad as pg
-from plugrad.errors import FallbackWarning, PlugradError
+from plugrad.errors import DonatedError, FallbackWarning, PlugradError
 
 ALLOWED = PlugradError, ValueError, TypeError, IndexError, OverflowError, MemoryError, NotImplementedError, BufferError
 SUBMODULES = pg.linalg, pg.fft, pg.random
@@ -133,7 +133,9 @@ class Report:
             self.raised += 1
             text = str(error)
             said = set(re.findall(r"\w+", text.partition(":")[0]))
-            if ":" in text and said & names_of(name):
+            # the interpreter's own complaint has no colon
+            counted = re.match(rf"(Tensor\.)?{re.escape(name)}\(\) (takes|missing|got|needs) ", text)
+            if counted or (":" in text and said & names_of(name)):
                 self.named += 1
             else:
                 self.unnamed[f"{name}: {type(error).__name__}: {text[:110]}"] += 1
@@ -152,8 +154,11 @@ def _late(*_: Any) -> Any:
 
 
 def own(x: Any) -> Any:
-    """A handle that may be written to."""
-    return x if x.requires_grad or x.size >= 100 else x.copy()
+    """A handle that may be written to, but for one that a call gave away."""
+    try:
+        return x if x.requires_grad or x.size >= 100 else x.copy()
+    except DonatedError:
+        return x
 
 
 def write(x: Any, index: Any, value: Any) -> None:

@@ -181,7 +181,7 @@ def public() -> Iterator[str]:
             spaces.append((f"{name}.", space))
     for prefix, space in spaces:
         for name in space.__all__:
-            if inspect.isroutine(f := getattr(space, name)) and not inspect.ismethod(f):
+            if inspect.isroutine(getattr(space, name)):
                 yield prefix + name
 
 

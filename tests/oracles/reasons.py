@@ -12,7 +12,7 @@ EXEMPT: dict[str, str] = {
     "signbit",
     "transformations and tools, tested by what they are applied to": "compile create explain fallback_report grad "
     "hessian hvp jacfwd jacrev jvp memory_plan observe reset_fallback_report stage to_dot value_and_grad vjp vmap",
-    "random: the peers draw other numbers": "norm.dropout random.bernoulli random.bits random.fold_in "
+    "random: the peers draw other numbers": "norm.dropout random.bernoulli random.bits random.fold_in random.generator "
     "random.key random.normal random.permutation random.randint random.split random.uniform",
 }
 """Why public functions have no row."""
