@@ -145,3 +145,14 @@ def test_products_of_a_dense_layer(peers: Callable[[str], ModuleType]) -> None:
     np.testing.assert_array_equal(h.T, g)
     np.testing.assert_array_equal(z, x)
     np.testing.assert_allclose(matmuls._call("plugrad", h, z, 1, "numpy")().numpy(), h @ z, rtol=1e-5, atol=1e-5)
+
+
+def test_what_a_call_takes_besides_its_programs(
+    peers: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time inside the programs is most of a call, and is taken from it."""
+    pytest.importorskip("plugrad_cpu")
+    calls = peers("calls")
+    monkeypatch.setattr(calls, "CALLS", 5)
+    compiling, whole, around = calls.measured("mlp")
+    assert compiling > 0 and 0 < around < whole

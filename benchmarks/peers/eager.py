@@ -16,6 +16,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,10 +32,8 @@ BARS = {"forward": 6, "recording": 6, "forward and backward": 8}
 Work = Callable[[], np.ndarray]
 
 
-def ours(device: str) -> dict[str, Work]:
-    """The work of plugrad; each gives what must be equal."""
-    x, w, b, one = (pg.asarray(a, device=device) for a in (X, W, B, np.ones(4, np.float32)))
-    wg, bg = pg.asarray(W, device=device).requires_grad_(), pg.asarray(B, device=device).requires_grad_()
+def chains(x: Any, w: Any, b: Any, wg: Any, bg: Any, one: Any) -> dict[str, Work]:
+    """The work on tensors of either library: ``wg`` and ``bg`` are recorded, ``one`` is the seed of the backward."""
 
     def forward() -> np.ndarray:
         y = x
@@ -56,12 +55,20 @@ def ours(device: str) -> dict[str, Work]:
         y.backward(one)
         return wg.grad.numpy
 
+    return {"forward": forward, "recording": recording, "forward and backward": both}
+
+
+def ours(device: str) -> dict[str, Work]:
+    """The work of plugrad; each gives what must be equal."""
+    x, w, b, one = (pg.asarray(a, device=device) for a in (X, W, B, np.ones(4, np.float32)))
+    wg, bg = pg.asarray(W, device=device).requires_grad_(), pg.asarray(B, device=device).requires_grad_()
+
     product = pg.grad(lambda a, b: pg.sum(a * b))
 
     def functional() -> np.ndarray:
         return product(x, w).numpy
 
-    return {"forward": forward, "recording": recording, "forward and backward": both, "grad of sum(x * y)": functional}
+    return {**chains(x, w, b, wg, bg, one), "grad of sum(x * y)": functional}
 
 
 def theirs() -> dict[str, Work]:
@@ -69,32 +76,12 @@ def theirs() -> dict[str, Work]:
     x, w, b, one = (torch.from_numpy(a.copy()) for a in (X, W, B, np.ones(4, np.float32)))
     wg, bg = w.clone().requires_grad_(), b.clone().requires_grad_()
 
-    def forward() -> np.ndarray:
-        y = x
-        for _ in range(LENGTH):
-            y = (y * w + b).exp()
-        return y.numpy
-
-    def recording() -> np.ndarray:
-        y = x
-        for _ in range(LENGTH):
-            y = (y * wg + bg).exp()
-        return y.detach
-
-    def both() -> np.ndarray:
-        wg.grad = bg.grad = None
-        y = x
-        for _ in range(LENGTH):
-            y = (y * wg + bg).exp()
-        y.backward(one)
-        return wg.grad.numpy
-
     product = torch.func.grad(lambda a, b: torch.sum(a * b))
 
     def functional() -> np.ndarray:
         return product(x, w).numpy
 
-    return {"forward": forward, "recording": recording, "forward and backward": both, "grad of sum(x * y)": functional}
+    return {**chains(x, w, b, wg, bg, one), "grad of sum(x * y)": functional}
 
 
 def value(work: Work) -> np.ndarray:
