@@ -1,10 +1,12 @@
 """What the compiled modules must not change: operators, the short records of elementwise calls, the walk on values."""
 
+import gc
 import inspect
 import pickle
 import shutil
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -167,6 +169,32 @@ def test_deep_tapes_are_freed():
     assert (done.returncode, done.stdout.strip()) == (0, "1.0"), done.stderr[-500:]
 
 
+def test_handles_whose_memory_is_used_again_are_new():
+    many, gone = 2_000, []
+    before = sys.getrefcount(pg.Tensor)
+    for _ in range(2):
+        x = leaf(1.0)
+        made = [x * 1.0 for _ in range(many)]
+        for y in made:
+            y.grad, y.base = y, "kept"  # a cycle
+        refs = [weakref.ref(y, lambda _: gone.append(1)) for y in made]
+        assert all(ref() is y for ref, y in zip(refs, made, strict=True)) and len({id(y) for y in made}) == many
+        del made, y
+        gc.collect()
+        assert not any(ref() for ref in refs)
+        fresh = [pg.asarray([2.0]) for _ in range(many)]
+        assert all(t.grad is None and t.base is None and t.node is None and t.tolist() == [2.0] for t in fresh)
+        nodes = [(x * 1.0).node for _ in range(many)]
+        assert all(n.kept is not None and n.mask == 1 and n.inputs[0].node is x.node for n in nodes)
+        del fresh, nodes
+    assert len(gone) == 2 * many and abs(sys.getrefcount(pg.Tensor) - before) < 10
+
+
+def test_one_shape_object_for_equal_shapes():
+    x, y = pg.asarray([1.0, 2.0]), pg.asarray([3.0, 4.0])
+    assert (x + y).shape is x.shape and y.shape is x.shape == (2,)
+
+
 def test_public_functions_are_what_they_were():
     assert str(inspect.signature(pg.exp)) == "(x: 'Any', /) -> 'Any'"
     assert str(inspect.signature(pg.add)) == "(x: 'Any', y: 'Any', /) -> 'Any'"
@@ -175,7 +203,7 @@ def test_public_functions_are_what_they_were():
 
 
 def test_changed_sources_are_noticed(tmp_path, monkeypatch):
-    assert not hot.stale() and {"calls", "declared", "handle", "state", "walk"} == set(hot.names())
+    assert not hot.stale() and {"calls", "declared", "functions", "handle", "state", "walk"} == set(hot.names())
     for path in [*hot.FOLDER.glob("*.py"), *hot.FOLDER.glob("*.pxd"), *hot.FOLDER.glob("*.pyx")]:
         shutil.copy(path, tmp_path)
     monkeypatch.setattr(hot, "FOLDER", tmp_path)

@@ -3,12 +3,10 @@
 cimport cython
 
 from .declared cimport _OpBase
-from .state cimport State, state
+from .state cimport State, calm, state
 
 
 @cython.final
-@cython.trashcan(True)
-@cython.freelist(1024)
 cdef class Node:
     cdef public object op, attrs, _inputs, _outputs, mask, mask_a, mask_b
     cdef public tuple kept, shape, shape_a, shape_b
@@ -35,9 +33,10 @@ cdef class _TensorBase:
     cpdef ghost(self, Node node, object mask, int ix=*)
 
 
+cpdef meet_gradient(_TensorBase t, bint read)
 cdef type Tensor
 cdef object _bind, _lift, _broadcast_shapes, sequence
-cdef list ACTIVE, WATCHING
+cdef list ACTIVE
 cdef dict _NO_ATTRS
 cdef object _ZERO, _ONE
 cdef State _default
@@ -58,7 +57,6 @@ cpdef bind2(_OpBase op, object x, object y)
 @cython.locals(node=Node)
 cpdef object live(_TensorBase t, State here)
 cdef State _here()
-cpdef bint calm(State here) except -1
 cdef bint _strange(_TensorBase x, State here) except -1
 cdef bint _short(_OpBase op, _TensorBase x, int reads) except -1
 @cython.locals(a=_TensorBase, out=_TensorBase, here=State)

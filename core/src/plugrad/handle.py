@@ -13,12 +13,12 @@ from .declared import _OpBase
 from .dtypes import KIND, RANK
 from .errors import no_memory
 from .marks import FOREIGN
-from .state import ACTIVE, WATCHING, State, sequence, state
+from .state import ACTIVE, State, calm, sequence, state
 
 try:
-    from ._slots import inherit_operators
+    from ._slots import inherit_operators, reuse_memory
 except ImportError:  # not compiled
-    inherit_operators = None
+    inherit_operators = reuse_memory = None
 
 Attrs = dict[str, Any]
 """The attributes of a call."""
@@ -146,6 +146,19 @@ class _TensorBase:
         t.ix = ix
         return t
 
+    @property
+    def grad(self) -> Any:
+        """The gradient that ``backward()`` has left here, or None."""
+        if ACTIVE[0] is not _ZERO:
+            meet_gradient(self, True)
+        return self._grad
+
+    @grad.setter
+    def grad(self, g: Any) -> None:
+        if ACTIVE[0] is not _ZERO:
+            meet_gradient(self, False)
+        self._grad = g
+
     def __add__(self, other: Any) -> Any:
         return _operate(_ADD, self, other)
 
@@ -192,6 +205,13 @@ class _TensorBase:
         return bind1(_operators[_NEG], self)
 
 
+def meet_gradient(t: _TensorBase, read: bool) -> None:
+    """Tell the graph that is being staged, if one is, that ``t.grad`` is about to be read or written."""
+    level = state().stage
+    if level is not None:
+        level.meet_gradient(t, read)
+
+
 # -- what the floors above tell
 
 Tensor: Any = _TensorBase
@@ -211,6 +231,9 @@ def serve(tensor: type) -> None:
     global Tensor
     Tensor = tensor
     direct(tensor)
+    if reuse_memory is not None:
+        reuse_memory(tensor)
+        reuse_memory(Node)
 
 
 def direct(kind: type) -> None:
@@ -291,11 +314,6 @@ def _here() -> State | None:
         return _default
     here = state()
     return here if calm(here) else None
-
-
-def calm(here: State) -> bool:
-    """Whether no level takes the calls of this thread, and nobody hears of them."""
-    return here.stage is None and here.capture is None and not here.observers and not WATCHING[0]
 
 
 def _strange(x: _TensorBase, here: State) -> bool:
@@ -390,8 +408,11 @@ def _road2(op: _OpBase, x: Any, y: Any, inexact: bool) -> Any:
 def _call2(op: _OpBase, a: _TensorBase, b: _TensorBase, born: int) -> Any:
     """The kernel's result, or None."""
     shape = a._shape
-    if shape is not b._shape and shape != b._shape:
-        shape = _broadcast_shapes(op.name, shape, b._shape)  # type: ignore[attr-defined]
+    if shape is not b._shape:
+        if shape == b._shape:
+            b._shape = shape  # the same object from now on: equal at a glance
+        else:
+            shape = _broadcast_shapes(op.name, shape, b._shape)  # type: ignore[attr-defined]
     try:
         row = op.table[a.be]
         r = row[a.dt](a.val, b.val)
@@ -477,24 +498,3 @@ def raw(which: int, be: int, dt: int, x: Any, y: Any) -> Any:
         return row[dt](x, y)
     except MemoryError:
         return NotImplemented  # the road that has the operands' handles will tell
-
-
-# -- public functions of one call each
-
-
-def unary_function(op: _OpBase) -> Callable[..., Any]:
-    """The function of an elementwise op of one operand."""
-
-    def function(x: Any, /) -> Any:
-        return bind1(op, x)
-
-    return function
-
-
-def binary_function(op: _OpBase) -> Callable[..., Any]:
-    """The function of an elementwise op of two operands."""
-
-    def function(x: Any, y: Any, /) -> Any:
-        return bind2(op, x, y)
-
-    return function

@@ -5,3 +5,4 @@ cdef class State:
 
 
 cpdef State state()
+cpdef bint calm(State here) except -1

@@ -122,6 +122,12 @@ UNCHANGED = contextlib.nullcontext()
 WATCHING: list[tuple[Observer, ...]] = [()]
 """The observers whose blocks are open, the outermost first."""
 
+
+def calm(here: State) -> bool:
+    """Whether no level takes the calls of this thread, and nobody hears of them."""
+    return here.stage is None and here.capture is None and not here.observers and not WATCHING[0]
+
+
 Run = Callable[[], Any]
 
 

@@ -6,16 +6,14 @@ Knows ops only by their ``vjp_rule``.
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from .errors import RecordingError
-from .handle import _TensorBase
 from .handle import live as live
-from .state import ACTIVE, OPEN, Scope, State, recording, state, within
+from .state import OPEN, Scope, State, recording, state, within
 from .tensor import Node, Tensor, install
-from .walk import Observe
+from .walk import Observe, to_leaves
 from .walk import backprop as backprop
 from .walk import joined as joined
 from .walk import plain as plain
@@ -102,48 +100,10 @@ def backward(
         raise RecordingError(f"backward: gradient has shape {gradient.shape}, the output {shape}; they must agree")
     seed = (y, gradient if gradient.dt == y.dt else gradient.astype(y.dtype))
     free = not (retain_graph or create_graph)
-    recording(here.mask if create_graph else here.mask & ~1, _to_leaves, seed, observe, free)
+    recording(here.mask if create_graph else here.mask & ~1, to_leaves, seed, observe, free)
 
 
-def _to_leaves(seed: tuple[Tensor, Tensor], observe: Observe, free: bool) -> None:
-    for t, g in backprop([seed], None, 1, 0, observe, free):
-        if t is not None:
-            _accumulate(t, g)
-
-
-_adding = threading.Lock()
-
-
-def _accumulate(t: Tensor, g: Tensor) -> None:
-    """Add ``g`` to ``t.grad``. The sum is made outside the lock, and made again if another thread was faster."""
-    while True:
-        before = t.grad
-        after = g if before is None else before + g
-        with _adding:
-            if t.grad is before:
-                t.grad = after
-                return
-
-
-SLOT: Any = getattr(_TensorBase, "_grad")  # noqa: B009 - the descriptor, which type checkers do not know
-"""Where a handle keeps its gradient."""
-
-
-def _read_gradient(t: Tensor) -> Tensor | None:
-    """The gradient that ``backward()`` has left here, or None."""
-    if ACTIVE[0] and (level := state().stage) is not None:
-        level.meet_gradient(t, read=True)
-    found: Tensor | None = SLOT.__get__(t)
-    return found
-
-
-def _write_gradient(t: Tensor, g: Tensor | None) -> None:
-    if ACTIVE[0] and (level := state().stage) is not None:
-        level.meet_gradient(t, read=False)
-    SLOT.__set__(t, g)
-
-
-install(backward, grad=property(_read_gradient, _write_gradient, doc=_read_gradient.__doc__))
+install(backward)
 
 
 class Capture:

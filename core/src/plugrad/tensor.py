@@ -119,11 +119,6 @@ class Tensor(_TensorBase):
         @property
         def at(self) -> assignment.At: ...
 
-        @property
-        def grad(self) -> Tensor | None: ...
-        @grad.setter
-        def grad(self, g: Tensor | None) -> None: ...
-
         mT = T
         backward = tape.backward
         astype, clip, conj = ew.astype, ew.clip, ew.conj

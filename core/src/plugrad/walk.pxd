@@ -3,12 +3,11 @@
 cimport cython
 
 from .declared cimport _OpBase
-from .handle cimport Node, _TensorBase, calm, handle, operands, raw, result
-from .state cimport State, state
+from .handle cimport Node, _TensorBase, handle, operands, raw, result
+from .state cimport State, calm, state
 
 
 @cython.final
-@cython.freelist(64)
 cdef class _Slot:
     cdef Node node, like
     cdef object first, raw
@@ -27,7 +26,7 @@ cdef class _Walk:
     cdef bint follows(self, Node node, object mask) except -1
     @cython.locals(node=Node)
     cdef object reach(self, _TensorBase t, object g)
-    @cython.locals(top=_Slot, found=_Slot, slot=_Slot)
+    @cython.locals(top=_Slot, first=_Slot, found=_Slot, slot=_Slot)
     cdef _Slot slot(self, Node node)
     cdef object wait(self, _Slot slot)
     @cython.locals(top=_Slot, first=_Slot, slot=_Slot)
@@ -55,5 +54,7 @@ cdef list WATCHING, COMPLEX
 cdef int ADD, MUL
 @cython.locals(walk=_Walk, slot=_Slot, node=Node)
 cpdef backprop(seeds, wanted, bit, start, observe=*, bint free=*)
+cpdef to_leaves(seed, observe, bint free)
+cdef _accumulate(_TensorBase t, g)
 cpdef plain(_TensorBase t)
 cpdef conjugate(_TensorBase t)

@@ -6,6 +6,7 @@ Knows ops only by their ``partials`` and ``vjp_rule``.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
@@ -13,8 +14,8 @@ from typing import Any
 from .declared import _OpBase
 from .dtypes import KIND
 from .errors import RecordingError
-from .handle import ADD, MUL, Node, _TensorBase, calm, handle, operands, raw, result
-from .state import RECORDING, WATCHING, state, watched
+from .handle import ADD, MUL, Node, _TensorBase, handle, operands, raw, result
+from .state import RECORDING, WATCHING, calm, state, watched
 
 COMPLEX = [kind == "c" for kind in KIND]
 
@@ -77,6 +78,27 @@ def backprop(seeds: Pairs, wanted: Wanted, bit: int, start: int, observe: Observ
     return leaves if wanted is None else [found[id(n)] for n in wanted]
 
 
+def to_leaves(seed: tuple[Any, Any], observe: Observe, free: bool) -> None:
+    """Add to the ``.grad`` of every leaf of ``backward()`` what the walk from this pair brings it."""
+    for t, g in backprop([seed], None, 1, 0, observe, free):
+        if t is not None:
+            _accumulate(t, g)
+
+
+_adding = threading.Lock()
+
+
+def _accumulate(t: Any, g: Any) -> None:
+    """Add ``g`` to ``t.grad``. The sum is made outside the lock, and made again if another thread was faster."""
+    while True:
+        before = t.grad
+        after = g if before is None else before + g
+        with _adding:
+            if t.grad is before:
+                t.grad = after
+                return
+
+
 class _Slot:
     """The cotangents that have arrived at a node: ``first`` of output 0, ``more`` of the others by index.
 
@@ -114,9 +136,11 @@ class _Walk:
         if top is not None and top.node is node:
             return top
         if self.heap:
-            found = self.waiting.get(node)
-            if found is not None:
-                return found
+            first: _Slot = self.heap[0][1]
+            if node.seq <= first.node.seq:  # younger than all that wait is not among them
+                found = self.waiting.get(node)
+                if found is not None:
+                    return found
         slot = _Slot.__new__(_Slot)
         slot.node, slot.like, slot.first, slot.raw, slot.more = node, None, None, None, None
         if top is None:

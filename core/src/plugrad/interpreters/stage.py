@@ -16,7 +16,7 @@ from ..fallback import user_line
 from ..op import Op
 from ..state import RECORDING, UNCHANGED, Log, serial, state, within
 from ..table import check_stored
-from ..tape import SLOT, entering, live, plain
+from ..tape import entering, live, plain
 from ..tensor import LITERAL, Attrs, Tensor, Tensors, tupled
 from .levels import Interpreter
 
@@ -105,7 +105,7 @@ class Stage(Interpreter):
         self.log.undo()
         self.log.handles = {key: (handle, ()) for key, (handle, _) in self.log.handles.items()}  # let go of the values
         for handle, before, _, _ in self.gradients.values():
-            SLOT.__set__(handle, before)
+            handle._grad = before
         super().__exit__(*error)
 
     def meet_gradient(self, t: Tensor, read: bool) -> None:
@@ -114,7 +114,7 @@ class Stage(Interpreter):
         """
         if t.born >= self.uid or id(t) in self.gradients:
             return
-        before = SLOT.__get__(t)
+        before = t._grad
         if not self.tape:
             if not read:
                 wrong = f"the gradient of this {t.describe()} from outside is written inside a graph of its own"
@@ -122,7 +122,7 @@ class Stage(Interpreter):
             return
         inside = self.new(before, before.be, before.dev) if read and before is not None else None
         if inside is not None:
-            SLOT.__set__(t, inside)
+            t._grad = inside
         self.gradients[id(t)] = Gradient(t, before, read, None if inside is None else inside.val)
 
     @contextlib.contextmanager
@@ -211,7 +211,7 @@ class Graph:
         self.inputs, self.outputs = tuple(inputs), tuple(map(final, outputs))
         self.draws = level.draws if level.drawn else None
         writes = [h for h, _ in level.log.handles.values() if not h.is_leaf]
-        left = [(g, SLOT.__get__(g.handle)) for g in level.gradients.values()]
+        left = [(g, g.handle._grad) for g in level.gradients.values()]
         rest = [*writes, *[t for _, t in left if t is not None]]
 
         def on_tape(t: Tensor) -> bool:

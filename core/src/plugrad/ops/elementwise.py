@@ -14,7 +14,7 @@ from ..declared import FIRST, RESULT, SECOND
 from ..dispatch import bind, bind1, bind2
 from ..dtypes import CODE, DTYPES, F4, KIND, bool_, real_code
 from ..errors import ArgumentError, DTypeError
-from ..handle import binary_function, unary_function
+from ..functions import binary_function, unary_function
 from ..op import ONE, Op, elementwise
 from ..tensor import Tensor
 from .common import alias, astype, device_of, identity_vjp, stop_gradient, tensors

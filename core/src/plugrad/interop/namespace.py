@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .backend import BACKENDS, device_name, index_of
-from .dtypes import DTYPES, KIND, as_dtype, parse
-from .errors import BackendUnavailableError, DTypeError
-from .ops.creation import get_default_device, place
-from .plugins import available_backends, backend_index
-from .tensor import API_VERSIONS
+from ..backend import BACKENDS, device_name, index_of
+from ..dtypes import DTYPES, KIND, as_dtype, parse
+from ..errors import BackendUnavailableError, DTypeError
+from ..ops.creation import get_default_device, place
+from ..plugins import available_backends, backend_index
+from ..tensor import API_VERSIONS
 
 __array_api_version__ = API_VERSIONS[-1]
 _CODES = parse("bool int uint float32 float64 complex")
