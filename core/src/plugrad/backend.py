@@ -146,6 +146,11 @@ class Backend:
     begin; reductions, with which it may end. A backend that lists some has a kernel ``fused``, or takes programs.
     """
 
+    host_scalars: bool = False
+    """``compile`` takes programs with ``host_inputs`` and ``host_outputs``: numbers that are kept on the host, such as
+    an optimizer's count of steps, need no copies to the device, and no program of their own.
+    """
+
     def devices(self) -> Sequence[str]:
         """Ordinals of the devices, as strings."""
         return ("0",)

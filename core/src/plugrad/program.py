@@ -109,7 +109,8 @@ class Program:
     which nobody else looks at. ``plan`` is there once memory was planned. ``calls`` has one function an equation, the
     core's own way to run it on values: kernels in their order, then the decomposition. An executor uses it for what it
     does not do itself, and for the equations in ``foreign``, for which somebody else has a kernel that comes first.
-    ``name`` is that of the compiled function, for people.
+    ``name`` is that of the compiled function, for people. ``host_inputs`` and ``host_outputs`` are positions whose
+    values are the host's: NumPy arrays of shape (). Only backends that say ``host_scalars`` get such programs.
     """
 
     specs: tuple[Spec, ...]
@@ -122,6 +123,8 @@ class Program:
     calls: tuple[Callable[..., Any], ...] = field(default=(), compare=False, repr=False)
     foreign: frozenset[int] = frozenset()
     name: str = field(default="", compare=False)
+    host_inputs: frozenset[int] = frozenset()
+    host_outputs: frozenset[int] = frozenset()
 
     def replace(self, **changes: Any) -> Program:
         """A copy with these fields changed."""
@@ -189,7 +192,8 @@ def lines(program: Program, places: bool = False) -> Iterator[str]:
     def declared(vs: tuple[int, ...]) -> str:
         return ", ".join([f"%{v}:{shown(program.specs[v])}{_at(program, v) if places else ''}" for v in vs])
 
-    yield f"{f'program {program.name}'.rstrip()}({declared(program.inputs)})"
+    given = [f"{declared((v,))}{_host(i, program.host_inputs)}" for i, v in enumerate(program.inputs)]
+    yield f"{f'program {program.name}'.rstrip()}({', '.join(given)})"
     yield from (f"  {declared((v,))} = constant" for v in program.consts)
     for eqn in program.eqns:
         body = dict(eqn.attrs).get("body")
@@ -199,7 +203,11 @@ def lines(program: Program, places: bool = False) -> Iterator[str]:
         if isinstance(body, Body):
             yield from _inside(eqn, body)
         yield from (f"    {line}" for _, v in eqn.attrs if isinstance(v, Program) for line in lines(v, places))
-    yield f"  return {', '.join([f'%{v}' for v in program.outputs])}"
+    yield f"  return {', '.join([f'%{v}{_host(i, program.host_outputs)}' for i, v in enumerate(program.outputs)])}"
+
+
+def _host(position: int, positions: frozenset[int]) -> str:
+    return " of the host" if position in positions else ""
 
 
 def call(eqn: Eqn, operands: Iterable[str]) -> str:

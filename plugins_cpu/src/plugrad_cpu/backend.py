@@ -114,6 +114,7 @@ class CpuBackend(Backend):
     kernels: Mapping[str, Callable[..., Any] | Kernel | Any] = _kernels()
     into: ClassVar[Mapping[str, Callable[..., Any]]] = _into()
     fuses: ClassVar[frozenset[str]] = ELEMENTWISE | REDUCTIONS
+    host_scalars = True
 
     def from_host(self, array: np.ndarray, device: str) -> View:
         """A copy of the array; bools whose bytes are not 0 or 1, which NumPy takes for true, become 1."""

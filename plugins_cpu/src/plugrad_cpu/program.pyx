@@ -2,13 +2,17 @@
 
 A run takes a frame, an arena with the addresses of all bases, from a short list of free ones; a second run at the same
 time takes or makes another. The GIL guards the list, and is released while C steps with enough to do are run.
+Numbers of the host lie in the frame too.
 """
 
 cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from time import perf_counter
+
+import numpy as np
 
 from plugrad.errors import ShapeError
 
@@ -24,16 +28,19 @@ cdef enum:
     HOLD_GIL_BELOW = 16384                 # elements: releasing and taking the GIL costs more
     SPARE = 4                              # free frames kept
     LINE = 64
+    NUMBER = 16                            # bytes for a number of the host
 
-cdef struct Given:                         # an input
+cdef struct Given:                         # an input; ``host`` is the number of a number of the host, or -1
     Py_ssize_t size
     int code
+    int host
 
 cdef struct Taken:                         # an output: ``donor`` is the number of an input, or -1
     int base
     int position
     int donor
     int code
+    int host
     int ndim
     Py_ssize_t dims[PG_MAX_DIMS]
 
@@ -101,8 +108,9 @@ cdef class Compiled:
     cdef Given* given
     cdef Taken* taken
     cdef Stage* stage
-    cdef int inputs, outputs, stages, bases
+    cdef int inputs, outputs, stages, bases, hosted
     cdef size_t arena, private, scratch
+    cdef tuple dtypes                      # of the numbers of the host
     cdef list constants                    # (base, view)
     cdef list python                       # (equation, windows of operands, windows of results)
     cdef set own                           # bases that a Python step's result may be put into as it is
@@ -123,6 +131,7 @@ cdef class Compiled:
         self.scratch = lowering.scratch
         self.constants = list(lowering.constants.items())
         self.python = []
+        dtypes = []
         self.inputs = len(program.inputs)
         self.given = <Given*>calloc(self.inputs + 1, sizeof(Given))
         for i in range(self.inputs):
@@ -131,12 +140,22 @@ cdef class Compiled:
             for n in spec.shape:
                 self.given[i].size *= n
             self.given[i].code = code_of(spec.dtype)
+            self.given[i].host = -1
+            if i in program.host_inputs:
+                self.given[i].host = len(dtypes)
+                dtypes.append(spec.dtype)
         self.outputs = len(lowering.outputs)
         self.taken = <Taken*>calloc(self.outputs + 1, sizeof(Taken))
         for i, out in enumerate(lowering.outputs):
             self.taken[i].base, self.taken[i].position, self.taken[i].donor = out.base, out.position, out.donor
             self.taken[i].code = code_of(out.spec.dtype)
             self.taken[i].ndim = read_dims(out.spec.shape, self.taken[i].dims)
+            self.taken[i].host = -1
+            if out.position in program.host_outputs:
+                self.taken[i].host = len(dtypes)
+                dtypes.append(out.spec.dtype)
+        self.dtypes = tuple(dtypes)
+        self.hosted = len(dtypes)
         self.stages = len(lowering.stages)
         self.stage = <Stage*>calloc(self.stages + 1, sizeof(Stage))
         self.own = set()
@@ -193,7 +212,7 @@ cdef class Compiled:
         frame.base = <char**>calloc(self.bases, sizeof(char*))
         if frame.base == NULL:
             raise MemoryError("compile: no memory for the addresses of a program's values")
-        frame.arena = allocate_exact(self.arena + self.private + self.scratch)
+        frame.arena = allocate_exact(self.arena + self.private + self.scratch + NUMBER * self.hosted)
         frame.base[<int>ARENA] = frame.arena.data
         frame.base[<int>PRIVATE] = frame.arena.data + self.arena
         frame.base[<int>SCRATCH] = frame.arena.data + self.arena + self.private
@@ -209,9 +228,14 @@ cdef class Compiled:
         cdef list given = None
         cdef list results = [None] * self.outputs
         cdef int i, at, first = INPUTS
+        cdef char* numbers = frame.arena.data + self.arena + self.private + self.scratch
         if len(values) != self.inputs:
             raise TypeError(f"compile: the program takes {self.inputs} inputs, not {len(values)}")
         for i in range(self.inputs):
+            if self.given[i].host >= 0:
+                frame.base[first + i] = numbers + NUMBER * self.given[i].host
+                self._number(values[i], self.given[i].host, frame.base[first + i], False)
+                continue
             x = <View?>values[i]
             if x.size != self.given[i].size or x.code != self.given[i].code:
                 raise ShapeError(f"compile: input {i} is {x!r}; the program takes {self._input(i)}")
@@ -223,6 +247,9 @@ cdef class Compiled:
             frame.base[first + i] = x.data
         for i in range(self.outputs):
             out = self.taken + i
+            if out.host >= 0:
+                frame.base[out.base] = numbers + NUMBER * out.host
+                continue
             if out.donor >= 0 and (<View>values[out.donor]).contiguous:
                 x = values[out.donor]
             else:
@@ -246,7 +273,27 @@ cdef class Compiled:
                 at = pg_steps_run(self.steps.step, stage.begin, stage.end, frame.base)
             if at < stage.end:
                 self._fail(frame, values if given is None else given, results, self.steps.equations[at])
+        if self.hosted:
+            for i in range(self.outputs):
+                out = self.taken + i
+                if out.host >= 0:
+                    array = np.empty((), self.dtypes[out.host])
+                    self._number(array, out.host, frame.base[out.base], True)
+                    results[out.position] = array
         return tuple(results)
+
+    cdef int _number(self, array, int host, char* at, bint out) except -1:
+        """Copy a number of the host from an array into the frame, or with ``out`` from there."""
+        cdef Py_buffer buffer
+        if array.shape != () or array.dtype != self.dtypes[host]:
+            raise ShapeError(f"compile: the host gave {array.dtype} {array.shape}; the program takes a {self.dtypes[host]}")
+        PyObject_GetBuffer(array, &buffer, PyBUF_WRITABLE if out else PyBUF_SIMPLE)
+        if out:
+            memcpy(buffer.buf, at, buffer.len)
+        else:
+            memcpy(at, buffer.buf, buffer.len)
+        PyBuffer_Release(&buffer)
+        return 0
 
     cdef int _timed(self, Frame frame, Stage* stage, list results) except -1:
         """A stage, step by step."""
@@ -276,9 +323,10 @@ cdef class Compiled:
         for base, value in self.constants:
             frame.owners[base] = (<View>value).owner
         for i in range(self.inputs):
-            frame.owners[first + i] = (<View>given[i]).owner
+            frame.owners[first + i] = frame.arena if self.given[i].host >= 0 else (<View>given[i]).owner
         for i in range(self.outputs):
-            frame.owners[self.taken[i].base] = (<View>results[self.taken[i].position]).owner
+            host = self.taken[i].host >= 0
+            frame.owners[self.taken[i].base] = frame.arena if host else (<View>results[self.taken[i].position]).owner
         return 0
 
     cdef int _call(self, Frame frame, int number, list results) except -1:

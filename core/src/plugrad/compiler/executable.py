@@ -122,7 +122,7 @@ class Executable:
         pairs = {
             (i, k): (part.ins.index(a), part.outs.index(b))
             for a, b, (i, k) in wanted
-            if a in part.ins and b in part.outs
+            if a in part.ins and b in part.outs and part.ins.index(a) not in program.host_inputs
         }
         last = self._last(part)
         safe = self._nothing_fails_behind(part)

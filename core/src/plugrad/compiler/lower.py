@@ -79,12 +79,15 @@ def lower(graph: Graph) -> Lowered:
     flat = [e._replace(inputs=tuple(map(real, e.inputs))) for e in flat if e.op is not STOP_GRADIENT]
     gradients = [v for _, v in graph.gradients if v is not None]
     outputs = tuple(map(real, (*graph.outputs, *[v for _, v in graph.state], *gradients)))
-    flat, outputs = sunk(flat, outputs, captured, fixed, _apart)
-    groups = list(_grouped(flat))
+    flat, outputs, twins = sunk(flat, outputs, captured, fixed, _apart)
+    hosted = Hosted(twins, flat)
+    groups = list(_grouped(flat, hosted))
     loose = {v for place, g in groups if place is None for v in g[0].inputs}.union(outputs)
     consts = {v: h for h, v in captured if v in fixed and v not in loose}
     last = _last_uses(groups, outputs)
-    steps = [_part(p, g, consts, i, last) if p is not None else _call(g[0]) for i, (p, g) in enumerate(groups)]
+    first = {v: i for i, v in enumerate((*graph.inputs, *[v for _, v in captured], *outputs))}
+    parts = _Parts(consts, last, hosted, first)
+    steps = [parts.part(p, g, i) if p is not None else _call(g[0]) for i, (p, g) in enumerate(groups)]
     read = loose.union(*[step.ins for step in steps])
     kept = [(h, v) for h, v in captured if v in read]
     kept += [(GradientOf(h), v) for h, v in graph.met if v is not None and v in read]
@@ -92,6 +95,21 @@ def lower(graph: Graph) -> Lowered:
 
 
 Captured = list[tuple[Any, Var]]
+
+
+class Hosted:
+    """The numbers that a program takes from the host, and gives to it, by their variables on the device."""
+
+    def __init__(self, twins: dict[Var, Var], flat: Sequence[Equation]) -> None:
+        made = {v for e in flat for v in e.outputs}
+        self.ins = {v: host for v, host in twins.items() if v not in made}
+        self.outs = {v: host for v, host in twins.items() if v in made}
+        self.makers = {host: v for v, host in self.outs.items()}
+
+    def maker(self, v: Var) -> Var:
+        """The variable that an equation makes, if any does, for one that is read."""
+        v = self.ins.get(v, v)
+        return self.makers.get(v, v)
 
 
 def _flattened(graph: Graph) -> tuple[list[Equation], Captured, set[Var], dict[Var, Var]]:
@@ -168,7 +186,7 @@ def _kernel_attrs(e: Equation) -> dict[str, Any]:
     return e.attrs if e.inputs else {**e.attrs, "device": e.attrs["device"][1]}
 
 
-def _grouped(flat: Sequence[Equation]) -> Iterable[tuple[Target | None, list[Equation]]]:
+def _grouped(flat: Sequence[Equation], hosted: Hosted) -> Iterable[tuple[Target | None, list[Equation]]]:
     """The equations in groups that can run one after the other: of one device, or one apart (None)."""
     places = [None if _apart(e) else _where(e) for e in flat]
     sizes: dict[Any, int] = {}
@@ -177,10 +195,11 @@ def _grouped(flat: Sequence[Equation]) -> Iterable[tuple[Target | None, list[Equ
     rank = {p: (p is not None, n, i) for i, (p, n) in enumerate(sizes.items())}  # the largest program comes last
     order = sorted(sizes, key=lambda p: rank[p])
     makers = {v: i for i, e in enumerate(flat) for v in e.outputs}
-    missing = [len({makers[v] for v in e.inputs if v in makers}) for e in flat]
+    needs = [{makers[v] for v in map(hosted.maker, e.inputs) if v in makers} for e in flat]
+    missing = [len(need) for need in needs]
     readers: dict[int, list[int]] = {}
-    for i, e in enumerate(flat):
-        for m in {makers[v] for v in e.inputs if v in makers}:
+    for i, need in enumerate(needs):
+        for m in need:
             readers.setdefault(m, []).append(i)
     ready: dict[Any, list[int]] = {p: [] for p in order}
     for i, n in enumerate(missing):
@@ -209,24 +228,46 @@ def _last_uses(groups: Sequence[tuple[Target | None, list[Equation]]], outputs: 
     return {**last, **dict.fromkeys(outputs, len(groups))}
 
 
-def _part(target: Target, group: Sequence[Equation], consts: dict[Var, Tensor], at: int, last: dict[Var, int]) -> Part:
-    """The equations of one device as a program. Its outputs are what later groups read."""
-    ids: dict[Var, int] = {}
-    made = {v for e in group for v in e.outputs}
-    read = dict.fromkeys([v for e in group for v in e.inputs if v not in made])
-    ins = tuple([v for v in read if v not in consts])
-    literals = {v: Lit(number(h.val, target), v.spec.dtype) for v, h in consts.items() if v in read and _scalar(h)}
-    for v in (*ins, *[v for v in read if v in consts and v not in literals], *[v for e in group for v in e.outputs]):
-        ids.setdefault(v, len(ids))
-    eqns = []
-    for e in group:
-        operands = tuple([literals[v] if v in literals else ids[v] for v in e.inputs])
-        attrs = tuple(sorted(_kernel_attrs(e).items()))
-        eqns.append(Eqn(e.op.name, operands, tuple([ids[v] for v in e.outputs]), attrs, e.where, e.region))
-    outs = tuple([v for e in group for v in e.outputs if last.get(v, -1) > at])
-    values = {ids[v]: consts[v].val for v in read if v in consts and v not in literals}
-    specs, places = tuple([v.spec for v in ids]), tuple([ids[v] for v in outs])
-    return Part(target, Program(specs, tuple(range(len(ins))), values, tuple(eqns), places), ins, outs)
+class _Parts:
+    """Makes programs of the equations of one device."""
+
+    def __init__(self, consts: dict[Var, Tensor], last: dict[Var, int], hosted: Hosted, first: dict[Var, int]) -> None:
+        """``consts``: values that are part of a program. ``last``: by variable, the last group that reads it.
+        ``first``: the order in which a program takes its inputs and gives its outputs, as far as there is one.
+        """
+        self.consts, self.last, self.hosted = consts, last, hosted
+        self.rank = lambda v: first.get(v, len(first))
+
+    def part(self, target: Target, group: Sequence[Equation], at: int) -> Part:
+        """The program of group number ``at``. Its outputs are what later groups read."""
+        ids: dict[Var, int] = {}
+        consts, ins_of, outs_of = self.consts, self.hosted.ins, self.hosted.outs
+        made = {v for e in group for v in e.outputs}
+        read = dict.fromkeys([v for e in group for v in e.inputs if v not in made])
+        ins = sorted([v for v in read if v not in consts], key=lambda v: self.rank(ins_of.get(v, v)))
+        literals = {v: Lit(number(h.val, target), v.spec.dtype) for v, h in consts.items() if v in read and _scalar(h)}
+        whole = [v for v in read if v in consts and v not in literals]
+        for v in (*ins, *whole, *[v for e in group for v in e.outputs]):
+            ids.setdefault(v, len(ids))
+        eqns = []
+        for e in group:
+            operands = tuple([literals[v] if v in literals else ids[v] for v in e.inputs])
+            attrs = tuple(sorted(_kernel_attrs(e).items()))
+            eqns.append(Eqn(e.op.name, operands, tuple([ids[v] for v in e.outputs]), attrs, e.where, e.region))
+        leaving = [(v, ids[v]) for e in group for v in e.outputs if self.last.get(v, -1) > at]
+        leaving += [(outs_of[v], ids[v]) for e in group for v in e.outputs if v in outs_of]
+        leaving.sort(key=lambda pair: self.rank(pair[0]))
+        values = {ids[v]: consts[v].val for v in whole}
+        program = Program(
+            tuple([v.spec for v in ids]),
+            tuple(range(len(ins))),
+            values,
+            tuple(eqns),
+            tuple([i for _, i in leaving]),
+            host_inputs=frozenset([i for i, v in enumerate(ins) if v in ins_of]),
+            host_outputs=frozenset([k for k, (v, _) in enumerate(leaving) if v in self.hosted.makers]),
+        )
+        return Part(target, program, tuple([ins_of.get(v, v) for v in ins]), tuple([v for v, _ in leaving]))
 
 
 def _scalar(h: Tensor) -> bool:

@@ -26,7 +26,21 @@ def executor(program: Program, target: Target) -> Run:
 def executor_of(program: Program, target: Target) -> tuple[Run, bool]:
     """The executor, and whether it is the backend's own."""
     found = target.backend.compile(program, target.dev)
-    return (found, True) if found is not NotImplemented else (replay(program, target), False)
+    return (found, True) if found is not NotImplemented else (_hosting(program, target, replay(program, target)), False)
+
+
+def _hosting(program: Program, target: Target, run: Run) -> Run:
+    """The same for numbers of the host."""
+    if not program.host_inputs and not program.host_outputs:
+        return run
+    backend, dev = target.backend, target.dev
+
+    def moved(*values: Any) -> tuple[Any, ...]:
+        there = [backend.from_host(v, dev) if i in program.host_inputs else v for i, v in enumerate(values)]
+        found = enumerate(run(*there))
+        return tuple([np.array(backend.to_host(v)) if k in program.host_outputs else v for k, v in found])
+
+    return moved
 
 
 def replay(program: Program, target: Target) -> Run:

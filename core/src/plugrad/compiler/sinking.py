@@ -2,7 +2,8 @@
 
 Optimizers keep the count of their steps and the rate on the reference backend, and make the few numbers of a step from
 them. A program on the host for nine numbers costs more than all it computes; on the device they are part of the
-program. What the host itself needs stays there too.
+program. What the host itself needs stays there too, unless the device's programs take numbers from the host and give
+them to it (``Backend.host_scalars``): then they make what is written to the host as well.
 """
 
 from __future__ import annotations
@@ -29,20 +30,37 @@ def sunk(
     captured: Captured,
     fixed: set[Var],
     apart: Callable[[Equation], bool],
-) -> tuple[list[Equation], tuple[Var, ...]]:
-    """The equations with scalars of the host computed on the device that most equations are on, and the outputs.
+) -> tuple[list[Equation], tuple[Var, ...], dict[Var, Var]]:
+    """The equations with scalars of the host computed on the device that most equations are on, and the outputs; then,
+    by variables of the device, those of the host that have the same value without a move.
+
     ``apart`` says which equations no program holds; constants of the device are added to ``captured`` and ``fixed``.
     """
     places = Counter([Target(e.outputs[0].be, e.outputs[0].dev) for e in flat if not apart(e)])
     there = [(n, t) for t, n in places.items() if t.be != HOST.be]
-    if not there or HOST not in places:
-        return list(flat), tuple(outputs)
+    if not there:
+        return list(flat), tuple(outputs), {}
     target = max(there, key=lambda pair: pair[0])[1]
     makers = {v: e for e in flat for v in e.outputs}
     moves = [e for e in flat if _moves(e, target)]
-    kept = [e for e in moves if not _sinks(makers.get(e.inputs[0]), target, apart)]
-    if len(kept) == len(moves):
-        return list(flat), tuple(outputs)
+
+    def sinks(v: Var) -> bool:
+        return _sinks(makers.get(v), target, apart)
+
+    def lent(v: Var) -> bool:
+        """Whether the program takes the number from the host, or gives it."""
+        return (
+            target.backend.host_scalars
+            and (v.be, v.dev) == HOST
+            and v.spec.shape == ()
+            and v.spec.dtype.kind in "biufc"
+        )
+
+    kept = [e for e in moves if not sinks(e.inputs[0]) and not lent(e.inputs[0])]
+    given = [v for v in dict.fromkeys(outputs) if lent(v) and sinks(v)]
+    if len(kept) == len(moves) and not given:
+        return list(flat), tuple(outputs), {}
+    twins: dict[Var, Var] = {}
     made: dict[Var, Var] = {e.inputs[0]: e.outputs[0] for e in kept}
     numbers = {v: h for h, v in captured if v in fixed}
     new: list[Equation] = []
@@ -66,6 +84,9 @@ def sunk(
                 made[v] = fresh(v.spec)
                 captured.append((lift("compile", number(numbers[v].val, HOST), made[v].like()), made[v]))
                 fixed.add(made[v])
+            elif lent(v):
+                made[v] = fresh(v.spec)
+                twins[made[v]] = v
             else:
                 made[v] = fresh(v.spec)
                 new.append(Equation(TO_DEVICE, {"device": (target.be, target.dev)}, (v,), (made[v],), 0))
@@ -73,10 +94,14 @@ def sunk(
 
     stay = set(map(id, kept))
     names = {e.outputs[0]: on_device(e.inputs[0]) for e in moves if id(e) not in stay}
+    there_too = {v: on_device(v) for v in given}
     rest = [e for e in flat if e.outputs[0] not in names]
     replaced = [e._replace(inputs=tuple([names.get(v, v) for v in e.inputs])) for e in rest]
     ends = tuple([names.get(v, v) for v in outputs])
-    return _needed(_in_order(new, replaced), ends), ends
+    found = _needed(_in_order(new, replaced), [there_too.get(v, v) for v in ends])
+    still = {v for e in found for v in e.outputs}  # what the host reads it makes itself
+    twins.update({t: v for v, t in there_too.items() if v not in still})
+    return found, ends, twins
 
 
 def _moves(e: Equation, target: Target) -> bool:

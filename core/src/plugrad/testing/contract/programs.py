@@ -16,7 +16,7 @@ from ...compiler import passes
 from ...compiler.plan import materialised, planned
 from ...compiler.replay import executor
 from ...compiler.target import Target, caller
-from ...program import Eqn, Program
+from ...program import Eqn, Lit, Program
 from ...tensor import tupled
 from ..kit.check import NotHere
 from ..plans import check_plan
@@ -41,6 +41,7 @@ def checks() -> list[tuple[str, Callable[[str], None]]]:
         ("programs.carve", carve),
         ("programs.threads", threads),
         ("programs.failures", failures),
+        ("programs.host_numbers", host_numbers),
     ]
 
 
@@ -310,3 +311,36 @@ def failures(device: str) -> None:
         told = f"a program on {device} with a bad position raises {error!r}, not IndexError"
         if not subject.backend.is_async:
             raise AssertionError(told) from error
+
+
+def host_numbers(device: str) -> None:
+    """Numbers that stay on the host are read anew by each run, and what a program makes of them is the host's too."""
+    subject = Subject(device)
+    subject.needs("f4", "f8", "i8")
+    target = Target(subject.index, subject.ordinal)
+    if not target.backend.host_scalars:
+        raise NotHere(f"{device} takes no numbers of the host")
+    i8, f8 = np.dtype("int64"), np.dtype("float64")
+    count, rate, row, number = Spec((), i8), Spec((), f8), Spec((4,), F4), Spec((), F4)
+    eqns = (
+        Eqn("add", (0, Lit(1, i8)), (3,)),
+        Eqn("cast", (1,), (4,), (("dtype", F4),)),
+        Eqn("cast", (3,), (5,), (("dtype", F4),)),
+        Eqn("mul", (2, 4), (6,)),
+        Eqn("add", (6, 5), (7,)),
+    )
+    specs = (count, rate, row, count, number, number, row, row)
+    program = Program(specs, (0, 1, 2), {}, eqns, (3, 7), host_inputs=frozenset({0, 1}), host_outputs=frozenset({0}))
+    run = executor(finished(program, target), target)
+    numbers = np.arange(4, dtype=F4)
+    x = subject.backend.from_host(numbers, subject.ordinal)
+    for n, step in ((7, 0.5), (2**40, 0.25), (-1, -2.0)):
+        given = np.array(n), np.array(step)
+        new, y = run(*given, x)
+        what = f"a program on {device} of {n} and {step} on the host"
+        assert isinstance(new, np.ndarray) and new.shape == () and new.dtype == i8 and new.flags.writeable, (
+            f"{what} gives the host {new!r}, not an int64 array of shape () that may be written"
+        )
+        assert new == n + 1 and given[0] == n, f"{what} gives the host {new} and leaves {given[0]}"
+        got, wanted = np.asarray(subject.host(y)), numbers * F4.type(step) + F4.type(n + 1)
+        assert np.allclose(got, wanted, rtol=CLOSE), f"{what} gives {got.tolist()}, not {wanted.tolist()}"

@@ -121,6 +121,26 @@ def _hasty(backend: Any, program: Program, run: Run) -> Run:
     return again
 
 
+def _numbers_once(backend: Any, program: Program, run: Run) -> Run:
+    """Reads the numbers of the host at the first run only."""
+    kept: dict[int, Any] = {}
+
+    def again(*values: Any) -> Any:
+        return run(*[kept.setdefault(i, v) if i in program.host_inputs else v for i, v in enumerate(values)])
+
+    return again
+
+
+def _numbers_short(backend: Any, program: Program, run: Run) -> Run:
+    """Gives the host its numbers as int32."""
+
+    def again(*values: Any) -> Any:
+        outs = program.host_outputs
+        return tuple([np.array(v, np.int32) if k in outs else v for k, v in enumerate(run(*values))])
+
+    return again
+
+
 def _grouping(change: Callable[..., Any], **members: Any) -> dict[str, Any]:
     """A backend with a kernel for groups: ``change(values, body, results)`` of what their ops give one by one."""
 
@@ -183,6 +203,10 @@ FAULTS = (
           _taking(_silent)),
     fault("program_is_hasty", "a program writes over an input before what may still fail", "programs.failures",
           _taking(_hasty)),
+    fault("program_keeps_numbers", "a program reads the host's numbers at its first run only", "programs.host_numbers",
+          {**_taking(_numbers_once), "host_scalars": True}),
+    fault("program_shortens_numbers", "a program gives the host int32", "programs.host_numbers",
+          {**_taking(_numbers_short), "host_scalars": True}),
     fault("group_leaves_a_row", "a group leaves its last row", "programs.groups programs.values", _grouping(_last_row)),
     fault("group_drops_axes", "a group's reductions drop the axes that they should keep", "programs.groups",
           _grouping(_without_keepdims)),
