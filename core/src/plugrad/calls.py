@@ -65,9 +65,18 @@ def unlike(handles: list[Any], seen: list[Kind]) -> int:
     return -1
 
 
-def gathered(args: Sequence[Any], captured: Sequence[Any]) -> list[Any]:
-    """The values of arguments and of captured handles."""
-    values = []
+def meets(args: Sequence[Any], handles: list[Any]) -> int:
+    """The place of the first argument that is one of the handles, or -1."""
+    for i in range(len(args)):
+        for j in range(len(handles)):
+            if args[i] is handles[j]:
+                return i
+    return -1
+
+
+def gathered(args: Sequence[Any], captured: Sequence[Any], donated: list[int]) -> list[Any]:
+    """The values of arguments and of captured handles; copies of those that are ``donated`` and have another holder."""
+    values: list[Any] = []
     for x in args:
         t: _TensorBase = x
         values.append(t.val)
@@ -77,6 +86,11 @@ def gathered(args: Sequence[Any], captured: Sequence[Any]) -> list[Any]:
             values.append(t.val)
         else:
             values.append(x.val)
+    first = len(args)
+    for i in donated:
+        x = args[i] if i < first else captured[i - first]
+        if not gives(x, values, i):
+            values[i] = x.copy().val
     return values
 
 
@@ -113,6 +127,16 @@ def results(values: Sequence[Any], made: list[Any], first: int, end: int) -> lis
         kind = made[i]
         found.append(handle(values[i], kind[0], kind[1], kind[2], kind[3], None, 0, None, 0))
     return found
+
+
+def written(handles: list[Any], values: Sequence[Any], made: list[Any], first: int, fresh: list[bool]) -> list[int]:
+    """Let handles hold the values from ``first`` on; the places of those where that is not all of a write."""
+    left = []
+    for i in range(len(handles)):
+        n = first + i
+        if not fresh[n] or not put(handles[i], values[n], made[n]):
+            left.append(i)
+    return left
 
 
 def put(x: Any, value: Any, kind: Any) -> bool:
