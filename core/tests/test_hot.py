@@ -171,6 +171,7 @@ def test_deep_tapes_are_freed():
 
 def test_handles_whose_memory_is_used_again_are_new():
     many, gone = 2_000, []
+    gc.collect()
     before = sys.getrefcount(pg.Tensor)
     for _ in range(2):
         x = leaf(1.0)
@@ -187,7 +188,7 @@ def test_handles_whose_memory_is_used_again_are_new():
         nodes = [(x * 1.0).node for _ in range(many)]
         assert all(n.kept is not None and n.mask == 1 and n.inputs[0].node is x.node for n in nodes)
         del fresh, nodes
-    assert len(gone) == 2 * many and abs(sys.getrefcount(pg.Tensor) - before) < 10
+    assert len(gone) == 2 * many and abs(sys.getrefcount(pg.Tensor) - before) < many / 10
 
 
 def test_one_shape_object_for_equal_shapes():
