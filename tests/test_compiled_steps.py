@@ -15,6 +15,7 @@ from steps.steps import Steps
 from steps.workloads import WORKLOADS
 
 import plugrad as pg
+from plugrad.compiler import passes
 
 DEVICES = [d for d, o in pg.plugins.available_backends().items() if d in ("numpy", "cpu") and o.available]
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -227,3 +228,17 @@ def test_gradients_are_accumulated_over_two_batches(device: str) -> None:
     found, compiled = run(pg.compile)
     np.testing.assert_allclose(found, want, rtol=1e-6)
     same(weights(compiled), weights(eager))
+
+
+@pytest.mark.skipif("cpu" not in DEVICES, reason="plugrad-cpu is not installed")
+def test_the_image_of_a_pooling_does_not_wait_for_its_backward() -> None:
+    """The memory bar of the CNN: only booleans of its largest image are kept, and the losses stay."""
+    module = WORKLOADS["cnn"]
+    arenas, losses = [], []
+    for left_out in ("split", ""):
+        chosen = [p.name for p in passes.known() if p.name != left_out]
+        steps = module.build("cpu", 0, batches=1, **module.FULL)
+        step = steps.make(functools.partial(pg.compile, passes=chosen))
+        losses.append(walk(steps, step, range(3)))
+        arenas.append(max(p.arena for p in pg.explain(step).programs))
+    assert arenas[1] < 0.8 * arenas[0] and losses[1] == losses[0]

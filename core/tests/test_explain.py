@@ -289,6 +289,18 @@ def test_a_group_that_would_wait_and_keep_memory_alive(monkeypatch):
     assert why[("matmul", "add")] == why[("matmul", "mul")] == "numpy does not fuse matmul"
 
 
+def test_a_part_of_a_group_that_frees_memory_early(monkeypatch):
+    monkeypatch.setattr(type(BACKENDS[0]), "fuses", TAKES - {"matmul"})
+
+    def f(x, w):
+        y = pg.exp(x)
+        total = pg.sum(pg.max(y, axis=1, keepdims=True) @ w)
+        return pg.sum(pg.where(y[1::2] > 1.0, total, 0.0))
+
+    why = reasons(f, T(64, 64), T(1, 600))
+    assert why[("less", "where")] == "ahead of the group it frees memory before the peak"
+
+
 def test_the_reasons_tell_of_the_groups_that_the_pass_makes(fuses):
     """Every pair of neighbours that could be fused is in one group, or told of."""
     target, pairs = Target(0, "0"), 0
@@ -341,7 +353,7 @@ def test_memory_donation_and_copies():
     g = pg.compile(f)
     report = pg.explain(g, T(64))
     program = only(report)
-    assert program.donated == ("output 0, float32[64], in the memory of input 0",)
+    assert program.donated == ("output 2, float32[64], in the memory of input 0",)
     assert program.copied == ("output 2, float32[8,8], from reshape, a view or another output",)
     assert (program.arena, program.values, program.peak) == (512, 768, 512)
     text = str(report)

@@ -53,7 +53,7 @@ def run(program: Program, target: Target) -> Program:
         parts = [program.eqns[i] for i in members]
         outs = tuple([v for e in parts for v in e.outs if not inside.issuperset(uses[v])])
         if outs or len(parts) == 1:  # or nothing needs them
-            eqns.append(parts[0] if len(parts) == 1 else _fused(parts, outs, program))
+            eqns.append(grouped(parts, outs, program.specs))
     return program.replace(eqns=_sorted(eqns, program))
 
 
@@ -166,8 +166,10 @@ def _is_elementwise_value(x: object, g: Group, program: Program, inside: bool = 
     return made[x].op not in REDUCTIONS
 
 
-def _fused(parts: Sequence[Eqn], outs: tuple[int, ...], program: Program) -> Eqn:
+def grouped(parts: Sequence[Eqn], outs: tuple[int, ...], specs: Sequence[Spec]) -> Eqn:
     """One equation, which gives ``outs``, for those of a group. Contractions stand first, reductions last."""
+    if len(parts) == 1:
+        return parts[0]
     rank = {e.outs[0]: (e.op in REDUCTIONS) - (e.op in CONTRACTIONS) for e in parts}
     parts = sorted(parts, key=lambda e: rank[e.outs[0]])
     made = {v for e in parts for v in e.outs}
@@ -177,9 +179,8 @@ def _fused(parts: Sequence[Eqn], outs: tuple[int, ...], program: Program) -> Eqn
         e._replace(ins=tuple([x if isinstance(x, Lit) else local[x] for x in e.ins]), outs=(local[e.outs[0]],))
         for e in parts
     ]
-    shape = next(program.specs[e.outs[0]].shape for e in parts if e.op not in REDUCTIONS)
-    specs = tuple([program.specs[v] for v in local])
-    body = Body(len(ins), specs, tuple(eqns), tuple([local[v] for v in outs]), shape)
+    shape = next(specs[e.outs[0]].shape for e in parts if e.op not in REDUCTIONS)
+    body = Body(len(ins), tuple([specs[v] for v in local]), tuple(eqns), tuple([local[v] for v in outs]), shape)
     where = parts[0].where if len({e.where for e in parts}) == 1 else f"{parts[0].where} and others"
     return Eqn(FUSED, ins, outs, (("body", body),), where, parts[-1].region)
 

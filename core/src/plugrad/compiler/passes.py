@@ -11,6 +11,7 @@ outputs. Passes run in ascending order; those before 50 again and again until no
 ``dead``               40     what no output depends on
 ``fuse``               50     groups of elementwise ops, with what the backend takes before and behind them
 ``schedule``           60     an order in which little memory is alive
+``split``              70     parts of groups that free memory run ahead of the rest, where less is planned then
 ====================== =====
 
 Plugins add theirs with the hook ``plugrad_passes``. After those the program is checked: whatever a pass broke is
@@ -26,7 +27,7 @@ from ..errors import ArgumentError, PluginError, suggest
 from ..op import OPS
 from ..plugins.loader import registry
 from ..program import ALIAS, FUSED, Body, Program
-from . import fold, fuse, reshapes, schedule, simplify
+from . import fold, fuse, reshapes, schedule, simplify, split
 from .rewrite import compacted, needed, renamed, spec_of
 from .target import Target
 
@@ -78,6 +79,7 @@ BUILTIN = (
     Pass(40, "dead", dead),
     Pass(50, "fuse", fuse.run),
     Pass(60, "schedule", schedule.run),
+    Pass(70, "split", split.run),
 )
 
 

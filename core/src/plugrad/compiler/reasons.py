@@ -1,7 +1,7 @@
 """Why two neighbours are not in one group, and why an op stands between programs: derived again, only when asked.
 
 The pass ``fuse`` itself notes nothing down. Here it is played once more on the program that it saw, with an ear at each
-of its decisions; what it decides stays its own business.
+of its decisions; what it decides stays its own business. So is ``split``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ..interpreters.stage import Graph
 from ..ops.creation import TO_DEVICE
 from ..program import Eqn, Program
-from . import passes
+from . import passes, split
 from .fuse import CONTRACTIONS, LARGEST, REDUCTIONS, Group, _Fuser, _headed, natural
 from .lower import Call
 from .rewrite import is_elementwise, spec_of
@@ -39,7 +39,22 @@ def unfused(before: Program, target: Target, chosen: Sequence[passes.Pass]) -> l
     earlier = chosen[: list(chosen).index(fuse)]
     told = _Told(passes.apply(before, target, earlier), target)
     groups = told.groups()
-    return [*told.found, *told.alone(groups)]
+    return [*told.found, *told.alone(groups), *_divided(before, target, chosen)]
+
+
+def _divided(before: Program, target: Target, chosen: Sequence[passes.Pass]) -> Iterator[Unfused]:
+    """The neighbours that the pass ``split`` put into two groups."""
+    at = next((k for k, p in enumerate(chosen) if p.name == "split" and not p.foreign), None)
+    if at is None:
+        return
+    for program, found, _ in split.rounds(passes.apply(before, target, chosen[:at]), target):
+        for group, early, _ in found:
+            eqns = program.eqns[group].attr("body").eqns
+            makers = {v: eqns[k] for k in early for v in eqns[k].outs}
+            for e in [e for k, e in enumerate(eqns) if k not in early]:
+                for maker in [makers[v] for v in dict.fromkeys(e.values) if v in makers]:
+                    why = "ahead of the group it frees memory before the peak"
+                    yield Unfused(e.op, e.where, maker.op, maker.where, why)
 
 
 class _Before(NamedTuple):

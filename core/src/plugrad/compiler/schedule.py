@@ -42,20 +42,26 @@ def run(program: Program, target: Target) -> Program:
 
 
 def peak(program: Program, order: Sequence[int]) -> int:
-    """The most bytes that are alive at once, without inputs, constants and outputs."""
+    """The most bytes that are alive at once."""
+    return max(alive(program, order), default=0)
+
+
+def alive(program: Program, order: Sequence[int] | None = None) -> list[int]:
+    """The bytes that are alive while each equation runs, without inputs, constants and outputs."""
+    order = range(len(program.eqns)) if order is None else order
     root, eqns = roots(program), program.eqns
     last = {root[v]: k for k, i in enumerate(order) for v in eqns[i].values}
     kept = {root[v] for v in (*program.inputs, *program.consts, *program.outputs)}
-    alive = most = 0
+    found, now = [], 0
     ends: dict[int, int] = {}
     for k, i in enumerate(order):
         for v in eqns[i].outs:
             if root[v] == v and v not in kept:
-                alive += program.nbytes(v)
+                now += program.nbytes(v)
                 ends[last.get(v, k)] = ends.get(last.get(v, k), 0) + program.nbytes(v)
-        most = max(most, alive)
-        alive -= ends.pop(k, 0)
-    return most
+        found.append(now)
+        now -= ends.pop(k, 0)
+    return found
 
 
 def sunk(program: Program, order: Sequence[int]) -> list[int]:
