@@ -14,7 +14,7 @@ CYTHON := $(shell find $(COMPILED) -name build -prune -o -name '*.pyx' -print 2>
 GENERATED := $(CYTHON:.pyx=.c)
 NATIVE := $(filter-out $(GENERATED),$(shell find $(COMPILED) -name build -prune -o -type f \
 	\( -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '*.c' -o -name setup.py -o -name pyproject.toml \) -print 2>/dev/null))
-NATIVE += $(patsubst %.pxd,%.py,$(wildcard core/src/plugrad/*.pxd))
+NATIVE += $(patsubst %.pxd,%.py,$(wildcard core/src/plugrad/*.pxd core/src/plugrad/*/*.pxd))
 
 .PHONY: help demo test test-full wheels bench docs clean
 .DELETE_ON_ERROR:
@@ -53,7 +53,7 @@ clean:
 	@echo "==> removing generated files (not $(VENV))"
 	@rm -rf dist .venvs demo-output docs/_build docs/api/generated benchmarks/.asv .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@rm -rf $(foreach folder,$(PURE) $(COMPILED),$(folder)/build) $(GENERATED)
-	@rm -f core/src/plugrad/*.so $(VENV)/.compiled
+	@rm -f core/src/plugrad/*.so core/src/plugrad/*/*.so $(VENV)/.compiled
 	@find . -path ./$(VENV) -prune -o -path ./.git -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 $(VENV)/.created:

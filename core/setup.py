@@ -41,13 +41,13 @@ def extensions() -> list[Extension]:
     except ImportError:
         return []
     hot = runpy.run_path(str(PACKAGE / "hot.py"))
-    sources = [*[PACKAGE / f"{name}.py" for name in hot["names"]()], *sorted(PACKAGE.glob("*.pyx"))]
+    sources = [path.relative_to(Path.cwd()) for path in hot["sources"]()]
     found = [
         Extension(
-            f"plugrad.{path.stem}",
+            ".".join(("plugrad", *path.relative_to(PACKAGE).with_suffix("").parts)),
             [str(path)],
             define_macros=[("PLUGRAD_SOURCES", f'"{hot["digest"]()}"')],
-            depends=[*map(str, sources), *map(str, sorted(PACKAGE.glob("*.pxd")))],
+            depends=[*map(str, sources), *map(str, sorted(PACKAGE.rglob("*.pxd")))],
             extra_compile_args=["-O3", "-g0"] if os.name != "nt" else [],
         )
         for path in sources

@@ -1,6 +1,9 @@
 """One graph for batches of any size, and none where a size is decided upon."""
 
+import itertools
+import json
 import math
+import operator
 
 import numpy as np
 import pytest
@@ -64,6 +67,24 @@ def test_a_training_step_with_dropout_and_a_smaller_last_batch():
 
 
 DECIDING = {
+    "a common divisor": lambda x: x * math.gcd(x.shape[0], 6),
+    "combinations": lambda x: x * float(math.comb(x.shape[0], 2) % 5),
+    "an index": lambda x: x * (operator.index(x.shape[0]) // 2),
+    "a range": lambda x: x * len(range(0, x.shape[0], 2)),
+    "a hash": lambda x: x * (hash(x.shape[0]) // 2),
+    "a dict": lambda x: x * {4: 2.0, 6: 3.0, 5: 2.5, 7: 11.0}.get(x.shape[0], 1.0),
+    "a set": lambda x: x * (2.0 if x.shape[0] in {7, 8} else 3.0),
+    "a shape in a dict": lambda x: x * {(7, 4): 2.0}.get(x.shape, 3.0),
+    "text": lambda x: x * len(f"{x.shape[0]:>3}".strip()),
+    "binary": lambda x: x * x.shape[0].bit_length(),
+    "a sign before it": lambda x: x * ((+x.shape[0]) // 2),
+    "a quotient that is compared": lambda x: x * (2.0 if 1.0 / x.shape[0] > 0.15 else 3.0),
+    "a quotient that is rounded": lambda x: x * round(3.0 / x.shape[0]),
+    "a factor that is cut": lambda x: x * int(x.shape[0] * 0.3),
+    "NumPy": lambda x: x * int(np.gcd(x.shape[0], 6)),
+    "NumPy in Python": lambda x: x * float(np.prod(x.shape) % 5),
+    "JSON": lambda x: x * (json.loads(json.dumps(x.shape[0])) // 2),
+    "islice": lambda x: x * sum(itertools.islice([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 99.0], x.shape[0])),
     "compares": lambda x: x * 2 if x.shape[0] > 5 else x * 3,
     "rounds": lambda x: x[: x.shape[0] // 2],
     "remainder": lambda x: x * float(x.shape[0] % 3),
@@ -89,7 +110,7 @@ def test_a_decision_upon_the_size_is_seen(name):
     f, calls = counted(DECIDING[name], batched=0)
     for n in (4, 7, 9, 12, 5, 6):
         np.testing.assert_allclose(f(batch(n, 4)).numpy(), DECIDING[name](batch(n, 4)).numpy(), rtol=1e-6)
-    assert len(calls) > 2
+    assert len(calls) >= 6
     assert any("size" in why or "batches" in why or "batch of" in why for why in f.misses), f.misses
 
 

@@ -63,7 +63,8 @@ GONE = {
     "the same axes": one("permute", 0, axes=(0,)),
     "the whole slice": one("slice", 0, start=(0,), size=(9,), step=(1,)),
     "no padding": one("pad", 0, low=(0,), high=(0,), interior=(0,)),
-    "over no axis": one("sum", 0, axis=(), keepdims=False),
+    "over no axis": one("max", 0, axis=(), keepdims=False),
+    "integers over no axis": one("sum", 0, dtype=I4, axis=(), keepdims=False),
     "a copy": one("copy", 0),
     "alone": one("concat", 0, axis=0),
     "known to hold": one("where", Lit(True, np.dtype(bool)), 0, Lit(2.0, F4)),
@@ -76,6 +77,7 @@ KEPT = {
     "zero less": one("sub", Lit(0.0, F4), 0),
     "over three": one("div", 0, Lit(3.0, F4)),
     "power two": one("pow", 0, Lit(2.0, F4)),
+    "a sum over no axis": one("sum", 0, axis=(), keepdims=False),
     "one, widened": one("mul", 0, Lit(1.0, F4), out=((9,), F4)),
 }
 del KEPT["one, widened"]

@@ -199,7 +199,7 @@ def test_names_of_other_libraries():
     with pytest.raises(AttributeError, match="no attribute 'nothing'$"):
         _ = pg.nothing
     assert not hasattr(pg, "concatenate")
-    for name, here in pg.namespace._ELSEWHERE.items():
+    for name, here in pg.interop.array_api._ELSEWHERE.items():
         if here.isidentifier() and not here.startswith("plugrad"):
             assert not hasattr(pg, name) and hasattr(pg, here), (name, here)
 

@@ -204,9 +204,12 @@ def test_public_functions_are_what_they_were():
 
 
 def test_changed_sources_are_noticed(tmp_path, monkeypatch):
-    assert not hot.stale() and {"calls", "declared", "functions", "handle", "state", "walk"} == set(hot.names())
-    for path in [*hot.FOLDER.glob("*.py"), *hot.FOLDER.glob("*.pxd"), *hot.FOLDER.glob("*.pyx")]:
-        shutil.copy(path, tmp_path)
+    wanted = {"compiler.calls", "declared", "functions", "handle", "state", "walk"}
+    assert not hot.stale() and set(hot.names()) == wanted
+    for path in [*hot.sources(), *hot.FOLDER.rglob("*.pxd")]:
+        there = tmp_path / path.relative_to(hot.FOLDER)
+        there.parent.mkdir(exist_ok=True)
+        shutil.copy(path, there)
     monkeypatch.setattr(hot, "FOLDER", tmp_path)
     before = hot.digest()
     with open(tmp_path / "walk.py", "a") as file:

@@ -17,8 +17,8 @@ from .diagnostics import explain, find_nan, memory_plan, observe, profile, to_do
 from .dtypes import as_dtype, can_cast, finfo, iinfo, isdtype, promotion, result_type
 from .fallback import fallback_report, reset_fallback_report
 from .implicit import custom_root, linear_solve
-from .interop.namespace import __array_api_version__, __array_namespace_info__
-from .interop.namespace import missing as _missing
+from .interop.array_api import __array_api_version__, __array_namespace_info__
+from .interop.array_api import missing as _missing
 from .module import Module
 from .op import OPS, Op
 from .ops import (

@@ -131,7 +131,7 @@ def cond(pred: Any, true_fn: F, false_fn: F, *operands: Any) -> Any:
     given = _Tree([as_tensor(x) for x in operands], unique=True)
     device, results = device_of(pred, *given.leaves), {}
 
-    def run(which: str) -> structured.Flat:
+    def run(which: str) -> F:
         def flat(*leaves: Tensor) -> list[Any]:
             f = true_fn if which == "true_fn" else false_fn
             results[which] = found = _Tree(_tensors("cond: a result", f(*given.again(leaves)), device))
@@ -152,9 +152,9 @@ def while_loop(cond_fn: F, body_fn: F, init: Any, *, max_steps: int | None = Non
     """``init`` after as many ``body_fn`` as it takes until ``cond_fn`` of it, a scalar, no longer holds.
 
     ``body_fn`` must keep the structure, shapes and dtypes of its argument. Under ``vmap`` the loop runs until the last
-    example is done; the others keep what they have. In a graph the number of steps is unknown, so that there it can be
-    differentiated forward only, unless ``max_steps`` bounds it: then it is a ``scan`` over so many steps, and stops
-    there in any case.
+    example is done; the others keep what they have. In a graph the backward runs the loop again and keeps the carry of
+    each step; a gradient of that gradient needs ``max_steps``: then the loop is a ``scan`` over so many steps, and
+    stops there in any case.
 
     >>> while_loop(lambda x: x < 100, lambda x: x * 2, 3).item()
     192

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
-INTERNAL = {"plugrad"}
-"""Top-level packages that are not the user's own code: plugrad and, added by the loader, those of the plugins."""
+INTERNAL = {"copy", "numpy", "plugrad"}
+"""Top-level packages that are not the user's own code: plugrad, what it is called through, and, added by the loader,
+those of the plugins.
+"""
 
 
 def user_level() -> int:

@@ -13,13 +13,18 @@ FOLDER = Path(__file__).resolve().parent
 
 def names() -> list[str]:
     """The modules that are compiled where there is a compiler: those that have a ``.pxd``."""
-    return sorted(path.stem for path in FOLDER.glob("*.pxd"))
+    return sorted(".".join(path.relative_to(FOLDER).with_suffix("").parts) for path in FOLDER.rglob("*.pxd"))
+
+
+def sources() -> list[Path]:
+    """The files that are compiled: modules of ``names()``, and those that are nothing but Cython."""
+    return [*[FOLDER.joinpath(*name.split(".")).with_suffix(".py") for name in names()], *sorted(FOLDER.rglob("*.pyx"))]
 
 
 def digest() -> str:
-    """A hash of all sources that are compiled."""
+    """A hash of all sources that are compiled, and of their types."""
     total = hashlib.sha256()
-    for path in sorted([*FOLDER.glob("*.pxd"), *FOLDER.glob("*.pyx"), *[FOLDER / f"{name}.py" for name in names()]]):
+    for path in sorted([*FOLDER.rglob("*.pxd"), *sources()]):
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:16]
 

@@ -15,9 +15,9 @@ runs is an input; literals and constants never change. Two names are not in the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -144,14 +144,9 @@ class Program:
             found[v].append(len(self.eqns))
         return found
 
-    def text(self, places: bool = False) -> str:
-        """The text form: one line an equation, with shapes and the user's lines, and with ``places`` where each value
-        lives, such as ``@128`` in the arena.
-        """
-        return "\n".join(lines(self, places))
+    if TYPE_CHECKING:  # diagnostics installs it
 
-    def __str__(self) -> str:
-        return self.text()
+        def text(self, places: bool = False) -> str: ...
 
 
 def nbytes(spec: Spec) -> int:
@@ -184,62 +179,3 @@ def short(where: str) -> str:
     """
     path, here = where.replace(os.sep, "/"), os.getcwd().replace(os.sep, "/").rstrip("/") + "/"
     return path.removeprefix(here) if path.startswith(here) else "/".join(path.split("/")[-2:])
-
-
-def lines(program: Program, places: bool = False) -> Iterator[str]:
-    """The lines of the text form, a fused group's equations indented below it."""
-
-    def declared(vs: tuple[int, ...]) -> str:
-        return ", ".join([f"%{v}:{shown(program.specs[v])}{_at(program, v) if places else ''}" for v in vs])
-
-    given = [f"{declared((v,))}{_host(i, program.host_inputs)}" for i, v in enumerate(program.inputs)]
-    yield f"{f'program {program.name}'.rstrip()}({', '.join(given)})"
-    yield from (f"  {declared((v,))} = constant" for v in program.consts)
-    for eqn in program.eqns:
-        body = dict(eqn.attrs).get("body")
-        view = program.plan is not None and any(program.plan.places[v].kind == "view" for v in eqn.outs)
-        text = f"  {declared(eqn.outs)} = {'view ' if view else ''}{call(eqn, map(_operand, eqn.ins))}"
-        yield f"{text}  # {short(eqn.where)}" if eqn.where else text
-        if isinstance(body, Body):
-            yield from _inside(eqn, body)
-        yield from (f"    {line}" for _, v in eqn.attrs if isinstance(v, Program) for line in lines(v, places))
-    yield f"  return {', '.join([f'%{v}{_host(i, program.host_outputs)}' for i, v in enumerate(program.outputs)])}"
-
-
-def _host(position: int, positions: frozenset[int]) -> str:
-    return " of the host" if position in positions else ""
-
-
-def call(eqn: Eqn, operands: Iterable[str]) -> str:
-    """An equation's op with its operands and attributes."""
-    attrs = [f"{k}={_attribute(v)}" for k, v in eqn.attrs if k != "body"]
-    return f"{eqn.op}({', '.join([*operands, *attrs])})"
-
-
-def _at(program: Program, v: int) -> str:
-    """Where a value lives."""
-    if program.plan is None:
-        return ""
-    kind, at = program.plan.places[v]
-    if kind in ("input", "const"):
-        return ""
-    return {"arena": f"@{at}", "output": "@output", "view": f"@%{at}"}.get(kind, f"@input{at}")
-
-
-def _inside(eqn: Eqn, body: Body) -> Iterator[str]:
-    """The lines of a fused group, in the numbers of the program where it has some."""
-    names = [_operand(x) for x in eqn.ins] + [f"%{chr(97 + i % 26)}{i // 26 or ''}" for i in range(len(body.specs))]
-    for inner, outer in zip(body.outputs, eqn.outs, strict=True):
-        names[inner] = f"%{outer}"
-    for part in body.eqns:
-        ins = [_operand(x) if isinstance(x, Lit) else names[x] for x in part.ins]
-        text = f"    {', '.join([f'{names[v]}:{shown(body.specs[v])}' for v in part.outs])} = {call(part, ins)}"
-        yield f"{text}  # {short(part.where)}" if part.where else text
-
-
-def _operand(x: Operand) -> str:
-    return repr(x.value) if isinstance(x, Lit) else f"%{x}"
-
-
-def _attribute(v: Any) -> str:
-    return "program" if isinstance(v, Program) else getattr(v, "name", None) or repr(v)

@@ -1,35 +1,31 @@
 """Control flow over flat lists of tensors, and the ops that it becomes in a graph: ``cond``, ``while``, ``scan``.
 
-Where values can be looked at, Python decides and loops, and what runs is recorded, mapped and differentiated as any
-other code. While staging, and for a choice that differs between the examples of a batch, the functions are staged into
-graphs of their own, which are attributes of one op; what they capture becomes operands. The rules of these ops build
-functions from the graphs and hand them to the same three entries, ``choose``, ``iterate`` and ``fold``, one level
-below, so that derivatives and batches of any order are control flow again.
+Where values can be looked at, Python decides and loops (``unrolled``). While staging, and for a choice that differs
+between the examples of a batch, the functions are staged into graphs of their own, which are attributes of one op; what
+they capture becomes operands. The rules of these ops build functions from the graphs and hand them to the same entries,
+``choose``, ``iterate``, ``rewind`` and ``fold``, one level below, so that derivatives and batches are control flow
+again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .backend import Spec
 from .dtypes import KIND
 from .errors import RecordingError, StateError
-from .interpreters.levels import JVP, Batch, Same
+from .flat import Flat, duals, filled, floating, mapped, marked, pulled, spread
 from .interpreters.stage import Graph, Stage
 from .op import Cotangents, Flags, Op, pad_rank
-from .ops.common import AxisOp, repeated, stop_gradient
+from .ops.common import repeated, stop_gradient
 from .ops.elementwise import where
 from .ops.indexing import take
-from .ops.movement import moveaxis, stack
+from .ops.movement import moveaxis
 from .ops.reduction import argmax
 from .state import state
 from .tape import live
 from .tensor import Attrs, Tensor, Tensors, tupled
-from .transforms import vjp
-
-Flat = Callable[..., Sequence[Tensor]]
-"""Tensors to several tensors."""
+from .unrolled import ROWS, folded, looped, varies
 
 # -- functions as graphs
 
@@ -74,28 +70,12 @@ def _settle(written: Sequence[Tensor], found: Tensors) -> Tensors:
     return found[:first]
 
 
-def _varies(p: Tensor) -> bool:
-    """Whether a predicate differs between the examples of a batch."""
-    while p.tr is not None:
-        if p.tr.batched:
-            return True
-        p = p.val
-    return False
-
-
-def _anywhere(p: Tensor) -> bool:
-    """Whether a predicate holds for any example of any batch."""
-    while p.tr is not None:
-        p = p.val
-    return bool(p.numpy().any())
-
-
 # -- the entries
 
 
 def choose(pred: Tensor, fs: Sequence[Flat], xs: Sequence[Tensor]) -> Tensors:
     """The first function of ``xs`` if the predicate holds, else the second."""
-    if state().stage is None and not _varies(pred):
+    if state().stage is None and not varies(pred):
         return tuple(fs[0 if pred else 1](*xs))
     (true, false), written, captured = opened("cond", fs, [xs, xs])
     return _settle(written, COND(pred, *xs, *written, *captured, true=true, false=false))
@@ -104,7 +84,7 @@ def choose(pred: Tensor, fs: Sequence[Flat], xs: Sequence[Tensor]) -> Tensors:
 def iterate(test: Flat, body: Flat, carry: Sequence[Tensor]) -> Tensors:
     """``body`` of ``body`` of ... ``carry``, as long as ``test`` holds."""
     if state().stage is None:
-        return _python_loop(test, body, tuple(carry))
+        return looped(test, body, tuple(carry))
     (cond, step), written, captured = opened("while_loop", (test, body), [carry, carry])
     k = len(carry) + len(written)
     if cond.outputs[1:] != cond.inputs[len(carry) : k]:
@@ -113,23 +93,18 @@ def iterate(test: Flat, body: Flat, carry: Sequence[Tensor]) -> Tensors:
     return _settle(written, WHILE(*carry, *written, *captured, cond=cond, body=step, carries=k))
 
 
-def _python_loop(test: Flat, body: Flat, carry: Tensors) -> Tensors:
-    """An example that is done keeps its carry. The body goes on with its last carry before that, for which it is
-    defined, or with that of another example: a NaN there would spoil the gradients of the others.
-    """
-    inside: Tensors | None = None
-    while True:
-        (p,) = test(*carry)
-        if not _varies(p):
-            if not p:
-                return carry
-            carry = tuple(body(*carry))
-        elif _anywhere(p):
-            last = inside or [ACTIVE(p, stop_gradient(c)) for c in carry]
-            inside = tuple([where(p, c, stop_gradient(s)) for c, s in zip(carry, last, strict=True)])
-            carry = tuple([where(p, n, c) for n, c in zip(body(*inside), carry, strict=True)])
-        else:
-            return carry
+def rewind(test: Flat, body: Flat, back: Flat, carry: Sequence[Tensor], seed: Sequence[Tensor]) -> Tensors:
+    """``seed = back(*carry, *seed)`` for the carries of all steps of a loop, beginning with the last step."""
+    if state().stage is not None:
+        (cond, step, last), _, captured = opened("while_loop", (test, body, back), [carry, carry, (*carry, *seed)])
+        return tuple(REWIND(*carry, *seed, *captured, cond=cond, body=step, back=last, carries=len(carry)))
+    steps = [tuple(carry)]
+    while test(*steps[-1])[0]:
+        steps.append(tuple(body(*steps[-1])))
+    found = tuple(seed)
+    for c in reversed(steps[:-1]):
+        found = tuple(back(*c, *found))
+    return found
 
 
 def fold(f: Flat, carry: Sequence[Tensor], xs: Sequence[Tensor], n: int, reverse: bool) -> Tensors:
@@ -137,7 +112,7 @@ def fold(f: Flat, carry: Sequence[Tensor], xs: Sequence[Tensor], n: int, reverse
     k, r = len(carry), len(xs)
     rows = [Tensor(None, x.be, x.dt, x.shape[1:], x.dev) for x in xs]
     if state().stage is None and n:
-        return _python_fold(f, tuple(carry), [ROWS(x, axis=0) for x in xs], range(n)[:: -1 if reverse else 1])
+        return folded(f, tuple(carry), [ROWS(x, axis=0) for x in xs], range(n)[:: -1 if reverse else 1])
     (body,), written, captured = opened("scan", (f,), [(*carry, *rows)])
     if state().stage is None:
         return (*carry, *[y.like(0).zeros_like() for y in body.outputs[k : len(body.outputs) - len(written)]])
@@ -147,101 +122,6 @@ def fold(f: Flat, carry: Sequence[Tensor], xs: Sequence[Tensor], n: int, reverse
     plan = Plan(k + w, k + w + r, n, reverse)
     found = SCAN(*carry, *written, *xs, *captured, body=body, plan=plan)
     return _settle(written, (*found[:k], *found[k + w :], *found[k : k + w]))
-
-
-def _python_fold(f: Flat, carry: Tensors, rows: Sequence[Tensors], order: range) -> Tensors:
-    steps: list[Tensors] = []
-    for i in order:
-        found = tuple(f(*carry, *[row[i] for row in rows]))
-        carry, y = found[: len(carry)], found[len(carry) :]
-        steps.append(y)
-    if order.step < 0:
-        steps.reverse()
-    return (*carry, *[stack(column) for column in zip(*steps, strict=True)])
-
-
-class _Active(Op):
-    """``x`` if the predicate holds, else that of an example of the batch for which it does, if there is one."""
-
-    def spec(self, p: Any, x: Any) -> Any:
-        return Spec(x.shape, x.dtype)
-
-    def decompose(self, p: Tensor, x: Tensor) -> Tensor:
-        return x
-
-    def batch(self, size: int, xs: Tensors, batched: Flags) -> Any:
-        (p, x), out = xs, batched[1]
-        if batched[0] and size:
-            x, out = repeated(size, x, out), True
-            other = take(x, argmax(p.astype("int32"), axis=0), axis=0)
-            x, p = where(pad_rank(p, x.ndim - 1), x, other), p.any(axis=0)
-        found = self(p, x)
-        return found if out else Same(found)
-
-
-ACTIVE = _Active("while.active")
-
-
-class _Rows(AxisOp):
-    """The slices of ``x`` along an axis, all at once, so that the backward of a loop over them stays linear."""
-
-    def spec(self, x: Any, *, axis: int) -> Any:
-        row = Tensor(None, x.be, x.dt, (*x.shape[:axis], *x.shape[axis + 1 :]), x.dev)
-        return (row,) * x.shape[axis]
-
-    def decompose(self, x: Tensor, *, axis: int) -> Tensors:
-        return tuple([x[(*(slice(None),) * axis, i)] for i in range(x.shape[axis])])
-
-    def vjp(self, g: Any, y: Any, xs: Tensors, need: Flags, *, axis: int) -> Cotangents:
-        zero = next(c for c in tupled(g) if c is not None).zeros_like()
-        return (stack([zero if c is None else c for c in tupled(g)], axis=axis),)
-
-
-ROWS = _Rows("scan.rows", linear=(0,))
-
-# -- what the rules share
-
-
-def _floats(ts: Sequence[Tensor]) -> list[int]:
-    return [i for i, t in enumerate(ts) if KIND[t.dt] in "fc"]
-
-
-def _spread(n: int, places: Sequence[int], values: Sequence[Tensor]) -> list[Tensor | None]:
-    """``n`` values: those given at their places, None elsewhere."""
-    found = dict(zip(places, values, strict=True))
-    return [found.get(i) for i in range(n)]
-
-
-def _filled(ts: Cotangents, xs: Sequence[Tensor]) -> list[Tensor]:
-    """Tangents of the floating ``xs``, zeros for None."""
-    return [x.zeros_like() if (t := ts[i]) is None else t for i, x in enumerate(xs) if KIND[x.dt] in "fc"]
-
-
-def _duals(f: Flat, xs: Sequence[Tensor], ts: Cotangents) -> tuple[Tensors, list[Tensor]]:
-    """The results of ``f``, and the tangents of the floating ones."""
-    with JVP() as level:
-        found = f(*[level.wrap(x, t) for x, t in zip(xs, ts, strict=True)])
-        ys = tuple([y.val if y.tr is level else y for y in found])
-        return ys, _filled([y.aux if y.tr is level else None for y in found], ys)
-
-
-def _pulled(f: Flat, xs: Sequence[Tensor], gs: Cotangents) -> tuple[Tensor | None, ...]:
-    """The cotangents of ``xs`` for those of the results of ``f``; None for what is not floating."""
-    found: tuple[Tensor | None, ...] = vjp(lambda *args: tuple(f(*args)), *xs)[1](tuple(gs))
-    return found
-
-
-def _mapped(f: Flat, size: int, xs: Sequence[Tensor], flags: Sequence[bool], out: Sequence[bool]) -> Tensors:
-    """``f`` over a batch: operands with a flag have the batch dimension first, and so have results with one."""
-    with Batch(size, "ok") as level:
-        ys = f(*[level.wrap(x) if b else x for x, b in zip(xs, flags, strict=True)])
-        found = [(y.val, True) if y.tr is level else (y, False) for y in ys]
-    return tuple([repeated(size, y, b) if w else y for (y, b), w in zip(found, out, strict=True)])
-
-
-def _marked(ys: Sequence[Tensor], flags: Sequence[bool]) -> tuple[Tensor | Same, ...]:
-    """The results of a batching rule, of which those with a flag have the batch dimension."""
-    return tuple([y if f else Same(y) for y, f in zip(ys, flags, strict=True)])
 
 
 # -- the ops
@@ -261,7 +141,7 @@ class _Cond(_Control):
     """The graph ``true`` or ``false`` of the operands behind the predicate."""
 
     def __call__(self, pred: Any, *xs: Any, **attrs: Any) -> Any:
-        bound = state().stage is not None or _varies(pred)
+        bound = state().stage is not None or varies(pred)
         return Op.bind(self, (pred, *xs), attrs) if bound else self.decompose(pred, *xs, **attrs)
 
     def spec(self, *xs: Any, true: Graph, false: Graph) -> Any:
@@ -276,30 +156,30 @@ class _Cond(_Control):
 
         def both(graph: Graph) -> Flat:
             def f(*args: Tensor) -> Tensors:
-                ys, dys = _duals(graph, args[:n], _spread(n, moving, args[n:]))
+                ys, dys = duals(graph, args[:n], spread(n, moving, args[n:]))
                 return (*ys, *dys)
 
             return f
 
         found = choose(pred, (both(true), both(false)), (*xs[1:], *[t for t in ts[1:] if t is not None]))
         ys = found[: len(true.outputs)]
-        return ys, tuple(_spread(len(ys), _floats(ys), found[len(ys) :]))
+        return ys, tuple(spread(len(ys), floating(ys), found[len(ys) :]))
 
     def vjp(self, g: Any, y: Any, xs: Tensors, need: Flags, *, true: Graph, false: Graph) -> Cotangents:
         """The branch runs again, below its own pullback."""
         n, outs = len(xs) - 1, tupled(y)
-        wanted = [i for i in _floats(xs[1:]) if need[i + 1]]
+        wanted = [i for i in floating(xs[1:]) if need[i + 1]]
         there = [i for i, c in enumerate(tupled(g)) if c is not None]
 
         def back(graph: Graph) -> Flat:
             def f(*args: Tensor) -> list[Any]:
-                found = _pulled(graph, args[:n], _spread(len(outs), there, args[n:]))
+                found = pulled(graph, args[:n], spread(len(outs), there, args[n:]))
                 return [found[i] for i in wanted]
 
             return f
 
         found = choose(xs[0], (back(true), back(false)), (*xs[1:], *[c for c in tupled(g) if c is not None]))
-        return [None, *_spread(n, wanted, found)]
+        return [None, *spread(n, wanted, found)]
 
     def reached(self, flags: Sequence[bool], results: int, attrs: Attrs) -> Sequence[bool]:
         return [True] * results if flags[0] else _either(flags[1:], **attrs)
@@ -308,10 +188,10 @@ class _Cond(_Control):
         pred, flags = xs[0], batched[1:]
         if not batched[0]:
             out = _either(flags, true, false)
-            fs = [lambda *args, graph=graph: _mapped(graph, size, args, flags, out) for graph in (true, false)]
-            return _marked(choose(pred, fs, xs[1:]), out)
+            fs = [lambda *args, graph=graph: mapped(graph, size, args, flags, out) for graph in (true, false)]
+            return marked(choose(pred, fs, xs[1:]), out)
         sides = [
-            _mapped(
+            mapped(
                 graph,
                 size,
                 [_safe(x, b, p) for x, b in zip(xs[1:], flags, strict=True)],
@@ -350,18 +230,28 @@ class _While(_Control):
 
     def dual(self, ts: Cotangents, xs: Tensors, *, cond: Graph, body: Graph, carries: int) -> Any:
         k, carry, rest = carries, xs[:carries], xs[carries:]
-        floats = _floats(carry)
+        floats = floating(carry)
 
         def step(*c: Tensor) -> Tensors:
-            ys, dys = _duals(body, (*c[:k], *rest), (*_spread(k, floats, c[k:]), *ts[k:]))
+            ys, dys = duals(body, (*c[:k], *rest), (*spread(k, floats, c[k:]), *ts[k:]))
             return (*ys, *dys)
 
-        found = iterate(lambda *c: cond(*c[:k], *rest), step, (*carry, *_filled(ts, carry)))
-        return found[:k], tuple(_spread(k, floats, found[k:]))
+        found = iterate(lambda *c: cond(*c[:k], *rest), step, (*carry, *filled(ts, carry)))
+        return found[:k], tuple(spread(k, floats, found[k:]))
 
-    def vjp(self, g: Any, y: Any, xs: Tensors, need: Flags, **attrs: Any) -> Cotangents:
-        remedy = "give max_steps=, use scan, or differentiate forward (jvp, jacfwd)"
-        raise RecordingError(f"while_loop: a loop of unknown length in a graph has no reverse derivative; {remedy}")
+    def vjp(self, g: Any, y: Any, xs: Tensors, need: Flags, *, cond: Graph, body: Graph, carries: int) -> Cotangents:
+        """The loop runs again, and back through its steps, with cotangents of what is the same for every step too."""
+        k, carry, rest = carries, xs[:carries], xs[carries:]
+        floats, fixed = floating(carry), [i for i in floating(xs) if i >= k and need[i]]
+
+        def back(*args: Tensor) -> list[Any]:
+            gs, sums = args[k : k + len(floats)], args[k + len(floats) :]
+            found = pulled(body, (*args[:k], *rest), spread(k, floats, gs))
+            return [*[found[i] for i in floats], *[a + found[i] for a, i in zip(sums, fixed, strict=True)]]
+
+        seed = *filled(tupled(g), carry), *[xs[i].zeros_like() for i in fixed]
+        found = rewind(lambda *c: cond(*c, *rest), lambda *c: body(*c, *rest), back, carry, seed)
+        return spread(len(xs), (*floats, *fixed), found)
 
     def reached(self, flags: Sequence[bool], results: int, attrs: Attrs) -> list[bool]:
         """All of them if the predicate does."""
@@ -376,10 +266,10 @@ class _While(_Control):
         carry = [repeated(size, x, b) if f else x for x, b, f in zip(xs, batched, flags)]
 
         def test(*c: Tensor) -> Tensors:
-            return _mapped(cond, size, (*c, *rest), (*flags, *fixed), [varies])
+            return mapped(cond, size, (*c, *rest), (*flags, *fixed), [varies])
 
         def step(*c: Tensor) -> Tensors:
-            return _mapped(body, size, (*c, *rest), (*flags, *fixed), flags)
+            return mapped(body, size, (*c, *rest), (*flags, *fixed), flags)
 
         def frozen(p: Tensor, *c: Tensor) -> Tensors:
             """A step of the examples that are not done."""
@@ -388,7 +278,72 @@ class _While(_Control):
 
         if varies:
             return iterate(lambda p, *c: (p.any(),), frozen, (*test(*carry), *carry))[1:]
-        return _marked(iterate(test, step, carry), flags)
+        return marked(iterate(test, step, carry), flags)
+
+
+class _Rewind(_Control):
+    """``back`` of each step of a loop, beginning with the last: operands are the carry, a seed, and what is the same
+    for every step. All steps are kept.
+    """
+
+    def __call__(self, *xs: Any, **attrs: Any) -> Any:
+        bound = state().stage is not None or any(map(varies, xs))
+        return Op.bind(self, xs, attrs) if bound else self.decompose(*xs, **attrs)
+
+    def spec(self, *xs: Any, cond: Graph, body: Graph, back: Graph, carries: int) -> Any:
+        return tuple([v.like() for v in back.outputs])
+
+    def decompose(self, *xs: Tensor, cond: Graph, body: Graph, back: Graph, carries: int) -> Tensors:
+        n = carries + len(back.outputs)
+        test, step, last = [lambda *c, f=f: f(*c, *xs[n:]) for f in (cond, body, back)]
+        return rewind(test, step, last, xs[:carries], xs[carries:n])
+
+    def dual(self, ts: Cotangents, xs: Tensors, *, cond: Graph, body: Graph, back: Graph, carries: int) -> Any:
+        k, n, rest = carries, carries + len(back.outputs), xs[carries + len(back.outputs) :]
+        floats = floating(xs[:k])
+        m, w = k + len(floats), n - k
+
+        def step(*c: Tensor) -> Tensors:
+            ys, dys = duals(body, (*c[:k], *rest), (*spread(k, floats, c[k:]), *ts[n:]))
+            return (*ys, *dys)
+
+        def last(*c: Tensor) -> Tensors:
+            dots = *spread(k, floats, c[k:m]), *c[m + w :], *ts[n:]
+            ys, dys = duals(back, (*c[:k], *c[m : m + w], *rest), dots)
+            return (*ys, *dys)
+
+        carry, seed = (*xs[:k], *filled(ts, xs[:k])), (*xs[k:n], *filled(ts[k:n], xs[k:n]))
+        found = rewind(lambda *c: cond(*c[:k], *rest), step, last, carry, seed)
+        return found[:w], found[w:]
+
+    def vjp(self, g: Any, y: Any, xs: Tensors, need: Flags, **attrs: Any) -> Cotangents:
+        remedy = "give max_steps=, use scan, or differentiate one of the two times forward (jvp, hessian)"
+        raise RecordingError(f"while_loop: in a graph the gradient of a loop of unknown length has none; {remedy}")
+
+    def reached(self, flags: Sequence[bool], results: int, attrs: Attrs) -> list[bool]:
+        return [any(flags)] * results
+
+    def batch(
+        self, size: int, xs: Tensors, batched: Flags, *, cond: Graph, body: Graph, back: Graph, carries: int
+    ) -> Any:
+        """An example that is done keeps its carry, and what comes back passes by."""
+        k, n = carries, carries + len(back.outputs)
+        known, rest, fixed = [repeated(size, x, b) for x, b in zip(xs[:n], batched)], xs[n:], batched[n:]
+
+        def of(graph: Graph, *args: Tensor) -> Tensors:
+            return mapped(graph, size, (*args, *rest), (*[True] * len(args), *fixed), [True] * len(graph.outputs))
+
+        def kept(p: Tensor, new: Tensors, old: Sequence[Tensor]) -> list[Tensor]:
+            return [where(pad_rank(p, x.ndim - 1), y, x) for y, x in zip(new, old, strict=True)]
+
+        def step(p: Tensor, *c: Tensor) -> Tensors:
+            new = kept(p, of(body, *c), c)
+            return (*of(cond, *new), *new)
+
+        def last(p: Tensor, *c: Tensor) -> list[Tensor]:
+            return kept(p, of(back, *c), c[k:])
+
+        return rewind(lambda p, *c: (p.any(),), step, last, (*of(cond, *known[:k]), *known[:k]), known[k:])
 
 
 def _spreading(body: Graph, batched: Sequence[bool], k: int) -> list[bool]:
@@ -437,40 +392,40 @@ class _Scan(_Control):
 
     def dual(self, ts: Cotangents, xs: Tensors, *, body: Graph, plan: Plan) -> Any:
         k, end, rest = plan.carries, plan.end, xs[plan.end :]
-        floats, moving = _floats(xs[:k]), [i for i, t in enumerate(ts[k:end]) if t is not None]
+        floats, moving = floating(xs[:k]), [i for i, t in enumerate(ts[k:end]) if t is not None]
         m = k + len(floats)
 
         def step(*args: Tensor) -> Tensors:
-            tangents = *_spread(k, floats, args[k:m]), *_spread(end - k, moving, args[m + end - k :]), *ts[end:]
-            ys, dys = _duals(body, (*args[:k], *args[m : m + end - k], *rest), tangents)
+            tangents = *spread(k, floats, args[k:m]), *spread(end - k, moving, args[m + end - k :]), *ts[end:]
+            ys, dys = duals(body, (*args[:k], *args[m : m + end - k], *rest), tangents)
             return (*ys[:k], *dys[: len(floats)], *ys[k:], *dys[len(floats) :])
 
         inputs = *xs[k:end], *[t for t in ts[k:end] if t is not None]
-        found = fold(step, (*xs[:k], *_filled(ts, xs[:k])), inputs, plan.length, plan.reverse)
+        found = fold(step, (*xs[:k], *filled(ts, xs[:k])), inputs, plan.length, plan.reverse)
         n = m + len(body.outputs) - k
         ys = *found[:k], *found[m:n]
-        return ys, tuple(_spread(len(ys), _floats(ys), (*found[k:m], *found[n:])))
+        return ys, tuple(spread(len(ys), floating(ys), (*found[k:m], *found[n:])))
 
     def vjp(self, g: Any, y: Any, xs: Tensors, need: Flags, *, body: Graph, plan: Plan) -> Cotangents:
         """A scan the other way, which carries the cotangents of the carries and of what is the same for every step."""
         k, end, rest = plan.carries, plan.end, xs[plan.end :]
         gs, ys = tupled(g), tupled(y)
-        floats, fixed = _floats(xs[:k]), [i for i in _floats(xs) if i >= end and need[i]]
-        moving = [i for i in _floats(xs[:end]) if i >= k and need[i]]
+        floats, fixed = floating(xs[:k]), [i for i in floating(xs) if i >= end and need[i]]
+        moving = [i for i in floating(xs[:end]) if i >= k and need[i]]
         there = [i for i, c in enumerate(gs) if i >= k and c is not None]
         m = len(floats) + len(fixed)
 
         def step(*args: Tensor) -> list[Any]:
             carried, row = args[m : m + k], args[m + k : m + end]
-            given = _spread(len(gs), (*floats, *there), (*args[: len(floats)], *args[m + end :]))
-            found = _pulled(body, (*carried, *row, *rest), given)
+            given = spread(len(gs), (*floats, *there), (*args[: len(floats)], *args[m + end :]))
+            found = pulled(body, (*carried, *row, *rest), given)
             sums = [a + found[i] for a, i in zip(args[len(floats) : m], fixed, strict=True)]
             return [*[found[i] for i in floats], *sums, *[found[i] for i in moving]]
 
-        start = *_filled(gs, xs[:k]), *[xs[i].zeros_like() for i in fixed]
+        start = *filled(gs, xs[:k]), *[xs[i].zeros_like() for i in fixed]
         inputs = *ys[len(ys) - k :], *xs[k:end], *[gs[i] for i in there]
         found = fold(step, start, inputs, plan.length, not plan.reverse)
-        return _spread(len(xs), (*floats, *fixed, *moving), found)
+        return spread(len(xs), (*floats, *fixed, *moving), found)
 
     def reached(self, flags: Sequence[bool], results: int, attrs: Attrs) -> list[bool]:
         body, k = attrs["body"], attrs["plan"].carries
@@ -484,12 +439,13 @@ class _Scan(_Control):
         carry = [repeated(size, x, b) if f else x for x, b, f in zip(xs, batched, out[:k])]
         moved = [moveaxis(x, 1, 0) if b else x for x, b in zip(xs[k:end], batched[k:end], strict=True)]
         found = fold(
-            lambda *args: _mapped(body, size, (*args, *xs[end:]), inside, out), carry, moved, plan.length, plan.reverse
+            lambda *args: mapped(body, size, (*args, *xs[end:]), inside, out), carry, moved, plan.length, plan.reverse
         )
         first = [moveaxis(y, 0, 1) if f and i >= k else y for i, (y, f) in enumerate(zip(found, out, strict=True))]
-        return _marked(first, out)
+        return marked(first, out)
 
 
 COND = _Cond("cond")
 WHILE = _While("while")
 SCAN = _Scan("scan")
+REWIND = _Rewind("while.rewind")

@@ -179,7 +179,7 @@ class Tensor(_TensorBase):
     def followed(self) -> bool:
         """Whether a derivative that is being taken here goes through this value: recorded, or with a tangent."""
         t, here = self, state().mask
-        while t.tr is not None and not t.mask & here and t.aux is None:
+        while t.tr is not None and not t.tr.staging and not t.mask & here and t.aux is None:
             t = t.val
         return t.mask & here != 0 or t.aux is not None
 

@@ -406,9 +406,6 @@ class Staged:
             raise ShapeError("stage: the arguments have another structure than those it was staged for; stage it again")
         return self.build(self.graph(*leaves))
 
-    def __str__(self) -> str:
-        return str(self.graph)
-
 
 def stage(f: F, *args: Any) -> Staged:
     """Run ``f`` once on shapes and dtypes, and return its graph as a callable. Nothing is computed and no state is
@@ -445,23 +442,27 @@ def _input(level: Stage, t: Tensor, tape: bool) -> Tensor:
     return u
 
 
-def staged(f: F, args: Sequence[Any]) -> Staged:
-    """``stage`` of these arguments. What ``backward()`` does is part of the graph, unless something is around it."""
+def staged(f: F, args: Sequence[Any], aliased: frozenset[int] = frozenset()) -> Staged:
+    """``stage`` of these arguments. What ``backward()`` does is part of the graph, unless something is around it.
+    ``aliased``: ids of gradients that the function knows by other names too, as an earlier try has shown.
+    """
     here = state()
     tape = here.stage is None and here.top is None and here.capture is None
     leaves, _, structure = tree.flatten_each([as_array(a) for a in args])
-    with Stage(tape) as level:
+    with Stage(tape, aliased) as level:
         inputs = [_input(level, t, tape) for t in leaves]
         places = [t.val for t in inputs]
         # a Buffer among the arguments stays the caller's: it is state, not an input
         given = [t if isinstance(t, Buffer) else u for t, u in zip(leaves, inputs, strict=True)]
-        args = structure(given)
-        handles = tree.flatten_each(args)[0]
-        outputs, _, build_y = as_leaves(f(*args))
+        inside = structure(given)
+        handles = tree.flatten_each(inside)[0]
+        outputs, _, build_y = as_leaves(f(*inside))
         if any(t.val is not p for t, p in zip(handles, places, strict=True) if not isinstance(t, Buffer)):
             wrong = "the function writes to an argument, which the caller of the graph would not see"
             raise StateError(f"{named(f, 'stage')}: {wrong}; copy it first, such as x = x.copy()")
         own = {i: t for i, t in enumerate(outputs) if isinstance(t, Buffer) and t.born < level.uid}
         trained = tuple([i for i, t in enumerate(outputs) if t.is_leaf and t.born >= level.uid])
         graph = Graph(level, places, outputs)
+    if level.aliased != aliased:
+        return staged(f, args, level.aliased)
     return Staged(graph, build_y, structure, level.modules, _Results(own, trained))

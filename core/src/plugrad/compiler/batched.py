@@ -5,16 +5,12 @@ constant divided by it; what fits neither, or another number of equations, means
 size. A graph for a third size is written down from that, and every equation asks its op's shape rule whether it
 agrees.
 
-While such a function is staged, the sizes that user code reads of tensors are ``Dim``s: integers that tell whether
-Python compared them or rounded with them, as a decision taken for one size need not hold for another.
+While such a function is staged, the sizes that user code reads tell whether they were decided upon (``dims``).
 """
 
 from __future__ import annotations
 
 import copy
-import math
-import sys
-import threading
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -23,7 +19,6 @@ import numpy as np
 
 from ..backend import Spec
 from ..dispatch import lift
-from ..fallback import INTERNAL, user_line
 from ..interpreters.stage import Equation, Graph, Var
 from ..tensor import LITERAL, Tensor, tupled
 
@@ -33,137 +28,6 @@ Form = Callable[[int], Any]
 
 class Unsolved(Exception):
     """Two graphs do not say what the graph for another size is. Why, in words."""
-
-
-class Dim(int):
-    """A size that tells when it is decided upon."""
-
-    decided: list[str]
-
-    def __new__(cls, n: int, decided: list[str]) -> Dim:
-        self = super().__new__(cls, n)
-        self.decided = decided
-        return self
-
-    def __reduce__(self) -> Any:
-        return int, (int(self),)
-
-
-def _of_user(level: int = 2) -> bool:
-    """Whether the caller's caller is the user's own code."""
-    return sys._getframe(level).f_globals.get("__name__", "").partition(".")[0] not in INTERNAL
-
-
-def _linear(name: str) -> Any:
-    def method(self: Dim, *others: Any) -> Any:
-        found = getattr(int, name)(self, *others)
-        if found is NotImplemented and isinstance(others[0], float) and _of_user():
-            self.decided.append(user_line())  # a float may be rounded later
-        return Dim(found, self.decided) if type(found) is int else found
-
-    return method
-
-
-def _deciding(name: str) -> Any:
-    def method(self: Dim, *others: Any) -> Any:
-        if _of_user():
-            self.decided.append(user_line())
-        return getattr(int, name)(self, *others)
-
-    return method
-
-
-for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "neg"):
-    setattr(Dim, f"__{_name}__", _linear(f"__{_name}__"))
-_COMPARED = ("lt", "le", "gt", "ge", "eq", "ne", "bool", "floordiv", "rfloordiv", "mod", "rmod", "divmod", "rdivmod")
-_ROUNDED = ("truediv", "abs", "round", "floor", "ceil", "trunc", "int", "float", "index")
-for _name in (
-    *_COMPARED,
-    *_ROUNDED,
-    "pow",
-    "rpow",
-    "and",
-    "rand",
-    "or",
-    "ror",
-    "xor",
-    "rxor",
-    "lshift",
-    "rlshift",
-    "rshift",
-):
-    setattr(Dim, f"__{_name}__", _deciding(f"__{_name}__"))
-Dim.bit_length = _deciding("bit_length")  # type: ignore[method-assign]
-Dim.__hash__ = int.__hash__  # type: ignore[method-assign]
-
-
-class Watch:
-    """A block in which user code of this thread reads sizes that equal ``size`` as ``Dim``s. ``decided`` has the lines
-    that decided upon one.
-    """
-
-    open = 0
-    lock = threading.Lock()
-    usual: tuple[Any, ...] = ()
-    here = threading.local()
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.decided: list[str] = []
-
-    def __enter__(self) -> Watch:
-        self.before, Watch.here.watch = getattr(Watch.here, "watch", None), self
-        with Watch.lock:
-            if not Watch.open:
-                Watch.usual = Tensor.shape, Tensor.size, Tensor.__len__, Tensor.__getitem__
-                Tensor.shape, Tensor.size = property(_shape), property(_size)  # type: ignore[assignment, method-assign]
-                Tensor.__len__, Tensor.__getitem__ = _length, _item  # type: ignore[method-assign]
-            Watch.open += 1
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        Watch.here.watch = self.before
-        with Watch.lock:
-            Watch.open -= 1
-            if not Watch.open:
-                Tensor.shape, Tensor.size, Tensor.__len__, Tensor.__getitem__ = Watch.usual  # type: ignore
-
-
-def _watching() -> Watch | None:
-    watch: Watch | None = getattr(Watch.here, "watch", None)
-    return watch
-
-
-def _shape(t: Tensor) -> tuple[int, ...]:
-    watch = _watching()
-    if watch is None or watch.size not in t._shape or not _of_user():
-        return t._shape
-    return tuple([Dim(n, watch.decided) if n == watch.size else n for n in t._shape])
-
-
-def _size(t: Tensor) -> int:
-    watch, n = _watching(), math.prod(t._shape)
-    return n if watch is None or watch.size not in t._shape or not _of_user() else Dim(n, watch.decided)
-
-
-def _length(t: Tensor) -> int:
-    watch = _watching()
-    if watch is not None and t._shape and t._shape[0] == watch.size and _of_user():
-        watch.decided.append(user_line())  # len() makes a plain integer of whatever it is given
-    found: int = Watch.usual[2](t)
-    return found
-
-
-def _item(t: Tensor, index: Any) -> Any:
-    """A slice of a batch that stops, or steps, where some sizes would not reach."""
-    watch = _watching()
-    if watch is not None and watch.size in t._shape:
-        for part in index if isinstance(index, tuple) else (index,):
-            bounds = (part.start, part.stop) if isinstance(part, slice) else ()
-            fixed = any(type(b) is int and b != 0 for b in bounds) or (type(part) is int and not -2 <= part < 2)
-            if fixed or (isinstance(part, slice) and part.step not in (None, 1)):
-                watch.decided.append(user_line())
-    return Watch.usual[3](t, index)
 
 
 def alike(a: Graph, b: Graph) -> bool:
@@ -219,7 +83,7 @@ class Template:
             if h is not k:
                 raise Unsolved("it writes other tensors")
             self._ends([v], [w])
-        if first.gradients or second.gradients or first.met or second.met:
+        if any([g.slots or g.gradients or g.met or g.ties for g in (first, second)]):
             raise Unsolved("it reads or writes gradients")
 
     def _match(self, vs: Sequence[Var], ws: Sequence[Var]) -> None:

@@ -18,6 +18,7 @@ from ..tape import backprop, leaf, live, plain
 from ..tensor import Tensor, Tensors, tupled
 from .executable import Executable
 from .passes import Pass
+from .rewrite import needed
 from .target import Target
 
 
@@ -33,7 +34,7 @@ class Recorded(Op):
     def __init__(self, name: str, graph: Graph, flags: Sequence[bool], passes: Sequence[Pass]) -> None:
         self.name, self.partials = f"compile({name})", None
         self.flags, self.passes = tuple(flags), passes
-        ends = (*graph.outputs, *[v for _, v in graph.state], *[v for _, v in graph.gradients if v is not None])
+        ends = (*graph.outputs, *[v for _, v in graph.state], *[v for _, v in graph.gradients])
         self.graph = graph.reopened(reads(graph), ends)
         self.results, self.followed = len(ends), len(graph.outputs)
         forward, backward, self.wanted, self.given = _split(self.graph, self.flags, self.followed)
@@ -106,7 +107,7 @@ def _split(graph: Graph, flags: Sequence[bool], followed: int) -> tuple[Graph, G
         wanted = [i for i, c in enumerate(found) if c is not None]
         whole = Graph(level, [*places, *[g.val for g in gs]], [*ys, *[found[i] for i in wanted]])
     results, cotangents = whole.outputs[: len(ys)], whole.outputs[len(ys) :]
-    first = _needed(whole.equations, results)
+    first = needed(whole.equations, results, "outputs", "inputs")
     there = set(map(id, first))
     rest = [e for e in whole.equations if id(e) not in there]
     made = {v for e in first for v in e.outputs}
@@ -115,15 +116,6 @@ def _split(graph: Graph, flags: Sequence[bool], followed: int) -> tuple[Graph, G
     forward = _part(whole, places, (*results, *residuals), first)
     backward = _part(whole, (*residuals, *places, *[g.val for g in gs]), cotangents, rest)
     return forward, backward, wanted, given
-
-
-def _needed(equations: Sequence[Equation], outputs: Sequence[Var]) -> list[Equation]:
-    used, found = set(outputs), []
-    for e in reversed(equations):
-        if not used.isdisjoint(e.outputs):
-            found.append(e)
-            used.update(e.inputs)
-    return found[::-1]
 
 
 def _part(whole: Graph, inputs: Sequence[Var], outputs: Sequence[Var], equations: Sequence[Equation]) -> Graph:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .. import calls, tree
+from .. import tree
 from ..dtypes import CODE
 from ..errors import ArgumentError, PlugradError, ShapeError, StateError
 from ..interpreters.stage import Graph
@@ -18,15 +18,17 @@ from ..ops import creation
 from ..parameter import Buffer
 from ..state import ACTIVE, HELD, UNCHANGED, WATCHING, State, check_held, state
 from ..tape import live, plain
-from ..tensor import Shared, Tensor
+from ..tensor import FOREIGN, Shared, Tensor
 from ..transforms import F, Staged, as_array, named, staged
-from . import passes
-from .batched import Template, Unsolved, Watch, alike
+from . import calls, passes
+from .batched import Template, Unsolved, alike
 from .derivative import Recorded
+from .dims import Watch
 from .executable import Executable
-from .guards import Gradients, Handles, Surroundings, Watched, chain, name_of, reach
+from .guards import Gradients, Handles, Surroundings, Watched, chain, name_of, reach, rewritten
 from .kinds import Kind, kind_of, news
 from .lower import GradientOf, Lowered
+from .reads import Reads, parts_of
 
 LIMIT = 16
 """Graphs kept for one kind of call; the oldest goes first."""
@@ -38,11 +40,11 @@ class Entry:
     def __init__(
         self,
         staged: Staged,
-        surroundings: Sequence[Surroundings],
+        surroundings: Sequence[Surroundings | Reads],
         f: F,
         function: Function,
         given_up: Sequence[int],
-        given: Sequence[tuple[str, Any]] = (),
+        watched: Sequence[Watched] = (),
     ) -> None:
         self.staged, self.surroundings, self.function, self.f = staged, surroundings, function, f
         self.size: int | None = None
@@ -50,14 +52,16 @@ class Entry:
         """For a batch of any size: the one it was staged for, and the lines that decided upon it."""
         self.given_up = [i for i in given_up if i < len(staged.graph.inputs)]
         """The places of arguments that the caller donates."""
-        self.given = given
-        self.watched: list[Watched] = reach(f, staged.modules, given)
+        self.watched = watched
         graph = staged.graph
         captured = tuple([h for h, v in graph.constants if v not in graph.fixed])
         self.handles = Handles(captured, functools.partial(name_of, f, tuple(self.watched)))
-        self.gradients = Gradients(tuple([h for h, _ in graph.met]))
-        self.guards: tuple[Any, ...] = (*surroundings, self.handles, *self.watched, self.gradients)
+        gradients = [Gradients(graph)] if graph.met or graph.ties else []
+        self.guards: tuple[Any, ...] = (*surroundings, self.handles, *self.watched, *gradients)
         self.written = [h for h, _ in graph.state]
+        self.rewritten = rewritten(graph)
+        self.writes = bool(self.written or self.rewritten)
+        """Whether it writes to tensors from outside."""
         self.executable: Executable | None = None
         self.recorded: dict[tuple[bool, ...], Recorded] = {}
         """By which of its operands are followed, the graph as an op."""
@@ -120,9 +124,7 @@ class Entry:
         n, m = len(graph.outputs), len(graph.outputs) + len(graph.state)
         for (handle, _), new in zip(graph.state, found[n:m], strict=True):
             (handle.assign if handle.is_leaf else handle.rebind)(new)
-        left = iter(found[m : op.results])
-        for handle, v in graph.gradients:
-            handle.grad = None if v is None else next(left)
+        graph.leave(found[m : op.results])
         return self.staged.build(found[:n])
 
     def _compile(self) -> None:
@@ -153,12 +155,9 @@ class Entry:
             new = ends[n + i]
             self.written[i]._become(self._made(found[n + i], n + i, {}) if new is None else new)
         n += len(self.written)
-        for handle, v in self.staged.graph.gradients:
-            if v is None:
-                handle.grad = None
-            else:
-                new = ends[n]
-                handle.grad, n = self._made(found[n], n, {}) if new is None else new, n + 1
+        graph = self.staged.graph
+        if graph.slots or graph.gradients:
+            graph.leave([self._made(found[i], i, {}) if ends[i] is None else ends[i] for i in range(n, len(found))])
         made = ends[: self.count]
         for i in self.given_up:
             leaves[i].give_up()
@@ -180,8 +179,8 @@ class Entry:
         pairs = [(at[id(h)], n + k) for k, h in enumerate(self.written) if id(h) in at]
         n, graph = n + len(self.written), self.staged.graph
         read = {id(h.handle): first + i for i, (h, _) in enumerate(lowered.captured) if type(h) is GradientOf}
-        after = [h for h, v in graph.gradients if v is not None]
-        pairs += [(read[id(h)], n + k) for k, h in enumerate(after) if id(h) in read]
+        after = [next((h for h, at in graph.slots if at == k), graph.sources[k][0]) for k, _ in graph.gradients]
+        pairs += [(read.pop(id(h)), n + k) for k, h in enumerate(after) if id(h) in read]
         left = list(range(len(graph.outputs)))
         for i in self.given_up:  # an argument for the first result of its kind
             fits = [k for k in left if lowered.outputs[k].kind == lowered.inputs[i].kind]
@@ -238,6 +237,9 @@ class Function:
         self.graphs: dict[Kind, list[Entry]] = {}
         self.fast: dict[tuple[Any, ...], Entry] = {}
         """By the kinds of arguments that are tensors, nothing else being in force."""
+        self.boxes: list[Any] = []
+        """Lists, dicts and sets that it may read, and ``logs``, those to which it adds itself."""
+        self.logs: list[Any] = []
         self.misses: list[str] = []
         """Why it was staged again, each time."""
         self.reasons: dict[Kind, list[str]] = {}
@@ -248,13 +250,13 @@ class Function:
             kind = calls.kinds(args, state().device or creation.place(None))
             entry = self.fast.get(kind) if kind is not None else None
             if entry is not None and not entry.changed():
-                if entry.written:
+                if entry.writes:
                     self._check_written(entry, args)
                 return entry.compute(args)
         else:
             kind = None
         entry, leaves, here = self.entry(args, kwargs)
-        if entry.written:
+        if entry.writes:
             self._check_written(entry, leaves)
         found = entry.run(leaves, here)
         if kind is not None and entry.executable is not None and len(leaves) == len(args):
@@ -263,9 +265,10 @@ class Function:
 
     def _check_written(self, entry: Entry, leaves: Sequence[Tensor]) -> None:
         """StateError for an argument that the function writes as a tensor from outside."""
-        if calls.meets(leaves, entry.written) < 0:
+        rewritten = [h.grad for h in entry.rewritten]
+        if calls.meets(leaves, entry.written) < 0 and calls.meets(leaves, rewritten) < 0:
             return
-        ids = set(map(id, entry.written))
+        ids = {id(t) for t in (*entry.written, *rewritten)}
         for i, t in enumerate(leaves):
             if id(t) in ids and not isinstance(t, Buffer):
                 wrong = f"argument tensor {i}, a {t.describe()}, is written by the function, which captured it"
@@ -332,7 +335,7 @@ class Function:
         except (Unsolved, PlugradError, TypeError, ValueError) as error:
             self.misses.append(f"a batch of {size}: {error}")
             return None
-        entry = Entry(staged, base.surroundings, base.f, self, base.given_up, base.given)
+        entry = Entry(staged, base.surroundings, base.f, self, base.given_up, base.watched)
         entry.size = size
         return entry
 
@@ -362,16 +365,31 @@ class Function:
     def _staged(self, args: tuple[Any, ...], keywords: bool, size: int | None) -> Entry:
         f, begun = self.f, time.perf_counter()
         whole = (lambda *given: f(*given[:-1], **given[-1])) if keywords else f
-        surroundings = [Surroundings(g) for g in chain(f)]
+        wrapped = chain(f)
+        surroundings = [Surroundings(g) for g in wrapped]
         watch = Watch(size) if size is not None else None
-        with watch or UNCHANGED:
-            graph = staged(whole, args)
+        before = [(box, parts_of(box)) for box in self.boxes]
+        try:
+            with watch or UNCHANGED:
+                graph = staged(whole, args)
+        except Exception:
+            if watch is None or not watch.given:
+                raise
+            graph = staged(whole, args)  # it may be that something does not take a size that is no plain integer
+            watch.decided.append("what failed where sizes are watched")
         for one in surroundings:
             one.settle()
         given = [(f"argument {i}", a) for i, a in enumerate(args) if not isinstance(a, (Module, dict))]
         given += [(name, a) for name, a in args[-1].items()] if keywords else []
         places = self._given_up(args[:-1] if keywords else args)
-        entry = Entry(graph, surroundings, f, self, places, given)
+        self.logs += [box for box, then in before if not calls.same(parts_of(box), then)]
+        logs = {*map(id, self.logs), *[log for s in surroundings for log in s.logs]}
+        watched = reach(f, graph.modules, given)
+        roots = [("self", f), *given, *[(type(m).__name__, m) for m in graph.modules]]
+        borrowed = [h for h, _ in graph.graph.constants if h.base is FOREIGN and h.tr is None]
+        reads = Reads(roots, wrapped, watched, logs, borrowed)
+        self.boxes = [box for _, box in reads.boxes]
+        entry = Entry(graph, [*surroundings, reads], f, self, places, watched)
         entry.size, entry.seconds = size, time.perf_counter() - begun
         if watch is not None and watch.decided:
             entry.decided = watch.decided

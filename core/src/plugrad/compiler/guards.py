@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import calls, tree
+from .. import tree
+from ..interpreters.stage import Graph
 from ..module import Module
 from ..tensor import Tensor
+from . import calls
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _MISSING = object()
@@ -108,6 +110,11 @@ def _difference(then: Any, new: Any) -> str:
     return f"was {plain[0]!r}, is {plain[1]!r}" if len(plain) == 2 else "is another object"
 
 
+def is_compiled(thing: Any) -> bool:
+    """Whether it is what ``compile`` returns, which this file is below. A user's object is not asked."""
+    return type(thing).__module__ == f"{__package__}.function"
+
+
 def chain(f: Any) -> list[Any]:
     """A function, those that it wraps, and compiled functions that it names, with theirs."""
     found: list[Any] = []
@@ -119,7 +126,7 @@ def chain(f: Any) -> list[Any]:
         found.append(g)
         inner = getattr(g, "__wrapped__", None)
         todo += [inner] if inner is not None else []
-        todo += [thing for _, thing in Surroundings(g).things() if hasattr(thing, "graphs") and hasattr(thing, "f")]
+        todo += [thing for _, thing in Surroundings(g).things() if is_compiled(thing)]
     return found
 
 
@@ -131,7 +138,7 @@ class Surroundings:
     __slots__ = ("boxes", "cells", "contents", "globals", "logs", "names", "seen")
 
     def __init__(self, f: Any) -> None:
-        f = getattr(f, "f", f) if hasattr(f, "graphs") else f
+        f = f.f if is_compiled(f) else f
         f = getattr(f, "__func__", f)
         code, closure = getattr(f, "__code__", None), getattr(f, "__closure__", None) or ()
         self.cells = list(zip(getattr(code, "co_freevars", ()), closure, strict=False))
@@ -251,26 +258,38 @@ def _kind(t: Tensor) -> tuple[Any, ...]:
 
 
 class Gradients:
-    """Gradients that the function reads before it writes them: there must be one where there was one."""
+    """Gradients that the function reads before it writes them: there must be one where there was one, of as many
+    handles as then.
+    """
 
-    __slots__ = ("handles", "seen")
+    __slots__ = ("graph", "handles", "missing", "others", "seen")
 
-    def __init__(self, handles: tuple[Tensor, ...]) -> None:
-        self.handles = handles
-        self.seen = [_gradient(t) for t in handles]
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.handles = graph, [h for h, _ in graph.met]
+        found = [t._grad for t in self.handles]
+        self.missing, self.seen = [g is None for g in found], [_kind(g) for g in found if g is not None]
+        pairs = (*graph.state, *graph.constants) if rewritten(graph) else graph.state
+        self.others = frozenset([id(h) for h, _ in pairs])
+        """Captured tensors that must not be one of the gradients."""
 
     def changed(self) -> str:
         """What is no longer as it was, or ""."""
-        for t, then in zip(self.handles, self.seen, strict=True):
-            if (now := _gradient(t)) != then:
-                if now is None or then is None:
-                    return f"a captured {t.describe()} has {'no' if now is None else 'a'} gradient now"
-                return f"the gradient of a captured {t.describe()} is of another kind now"
+        found = [t._grad for t in self.handles]
+        there = [g for g in found if g is not None]
+        if (missing := [g is None for g in found]) != self.missing:
+            i = [a != b for a, b in zip(missing, self.missing, strict=True)].index(True)
+            return f"a captured {self.handles[i].describe()} has {'no' if missing[i] else 'a'} gradient now"
+        if (i := calls.unlike(there, self.seen)) >= 0:
+            return f"the gradient of a captured {there[i].describe()} is of another kind now"
+        ids = set(map(id, there))
+        if len(ids) < len(there) or not self.others.isdisjoint(ids) or (self.graph.ties and not self.graph.tied()):
+            return "a gradient of captured tensors has another name too, or no longer"
         return ""
 
 
-def _gradient(t: Tensor) -> tuple[Any, ...] | None:
-    return None if t.grad is None else _kind(t.grad)
+def rewritten(graph: Graph) -> list[Tensor]:
+    """Handles whose gradient is written in place."""
+    return [of for k, _ in graph.gradients if (of := graph.sources[k][0]) is not None]
 
 
 def reach(f: Callable[..., Any], called: list[Module], given: Sequence[tuple[str, Any]] = ()) -> list[Watched]:

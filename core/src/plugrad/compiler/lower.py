@@ -77,8 +77,8 @@ def lower(graph: Graph) -> Lowered:
         return v
 
     flat = [e._replace(inputs=tuple(map(real, e.inputs))) for e in flat if e.op is not STOP_GRADIENT]
-    gradients = [v for _, v in graph.gradients if v is not None]
-    outputs = tuple(map(real, (*graph.outputs, *[v for _, v in graph.state], *gradients)))
+    ends = (*graph.outputs, *[v for _, v in graph.state], *[v for _, v in graph.gradients])
+    outputs = tuple(map(real, ends))
     flat, outputs, twins = sunk(flat, outputs, captured, fixed, _apart)
     hosted = Hosted(twins, flat)
     groups = list(_grouped(flat, hosted))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from ..backend import Spec
 from ..op import OPS
 from ..program import Eqn, Lit, Operand, Program
+
+E = TypeVar("E")
 
 
 def spec_of(x: Operand, specs: Sequence[Spec]) -> Spec:
@@ -27,14 +30,13 @@ def renamed(eqn: Eqn, names: Mapping[int, Operand]) -> Eqn:
     return eqn._replace(ins=tuple([names.get(x, x) if type(x) is int else x for x in eqn.ins]))
 
 
-def needed(eqns: Iterable[Eqn], outputs: Iterable[int]) -> tuple[Eqn, ...]:
-    """The equations that the outputs depend on."""
-    used = set(outputs)
-    found = []
-    for eqn in reversed(list(eqns)):
-        if not used.isdisjoint(eqn.outs):
+def needed(eqns: Sequence[E], outputs: Iterable[Any], gives: str = "outs", reads: str = "values") -> tuple[E, ...]:
+    """The equations that the outputs depend on: of a program, or of a graph, whose equations have other fields."""
+    used, found = set(outputs), []
+    for eqn in reversed(eqns):
+        if not used.isdisjoint(getattr(eqn, gives)):
             found.append(eqn)
-            used.update(eqn.values)
+            used.update(getattr(eqn, reads))
     return tuple(reversed(found))
 
 

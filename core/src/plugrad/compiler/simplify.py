@@ -1,6 +1,7 @@
 """The pass ``simplify``: algebra that is exact in floating point too, and movement that comes to nothing.
 
 What is not exact stays: adding 0.0 (it turns -0.0 into 0.0), multiplying by zero (NaN), logarithms of exponentials.
+Only the sign of a NaN may be another.
 """
 
 from __future__ import annotations
@@ -200,7 +201,9 @@ def _sub(eqn: Eqn, specs: Sequence[Spec], made: Made) -> Operand | None:
 
 
 def _pow(eqn: Eqn, specs: Sequence[Spec], made: Made) -> Operand | None:
-    return _same(eqn, specs, eqn.ins[0]) if _value(eqn.ins[1]) == 1 else None
+    """To the first; that of a complex number is computed in another way."""
+    first = _value(eqn.ins[1]) == 1 and spec_of(eqn.ins[0], specs).dtype.kind != "c"
+    return _same(eqn, specs, eqn.ins[0]) if first else None
 
 
 def _pad(eqn: Eqn, specs: Sequence[Spec], made: Made) -> Operand | None:
@@ -216,8 +219,10 @@ def _where(eqn: Eqn, specs: Sequence[Spec], made: Made) -> Operand | None:
 
 
 def _reduction(eqn: Eqn, specs: Sequence[Spec], made: Made) -> Operand | None:
-    """Over no axis."""
-    return _same(eqn, specs, eqn.ins[0]) if eqn.attr("axis") == () else None
+    """Over no axis. Kernels begin a sum with 0.0, so that -0.0 may become 0.0, and products with 1 + 0j."""
+    exact = {"sum": "biu", "prod": "biuf"}.get(eqn.op)
+    keeps = exact is None or spec_of(eqn.ins[0], specs).dtype.kind in exact
+    return _same(eqn, specs, eqn.ins[0]) if keeps and eqn.attr("axis") == () else None
 
 
 def _joined(eqn: Eqn, specs: Sequence[Spec], made: Made) -> Operand | None:

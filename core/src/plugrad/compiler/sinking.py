@@ -16,6 +16,7 @@ from ..backend import Spec
 from ..dispatch import lift
 from ..interpreters.stage import Equation, Var
 from ..ops.creation import TO_DEVICE
+from .rewrite import needed
 from .target import Target, kernels_of, number
 
 HOST = Target(0, "0")
@@ -98,7 +99,8 @@ def sunk(
     rest = [e for e in flat if e.outputs[0] not in names]
     replaced = [e._replace(inputs=tuple([names.get(v, v) for v in e.inputs])) for e in rest]
     ends = tuple([names.get(v, v) for v in outputs])
-    found = _needed(_in_order(new, replaced), [there_too.get(v, v) for v in ends])
+    read = [there_too.get(v, v) for v in ends]
+    found = list(needed(_in_order(new, replaced), read, "outputs", "inputs"))
     still = {v for e in found for v in e.outputs}  # what the host reads it makes itself
     twins.update({t: v for v, t in there_too.items() if v not in still})
     return found, ends, twins
@@ -140,12 +142,3 @@ def _in_order(new: Sequence[Equation], rest: Sequence[Equation]) -> list[Equatio
                     left.remove(n)
                     ready = True
     return found
-
-
-def _needed(flat: Sequence[Equation], outputs: Sequence[Var]) -> list[Equation]:
-    used, found = set(outputs), []
-    for e in reversed(flat):
-        if not used.isdisjoint(e.outputs):
-            found.append(e)
-            used.update(e.inputs)
-    return found[::-1]

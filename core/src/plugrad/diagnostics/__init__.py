@@ -12,5 +12,6 @@ from .explain import explain, memory_plan
 from .nan import find_nan
 from .observers import observe
 from .profiler import profile
+from .texts import program_text
 
-__all__ = ["explain", "find_nan", "memory_plan", "observe", "profile", "shown", "to_dot"]
+__all__ = ["explain", "find_nan", "memory_plan", "observe", "profile", "program_text", "shown", "to_dot"]

@@ -9,6 +9,7 @@ from typing import Any
 from ..backend import device_name
 from ..compiler.executable import Compiled, Executable
 from ..compiler.function import Entry, Function
+from ..compiler.guards import rewritten
 from ..compiler.kinds import Kind, described
 from ..compiler.lower import Call, Part
 from ..compiler.passes import Pass
@@ -98,7 +99,7 @@ def _graph(entry: Entry, function: Function) -> GraphReport:
     captured = [_handle(h, entry) for h in entry.handles.handles]
     captured += [f"the gradient of {_handle(h, entry)}" for h, v in graph.met if v is not None]
     written = [_handle(h, entry) for h in entry.written]
-    written += [f"the gradient of {_handle(h, entry)}" for h, _ in graph.gradients]
+    written += [f"the gradient of {_handle(h, entry)}" for h in (*rewritten(graph), *[h for h, _ in graph.slots])]
     return GraphReport(
         runs=runs,
         replays=replays,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..backend import BACKENDS, Spec
@@ -17,7 +16,7 @@ from ..op import Op
 from ..state import RECORDING, UNCHANGED, Log, serial, state, within
 from ..table import check_stored
 from ..tape import entering, live, plain
-from ..tensor import LITERAL, Attrs, Tensor, Tensors, tupled
+from ..tensor import FOREIGN, LITERAL, Attrs, Tensor, Tensors, tupled
 from .levels import Interpreter
 
 
@@ -57,14 +56,14 @@ class Equation(NamedTuple):
 
 
 class Gradient(NamedTuple):
-    """The gradient of a handle from outside: what it was, whether it is read before it is written, and if so the
-    variable in its place.
+    """The gradient of a handle from outside, and whether it is read before it is written. If so, ``inside`` stands for
+    it, with the variable ``place``; else, or if the function knows it by another name too, it stands for itself.
     """
 
     handle: Tensor
-    before: Tensor | None
     read: bool
-    inside: Var | None
+    inside: Tensor | None
+    place: Var | None
 
 
 class Stage(Interpreter):
@@ -77,8 +76,10 @@ class Stage(Interpreter):
     name = "stage"
     staging = True
 
-    def __init__(self, tape: bool = False) -> None:
-        """``tape``: the tape of ``backward()`` is recorded at this level, so that what it does is part of the graph."""
+    def __init__(self, tape: bool = False, aliased: frozenset[int] = frozenset()) -> None:
+        """``tape``: the tape of ``backward()`` is recorded at this level, so that what it does is part of the graph.
+        ``aliased``: the ids of gradients that have other names.
+        """
         # no log around hears of the writes, since they are taken back
         self.log, self.recordable, self.tape = Log(None, holds=True), state().mask, tape
         super().__init__(log=self.log)
@@ -91,6 +92,9 @@ class Stage(Interpreter):
         """The randomness of ``vmap`` around; whether a generator handed out keys."""
         self.gradients: dict[int, Gradient] = {}
         """By handle, the gradients from outside that were read or written."""
+        self.inner: dict[int, tuple[Tensor, Tensor, Var]] = {}
+        """By id, a gradient from outside, and what stands for it."""
+        self.aliased = aliased
         self.region = 0
         """That of the equations from here on."""
         self._known: dict[tuple[bool, int], Var] = {}
@@ -104,9 +108,15 @@ class Stage(Interpreter):
     def __exit__(self, *error: object) -> None:
         self.log.undo()
         self.log.handles = {key: (handle, ()) for key, (handle, _) in self.log.handles.items()}  # let go of the values
-        for handle, before, _, _ in self.gradients.values():
-            handle._grad = before
+        outside = {id(inside): before for before, inside, _ in self.inner.values()}
+        for handle, _, inside, _ in self.gradients.values():
+            handle._grad = outside.get(id(inside), inside)
+        self.aliased |= {i for i in self.inner if self._is_aliased(i)}
         super().__exit__(*error)
+
+    def _is_aliased(self, i: int) -> bool:
+        """Whether a gradient is known otherwise than by its handle."""
+        return i in self.aliased or (True, i) in self._known or i in self.log.handles
 
     def meet_gradient(self, t: Tensor, read: bool) -> None:
         """``t.grad`` is about to be read or written. What it holds from outside is an input of the graph, if it is read
@@ -114,16 +124,18 @@ class Stage(Interpreter):
         """
         if t.born >= self.uid or id(t) in self.gradients:
             return
-        before = t._grad
-        if not self.tape:
-            if not read:
-                wrong = f"the gradient of this {t.describe()} from outside is written inside a graph of its own"
-                raise StateError(f"grad: {wrong}; call backward() outside of cond, scan and stage, or use plugrad.grad")
-            return
-        inside = self.new(before, before.be, before.dev) if read and before is not None else None
-        if inside is not None:
+        if not self.tape and not read:
+            wrong = f"the gradient of this {t.describe()} from outside is written inside a graph of its own"
+            raise StateError(f"grad: {wrong}; call backward() outside of cond, scan and stage, or use plugrad.grad")
+        if (outer := self.below[0]) is not None:
+            return outer.meet_gradient(t, read)
+        g, inside, place = t._grad, None, None
+        if read and g is not None and not self._is_aliased(id(g)):
+            inside = self.new(g, g.be, g.dev)
+            inside.born = self.uid
+            _, inside, place = self.inner.setdefault(id(g), (g, inside, inside.val))
             t._grad = inside
-        self.gradients[id(t)] = Gradient(t, before, read, None if inside is None else inside.val)
+        self.gradients[id(t)] = Gradient(t, read, g if inside is None else inside, place)
 
     @contextlib.contextmanager
     def apart(self) -> Iterator[None]:
@@ -142,7 +154,8 @@ class Stage(Interpreter):
 
     def var(self, t: Tensor) -> Var:
         """The graph's variable for a value: of this level, or a constant from outside. An unwritten handle from before
-        the trace is an input that each call reads again; other constants are kept as they are.
+        the trace is an input that each call reads again, and so is borrowed memory, which its owner may write; other
+        constants are kept as they are.
         """
         if t.tr is self:
             return t.val
@@ -152,7 +165,7 @@ class Stage(Interpreter):
             handle = t if captured else plain(t)
             found = Var(next(self._ids), Spec(t.shape, t.dtype), t.be, t.dev)
             self.constants.append((handle, found))  # keeps both alive, so that their ids stay theirs
-            if not captured or handle.base is LITERAL:
+            if handle.base is LITERAL or not (captured or handle.base is FOREIGN):
                 self.fixed.add(found)
             self._known[True, id(handle)] = found
             self._known.setdefault((False, id(t.val)), found)
@@ -211,8 +224,9 @@ class Graph:
         self.inputs, self.outputs = tuple(inputs), tuple(map(final, outputs))
         self.draws = level.draws if level.drawn else None
         writes = [h for h, _ in level.log.handles.values() if not h.is_leaf]
-        left = [(g, g.handle._grad) for g in level.gradients.values()]
-        rest = [*writes, *[t for _, t in left if t is not None]]
+        self._leave(level, final)
+        left = [t for g in level.gradients.values() if (t := g.handle._grad) is not None]
+        rest = [*writes, *left, *[t for _, t, _ in level.inner.values()]]
 
         def on_tape(t: Tensor) -> bool:
             return bool(t.mask & 1 and not (t.is_leaf and t.born >= level.uid) and live(t, state()) & 1)
@@ -223,12 +237,7 @@ class Graph:
         """Whether something that is written is."""
         self.taped = self.carried or any(self.tapes)
         self.state = tuple([(handle, final(handle)) for handle, _ in level.log.handles.values()])
-        changed = [(g.handle, None if t is None else final(t)) for g, t in left if t is None or t.val is not g.inside]
-        self.gradients = tuple(changed)
-        """Handles whose gradient is written, and its variable, or None."""
-        self.met = tuple([(g.handle, g.inside) for g in level.gradients.values() if g.read])
-        """Handles whose gradient is read, and its variable, or None where there must be none."""
-        used = {*self.outputs, *[v for _, v in self.state], *[v for _, v in changed if v is not None]}
+        used = {*self.outputs, *[v for _, v in self.state], *[v for _, v in self.gradients]}
         needed = []
         for equation in reversed(kept):
             if not used.isdisjoint(equation.outputs):
@@ -237,6 +246,38 @@ class Graph:
         self.equations = tuple(reversed(needed))
         self.constants = tuple([(handle, v) for handle, v in level.constants if v in used])
         self.fixed = level.fixed
+
+    def _leave(self, level: Stage, final: Callable[[Tensor], Var]) -> None:
+        """What becomes of the gradients of handles from outside."""
+        self.sources: list[tuple[Tensor | None, Tensor | None]] = []
+        """Gradients: that of a handle before the call; else a certain tensor; (None, None) for none, or a new one."""
+        self.met: list[tuple[Tensor, Var | None]] = []
+        """Handles whose gradient is read, and its variable, or None where there must be none."""
+        self.ties: list[tuple[Tensor, int]] = []
+        """Handles whose gradient is read, and must be this one of the sources, as that has another name."""
+        self.slots: list[tuple[Tensor, int]] = []
+        """Handles whose gradient is another one after the call, and which of the sources."""
+        spots: dict[int, int] = {}
+
+        def spot(t: Tensor | None, of: Tensor | None, known: Tensor | None) -> int:
+            if id(t) not in spots:
+                self.sources.append((of, known))
+            return spots.setdefault(id(t), len(spots))
+
+        for handle, read, t, place in level.gradients.values():
+            if read and (t is None or (place and id(t) not in spots)):
+                self.met.append((handle, place))
+            if read and t is not None:
+                k = spot(t, *((handle, None) if place else (None, t)))
+                self.ties += [(handle, k)] if self.sources[k][0] is not handle else []
+        found = [(spots[id(t)], t) for _, t, v in level.inner.values() if t.val is not v]
+        for handle, read, before, _ in level.gradients.values():
+            if (t := handle._grad) is not before or not read:
+                made = t is not None and id(t) not in spots and (t.born >= level.uid or t.base is LITERAL)
+                self.slots.append((handle, spot(t, None, None if made else t)))
+                found += [(self.slots[-1][1], t)] if made else []
+        self.gradients = tuple([(k, final(t)) for k, t in found])
+        """The sources that are written or new, and their variables."""
 
     def __call__(self, *xs: Tensor) -> Tensors:
         if self.draws not in (None, state().draws):
@@ -256,21 +297,38 @@ class Graph:
                 raise StateError(f"stage: the gradient of a {handle.describe()} {now}, unlike then; stage it again")
             if known is not None and handle.grad is not None:
                 env[known] = plain(entering(handle.grad))
+        if not self.tied():
+            raise StateError("stage: gradients are no longer the tensors that they were then; stage it again")
         for op, attrs, inputs, outputs, hidden, *_ in self.equations:
             with within(mask=state().mask & ~hidden) if hidden else UNCHANGED:
                 found = op(*[env[v] for v in inputs], **attrs)
             env.update(zip(outputs, tupled(found), strict=True))
         for handle, v in self.state:
             (handle.assign if handle.is_leaf else handle.rebind)(env[v])
-        for handle, g in self.gradients:
-            handle.grad = None if g is None else plain(env[g])
+        self.leave([plain(env[g]) for _, g in self.gradients])
         return tuple([plain(env[v]) for v in self.outputs])
+
+    def tied(self) -> bool:
+        """Whether gradients with several names still have them."""
+        ends = [(handle, *self.sources[k]) for handle, k in self.ties]
+        return all(handle.grad is (known if of is None else of.grad) for handle, of, known in ends)
+
+    def leave(self, values: Sequence[Tensor]) -> None:
+        """Do with gradients what the function did; ``values`` are those of ``gradients``."""
+        found = [known if of is None else of.grad for of, known in self.sources]
+        for (k, _), new in zip(self.gradients, values, strict=True):
+            if (g := found[k]) is None:
+                found[k] = new
+            else:
+                (g.assign if g.is_leaf else g.rebind)(new)
+        for handle, k in self.slots:
+            handle.grad = found[k]
 
     def reopened(self, inputs: Sequence[Var], outputs: Sequence[Var]) -> Graph:
         """The same equations between other variables, what was captured or written being among them."""
         new = copy.copy(self)
         new.inputs, new.outputs, new.constants, new.state = tuple(inputs), tuple(outputs), (), ()
-        new.gradients, new.met = (), ()
+        new.gradients, new.met, new.ties, new.slots = (), [], [], []
         new.draws = None
         return new
 
@@ -283,21 +341,3 @@ class Graph:
                 hit = op.reached([v in found for v in inputs], len(outputs), attrs)
                 found.update(itertools.compress(outputs, hit))
         return [v in found for v in self.outputs]
-
-    def __str__(self) -> str:
-        def declared(vs: Sequence[Var]) -> str:
-            return ", ".join([f"%{v.id}:{v.spec.dtype.name}[{','.join(map(str, v.spec.shape))}]" for v in vs])
-
-        def used(vs: Sequence[Var]) -> str:
-            return ", ".join([f"%{v.id}" for v in vs])
-
-        lines = [f"graph({declared(self.inputs)})"]
-        lines += [f"  {declared([v])} = captured" for _, v in self.constants]
-        for op, attrs, inputs, outputs, *_ in self.equations:
-            graphs = {k: v for k, v in attrs.items() if isinstance(v, Graph)}
-            shown = "".join([f", {k}={v}" for k, v in attrs.items() if k not in graphs])
-            lines.append(f"  {declared(outputs)} = {op.name}({used(inputs)}{shown})")
-            lines += [textwrap.indent(f"{k}: {graph}", "    ") for k, graph in graphs.items()]
-        lines += [f"  write {handle.describe()} = {used([v])}" for handle, v in self.state]
-        lines += [f"  write gradient of {h.describe()} = {used([v]) if v else None}" for h, v in self.gradients]
-        return "\n".join([*lines, f"  return {used(self.outputs)}"])

@@ -321,6 +321,8 @@ def full(shape: int | Sequence[int], fill_value: Any, *, dtype: Any = None, devi
     number = fill_value.item() if isinstance(fill_value, np.generic) else fill_value
     if isinstance(number, complex) and KIND[CODE[chosen]] != "c":
         raise DTypeError(f"full: {number!r} does not fit {chosen.name}; ask for a complex dtype, or give .real")
+    if type(number) is not float or chosen.kind != "f":
+        np.full((), number, chosen)  # whether it fits, before a graph has it
     return _filled(new, number, chosen, place(device))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..dtypes import B1, KIND, bool_, int64
 from ..errors import ArgumentError, DTypeError, LeakedTracerError, shown
+from ..frames import user_line
 from ..tensor import Tensor
 from .common import cast
 from .indexing import from_front
@@ -252,7 +253,7 @@ def _known(name: str, mask: Tensor) -> np.ndarray:
         return mask.numpy()
     except LeakedTracerError as error:
         what = f"{name}: how many elements this mask of shape {mask.shape} selects is not known here"
-        raise LeakedTracerError(f"{what}, so no shape is; use where(mask, x, other)") from error
+        raise type(error)(f"{what}, so no shape is; use where(mask, x, other); called at {user_line()}") from error
 
 
 def _alone(name: str, i: Any, axis: int, x: Tensor) -> Tensor:

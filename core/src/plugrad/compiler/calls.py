@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .handle import _TensorBase, handle
-from .tensor import Tensor
+from ..handle import _TensorBase, handle
+from ..tensor import Tensor
 
 Kind = tuple[Any, ...]
 """Backend, dtype code, shape, ordinal, and whether it is on the tape of ``backward()``."""

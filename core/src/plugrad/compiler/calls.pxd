@@ -2,7 +2,7 @@
 
 cimport cython
 
-from .handle cimport _TensorBase, handle
+from ..handle cimport _TensorBase, handle
 
 cdef object Tensor
 cdef Py_ssize_t _LONE
