@@ -96,6 +96,23 @@ def test_random_numbers_are_the_same(device):
 
 
 @pytest.mark.parametrize("device", DEVICES)
+def test_keys_of_the_default_generator_meet_other_tensors(device):
+    def noisy(x):
+        return x + pg.random.uniform(pg.random.generator().key(), x.shape)
+
+    found = []
+    for where in ("numpy", device):
+        with pg.device(where):
+            x, ways = pg.zeros((2, 3)), (noisy, pg.compile(noisy), pg.vmap(noisy, randomness="different"))
+            pg.manual_seed(5)
+            found.append([f(x) for f in ways])
+            assert pg.random.generator().key(device="numpy").tolist() == [5, 3]
+    assert {y.device for y in found[1]} == {device} and pg.random.generator().key(device=device).device == device
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_writing_in_place(device):
     with pg.device(device):
         x = pg.zeros((3, 4))
@@ -117,3 +134,26 @@ def test_writing_in_place(device):
 
         g = pg.grad(fill)(pg.ones(3, dtype="float64"))
         np.testing.assert_allclose(g.numpy(), [2.0 * sum(i * i for i in range(20))] * 3)
+
+
+@pytest.mark.parametrize("device", ["numpy", *DEVICES])
+def test_a_profile_looks_into_compiled_functions_when_asked(device):
+    with pg.device(device):
+        w, x = pg.Parameter(np.ones((3, 2), np.float32)), pg.ones((4, 3))
+
+        @pg.compile
+        def step(x):
+            w.grad = None
+            loss = (pg.tanh(x @ w) ** 2).mean()
+            loss.backward()
+            return loss.detach()
+
+        want = step(x).item()
+        with pg.profile() as whole:
+            step(x)
+        with pg.profile(compiled=False) as p:
+            got = step(x)
+    assert "program step" in {row.op for row in whole.table()}
+    rows = {row.op: row.calls for row in p.table()}
+    assert {"matmul", "tanh", "sum"} <= set(rows) and rows["matmul"] == 2 and not any("program" in op for op in rows)
+    np.testing.assert_allclose(got.item(), want, rtol=1e-6)

@@ -205,3 +205,27 @@ def test_randomness_of_a_vmap_around():
     with pg.device("numpy"):
         first, second = h(x).numpy(), h(x).numpy()
     assert first.shape == second.shape == (2, 3) and not np.array_equal(first, second)
+
+
+def test_options_above_a_definition():
+    @pg.compile(donate=0)
+    def double(x):
+        return x * 2.0
+
+    x = A(1, 2)
+    assert double(x).tolist() == [2, 4] and double.__name__ == "double"
+    with pytest.raises(errors.DonatedError):
+        x.numpy()
+    assert pg.compile()(lambda x: x + 1.0)(A(1)).tolist() == [2]
+
+    class Owner:
+        @pg.compile(passes=())
+        def half(self, x):
+            return x * 0.5
+
+    assert Owner().half(A(4)).tolist() == [2] and not Owner.half.passes
+    for wrong in (3, "x"):
+        with pytest.raises(errors.ArgumentError, match="compile: "):
+            pg.compile(wrong)
+        with pytest.raises(errors.ArgumentError, match="compile: "):
+            pg.compile(donate=0)(wrong)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import plugrad as pg
-from plugrad.errors import LeakedTracerError
+from plugrad.errors import ConcretizationError, LeakedTracerError
 
 
 def counted(f):
@@ -120,6 +120,28 @@ def test_every_transformation_of_a_compiled_function():
 def test_control_flow_on_values_raises():
     with pytest.raises(LeakedTracerError, match=r"use where\(\) or cond\(\).*called at .*test_compiled\.py:\d+"):
         pg.compile(lambda x: x if x > 0 else -x)(pg.asarray(1.0))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, c: x[x > 0],
+        lambda x, c: x[c > 0],
+        lambda x, c: pg.nonzero(x),
+        lambda x, c: pg.unique_values(x),
+        lambda x, c: pg.repeat(x, x.astype("int64")),
+        lambda x, c: pg.linspace(0.0, x[0], 3),
+        lambda x, c: x[: int(x[0])],
+        lambda x, c: x * c[0].item(),
+        lambda x, c: x * float(x.numpy()[0]),
+    ],
+)
+def test_what_depends_on_values_is_one_error_with_line_and_remedy(f):
+    c = pg.asarray([1.0, 2.0])
+    for outside in (pg.compile(lambda x: f(x, c)), pg.compile(lambda x: f(c, x))):
+        with pytest.raises(ConcretizationError, match=r"; .*called at .*test_compiled\.py:\d+") as error:
+            outside(pg.asarray([1.0, 2.0]))
+        assert "Python argument" not in str(error.value)
 
 
 def test_attributes_without_a_value_to_compare_are_guarded_by_identity():

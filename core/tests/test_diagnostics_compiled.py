@@ -8,7 +8,7 @@ import pytest
 import plugrad as pg
 from plugrad import dispatch, state
 from plugrad.backend import BACKENDS, Spec
-from plugrad.errors import NonFiniteError, RecordingError
+from plugrad.errors import ArgumentError, NonFiniteError, RecordingError
 from plugrad.program import Body, Eqn, Lit, Place, Plan, Program
 from plugrad.reference.backend import NumpyBackend
 
@@ -98,6 +98,17 @@ def stepped(x):
     h = pg.exp(x) * 2.0
     h = pg.fori_loop(0, 3, lambda i, h: pg.sin(h), h)
     return pg.sum(h.to_device("owner") * 3.0)
+
+
+def test_a_compiled_function_is_drawn_for_arguments():
+    f = pg.compile(lambda x, n=1: pg.exp(x) * float(n))
+    assert "(4, 3)" in pg.to_dot(f, pg.ones((4, 3))) and "mul 3.0" in pg.to_dot(f, pg.ones((2, 3)), n=3)
+    assert f.graphs and not any(entry.replays for entries in f.graphs.values() for entry in entries)
+    assert "(4, 3)" in pg.to_dot(f, pg.ones((4, 3)))
+    with pytest.raises(ArgumentError, match=r"to_dot: arguments for a Tensor; names= is a keyword"):
+        pg.to_dot(pg.ones(3), pg.ones(3))
+    with pytest.raises(RecordingError, match=r"to_dot: got a stepped; .*plugrad.stage or plugrad.compile returned"):
+        pg.to_dot(stepped)
 
 
 def test_a_compiled_function_is_drawn_with_its_devices(fuses):

@@ -358,7 +358,7 @@ def test_memory_donation_and_copies():
     assert (program.arena, program.values, program.peak) == (512, 768, 512)
     text = str(report)
     assert "arena 512 B; all values in it 768 B, alive at once 512 B" in text
-    assert "in given-up memory: output 0" in text and "copied: output 2" in text
+    assert "in given-up memory: output 2" in text and "copied: output 1" in text
 
 
 def test_copies_of_the_users_own_are_not_told(fuses):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import plugrad as pg
-from plugrad.errors import DTypeError, LeakedTracerError, RecordingError, ShapeError, StateError
+from plugrad.errors import ConcretizationError, DTypeError, RecordingError, ShapeError, StateError
 from plugrad.testing import check_derivatives, check_vmap
 
 A = np.arange(24.0).reshape(2, 3, 4)
@@ -215,7 +215,9 @@ def test_masks_under_vmap_select_without_a_count(mapped):
 def test_masks_without_a_value_do_not_read_but_where_does():
     x, mask = T(X), T(MASK)
     for transformed in (lambda f: pg.vmap(f)(x, mask), lambda f: pg.stage(f, x, mask)):
-        with pytest.raises(LeakedTracerError, match=r"getitem: how many elements .* use where\(mask"):
+        with pytest.raises(
+            ConcretizationError, match=r"getitem: how many elements .* use where\(mask.*test_indexing\.py"
+        ):
             transformed(lambda x, mask: x[mask])
 
         def vector(x, mask):
@@ -223,9 +225,9 @@ def test_masks_without_a_value_do_not_read_but_where_does():
             y[mask] = pg.arange(1, 3, dtype="float64")
             return y
 
-        with pytest.raises(LeakedTracerError, match=r"setitem: how many elements .* use where\(mask"):
+        with pytest.raises(ConcretizationError, match=r"setitem: how many elements .* use where\(mask"):
             transformed(vector)
-    with pytest.raises(LeakedTracerError, match="getitem: how many"):
+    with pytest.raises(ConcretizationError, match="getitem: how many"):
         pg.stage(lambda v: v[mask], x)  # from outside: the graph would freeze it
 
 

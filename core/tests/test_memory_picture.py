@@ -147,3 +147,18 @@ def test_amounts():
         "2.50 MB",
         "3.00 GB",
     ]
+
+
+def test_who_was_asked_is_named():
+    with pytest.raises(ArgumentError, match="memory_plan: got a by_hand, which is not compiled"):
+        pg.memory_plan(by_hand)
+
+
+def test_a_drawing_is_called_svg(tmp_path):
+    plan = pg.memory_plan(by_hand())
+    with pytest.raises(ArgumentError, match=r"memory_plan: save writes SVG, no png; call it plan\.svg"):
+        plan.save(tmp_path / "plan.png")
+    assert list(tmp_path.iterdir()) == []
+    for name in ("plan.svg", "plan.SVG", "plan"):
+        plan.save(tmp_path / name)
+        assert (tmp_path / name).read_text(encoding="utf-8") == plan.svg()

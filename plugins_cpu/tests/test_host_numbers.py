@@ -65,6 +65,14 @@ def test_a_number_that_the_host_reads_too() -> None:
     assert table.tolist() == [5, 15] and y.tolist() == [10.0, 11.0] and count.item() == 5
 
 
+def test_what_the_host_makes_for_the_device_alone() -> None:
+    table = pg.Buffer(pg.asarray([1.0, 2.0, 3.0], dtype="float32", device="numpy"))
+    f = pg.compile(lambda x: x * pg.sum(table).to("cpu") + pg.reshape(pg.sum(table * 2.0), ()).to("cpu"))
+    assert f(row(1.0, 2.0)).tolist() == [18.0, 24.0]
+    table.assign(table * 2.0)
+    assert f(row(1.0, 2.0)).tolist() == [36.0, 48.0]
+
+
 def test_results_and_arguments_on_the_host() -> None:
     def f(n: pg.Tensor, x: pg.Tensor) -> tuple[pg.Tensor, pg.Tensor, pg.Tensor]:
         m = n * 2

@@ -6,7 +6,7 @@ A model is a pytree: it can be differentiated, mapped, staged and moved as one v
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from . import tree
 from .errors import ShapeError, StateError
@@ -35,6 +35,8 @@ class Module:
 
     __slots__ = ("__dict__", "__weakref__", "_sealed")
     training: bool = True
+    _plain: ClassVar[type | None] = None
+    """For a compiled module, the type that it has in trees."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes."""
@@ -165,7 +167,7 @@ def _parts(value: Tensor | Module, path: str, seen: set[int]) -> Iterator[tuple[
 
 
 def _flatten(m: Module) -> tuple[dict[str, Any], Any]:
-    return vars(m), (type(m), tuple(vars(m)))
+    return vars(m), (m._plain or type(m), tuple(vars(m)))
 
 
 def _unflatten(aux: Any, values: list[Any]) -> Module:

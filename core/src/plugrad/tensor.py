@@ -179,7 +179,7 @@ class Tensor(_TensorBase):
     def followed(self) -> bool:
         """Whether a derivative that is being taken here goes through this value: recorded, or with a tangent."""
         t, here = self, state().mask
-        while t.tr is not None and not t.tr.staging and not t.mask & here and t.aux is None:
+        while t.tr is not None and not (t.mask & here or t.tr.staging) and t.aux is None:
             t = t.val
         return t.mask & here != 0 or t.aux is not None
 
@@ -218,7 +218,7 @@ class Tensor(_TensorBase):
                 raise ConcretizationError(f"{what}: this {self.describe()} has no value inside {t.tr.name}; {remedy}")
             t = t.val
         if not t.known:
-            remedy = f"compute with the tensor itself, or pass the value as a Python argument; called at {user_line()}"
+            remedy = f"compute with the tensor itself, which each call reads anew; called at {user_line()}"
             raise ConcretizationError(f"{what}: staging would freeze this {self.describe()} from outside; {remedy}")
         return t
 

@@ -194,3 +194,21 @@ def test_state_goes_round():
     x = pg.ones((1, 1, 4, 4))
     other.load_state_dict({name: value.numpy() for name, value in model.state_dict().items()})
     np.testing.assert_array_equal(model(x).detach().numpy(), other(x).detach().numpy())
+
+
+def test_layers_of_a_sequential_may_be_compiled(rng):
+    x = pg.asarray(rng.normal(size=(5, 4)).astype("float32"))
+    nets = [nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Sequential(nn.Linear(8, 8), nn.ReLU())) for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    plain, mixed = nets
+    mixed.layers = [pg.compile(layer) for layer in mixed.layers]
+    assert len(mixed.parameters()) == 4 and list(mixed.state_dict()) == list(plain.state_dict())
+    assert len(mixed[2]) == 2 and isinstance(mixed[0], nn.Linear) and repr(mixed) == repr(plain)
+    for _ in range(2):
+        for net in nets:
+            net.zero_grad()
+            (net(x) ** 2).sum().backward()
+        for a, b in zip(plain.parameters(), mixed.parameters(), strict=True):
+            np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-5, atol=1e-6)
+    (kind,) = pg.explain(mixed[2]).kinds
+    assert kind.staged == 1 and kind.graphs[0].runs == "recorded"

@@ -1,9 +1,8 @@
 """One graph for batches of any size: two graphs, staged for two sizes, say how each number depends on the size.
 
-The equations of both are the same but for numbers. One that differs is a linear function of the batch size, or a
-constant divided by it; what fits neither, or another number of equations, means that the function is staged for each
-size. A graph for a third size is written down from that, and every equation asks its op's shape rule whether it
-agrees.
+The equations of both are the same but for numbers. One that differs is a linear function of the batch size, or one of
+``FORMS``; what fits neither, or another number of equations, means that the function is staged for each size. A graph
+for a third size is written down from that, and every equation asks its op's shape rule whether it agrees.
 
 While such a function is staged, the sizes that user code reads tell whether they were decided upon (``dims``).
 """
@@ -11,6 +10,7 @@ While such a function is staged, the sizes that user code reads tell whether the
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -24,6 +24,15 @@ from ..tensor import LITERAL, Tensor, tupled
 
 Form = Callable[[int], Any]
 """A value as a function of the batch size."""
+
+
+FORMS: tuple[Callable[[float, int], float], ...] = (
+    lambda c, n: c / n,
+    lambda c, n: c * n,
+    lambda c, n: c / (n - 1),
+    lambda c, n: c * n / (n - 1),
+)
+"""How a float depends on a size of 2 at least: means, sums, variances of a sample."""
 
 
 class Unsolved(Exception):
@@ -65,6 +74,7 @@ class Template:
         self.pairs: dict[Var, Var] = {}
         self.specs: dict[Var, Form] = {}
         self._match(first.inputs, second.inputs)
+        self._gradients(first, second)
         if len(first.constants) != len(second.constants):
             raise Unsolved("it captures another number of tensors")
         self.literals: dict[Var, Form] = {}
@@ -83,8 +93,7 @@ class Template:
             if h is not k:
                 raise Unsolved("it writes other tensors")
             self._ends([v], [w])
-        if any([g.slots or g.gradients or g.met or g.ties for g in (first, second)]):
-            raise Unsolved("it reads or writes gradients")
+        self._ends([v for _, v in first.gradients], [w for _, w in second.gradients])
 
     def _match(self, vs: Sequence[Var], ws: Sequence[Var]) -> None:
         """The same values of both graphs."""
@@ -93,6 +102,13 @@ class Template:
                 raise Unsolved(f"a value is {v.spec.dtype} for one size and {w.spec.dtype} for another")
             self.pairs[v] = w
             self.specs[v] = self._solved(v.spec.shape, w.spec.shape, "a shape")
+
+    def _gradients(self, first: Graph, second: Graph) -> None:
+        """Gradients from outside that both graphs read, or write: of the same tensors, in the same way."""
+        if _gradients(first) != _gradients(second):
+            raise Unsolved("it reads or writes gradients of other tensors")
+        places = [[v for _, v in g.met if v is not None] for g in (first, second)]
+        self._match(*places)
 
     def _ends(self, vs: Sequence[Var], ws: Sequence[Var]) -> None:
         if len(vs) != len(ws) or any(self.pairs.get(v) is not w for v, w in zip(vs, ws, strict=True)):
@@ -124,12 +140,12 @@ class Template:
             slope = Fraction(b - a, m - n)
             return lambda size: _whole(a + slope * (size - n), what)
         if type(a) is float:
-            over, times = float(f"{a * n:.6g}"), float(f"{a / n:.6g}")
-            if rounded(over / n) == a and rounded(over / m) == b:
-                return lambda size: over / size
-            if rounded(times * n) == a and rounded(times * m) == b:
-                return lambda size: times * size
-        raise Unsolved(f"{what} is {a!r} for {n} and {b!r} for {m}, which is neither linear nor a quotient")
+            for form in FORMS:
+                factor = float(f"{a / form(1.0, n):.6g}")
+                if rounded(form(factor, n)) == a and rounded(form(factor, m)) == b:
+                    return functools.partial(form, factor)
+        known = "neither proportional to the size nor divided by it or by one less"
+        raise Unsolved(f"{what} is {a!r} for {n} and {b!r} for {m}, which is {known}")
 
     def at(self, size: int) -> Graph:
         """The graph for a batch size. Unsolved where a number is no integer there, or a shape rule disagrees."""
@@ -151,6 +167,8 @@ class Template:
         graph.constants = tuple([(self._constant(h, v, size), new[v]) for h, v in self.graph.constants])
         graph.fixed = {new[v] for v in self.graph.fixed if v in new}
         graph.state = tuple([(h, new[v]) for h, v in self.graph.state])
+        graph.gradients = tuple([(k, new[v]) for k, v in self.graph.gradients])
+        graph.met = [(h, None if v is None else new[v]) for h, v in self.graph.met]
         return graph
 
     def _constant(self, h: Tensor, v: Var, size: int) -> Tensor:
@@ -158,6 +176,15 @@ class Template:
         if form is None or (value := form(size)) == _number(h):
             return h
         return lift("compile", value, h)
+
+
+def _gradients(g: Graph) -> list[Any]:
+    """Of which tensors a graph reads and writes gradients, and which are one and the same."""
+    found: list[Any] = [[(id(h), v is None) for h, v in g.met], [k for k, _ in g.gradients]]
+    return [
+        *found,
+        *[[(id(h), x if type(x) is int else id(x)) for h, x in pairs] for pairs in (g.slots, g.ties, g.sources)],
+    ]
 
 
 def _inside(shape: tuple[int, ...], attrs: dict[str, Any]) -> bool:

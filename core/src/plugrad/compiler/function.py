@@ -6,8 +6,8 @@ import copy
 import functools
 import time
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, overload
 
 from .. import tree
 from ..dtypes import CODE
@@ -25,11 +25,15 @@ from .batched import Template, Unsolved, alike
 from .derivative import Recorded
 from .dims import Watch
 from .executable import Executable
+from .failures import failure
 from .guards import Gradients, Handles, Surroundings, Watched, chain, name_of, reach, rewritten
 from .kinds import Kind, kind_of, news
 from .lower import GradientOf, Lowered
+from .modules import plain_of, wrapped
 from .reads import Reads, parts_of
+from .retold import OF_VALUES, retold
 
+Passes = Iterable[str | passes.Pass] | None
 LIMIT = 16
 """Graphs kept for one kind of call; the oldest goes first."""
 
@@ -90,7 +94,7 @@ class Entry:
         """Why what is written needs the ops one by one: it is differentiated later, through the handle."""
         open_ = any([t.mask & ~1 and live(t, here) & ~1 for t in (*leaves, *self.handles.handles)])
         plain = open_ and any([h.recorded and not h.is_leaf for h in self.written])
-        return "what it writes is recorded" if plain or self.staged.graph.carried else ""
+        return "what it writes is recorded; write x.detach()" if plain or self.staged.graph.carried else ""
 
     def prepared(self, leaves: list[Tensor], here: State) -> bool:
         """Compile what such a call needs, if that was not done yet; whether it will be recorded."""
@@ -104,20 +108,27 @@ class Entry:
 
     def _recorder(self, leaves: list[Tensor], here: State) -> tuple[Recorded, list[Tensor]]:
         """The graph as an op, and its operands."""
-        graph = self.staged.graph
-        gradients: list[Any] = [h.grad for h, v in graph.met if v is not None]
-        xs = [*leaves, *[h for h, _ in graph.constants], *gradients]
+        graph, xs = self.staged.graph, self._read(leaves)
         flags = tuple([bool(x.mask and live(x, here)) for x in xs])
         op = self.recorded.get(flags)
         if op is None:
             op = self.recorded[flags] = Recorded(self.function.title, graph, flags, self.function.passes)
         return op, xs
 
+    def _read(self, leaves: Sequence[Tensor]) -> list[Tensor]:
+        """All that the graph reads: arguments, captured tensors, gradients."""
+        graph = self.staged.graph
+        gradients: list[Any] = [h.grad for h, v in graph.met if v is not None]
+        return [*leaves, *[h for h, _ in graph.constants], *gradients]
+
     def _record(self, leaves: list[Tensor], here: State) -> Any:
         """As one node of the tape, or of the transformations around."""
         graph = self.staged.graph
         op, xs = self._recorder(leaves, here)
-        found = op(*[plain(x) for x in xs])
+        try:
+            found = op(*[plain(x) for x in xs])
+        except OF_VALUES as error:
+            raise retold(graph, xs, error) from None
         if all([x.mask <= 1 for x in xs]):  # only the tape of backward(), and what is on it is known
             tapes = [*graph.tapes, *[False] * (len(found) - len(graph.tapes))]
             found = tuple([t if on else t.detach() for t, on in zip(found, tapes, strict=True)])
@@ -143,7 +154,10 @@ class Entry:
                 check_held(handle)
         captured = executable.captured
         values = calls.gathered(leaves, captured, self.gives)
-        found = executable.run(values)
+        try:
+            found = executable.run(values)
+        except OF_VALUES as error:
+            raise retold(self.staged.graph, self._read(leaves), error) from None
         n = self.count
         if self.shared:  # handles on what there is now, before anything is written
             given = {id(t.val): t for t in (*leaves, *captured)}
@@ -222,10 +236,9 @@ def _around(leaves: list[Tensor], here: State) -> str:
 class Function:
     """What ``compile`` returns."""
 
-    def __init__(
-        self, f: F, names: Iterable[str] | None, donate: int | Sequence[int], batched: int | Sequence[int]
-    ) -> None:
+    def __init__(self, f: F, names: Passes, donate: int | Sequence[int], batched: int | Sequence[int]) -> None:
         functools.update_wrapper(self, f, updated=())
+        self.options = names, donate, batched
         self.f, self.name, self.title = f, named(f, "compile"), getattr(f, "__name__", type(f).__name__)
         self.passes = passes.chosen(names)
         self.donate = (donate,) if isinstance(donate, int) else tuple(donate)
@@ -244,6 +257,10 @@ class Function:
         """Why it was staged again, each time."""
         self.reasons: dict[Kind, list[str]] = {}
         """For each kind of call why it was staged, each time; "" for the very first."""
+        self.failures: dict[Kind, tuple[str, str]] = {}
+        """For each kind of call that could not be staged when it was last tried, the error and the user's line."""
+        self.apart: dict[Kind, str] = {}
+        """For each kind of call with a batch why there is not one graph for all sizes, as far as is known."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not kwargs and not ACTIVE[0]:
@@ -297,7 +314,12 @@ class Function:
             others = [k for k in self.graphs if k is not key]
             why = why or (f"a batch of {size} rows" if known else news(key, others, self.f))
             self.misses.append(why)
-        entry = self._staged(args, bool(kwargs), size)
+        try:
+            entry = self._staged(args, bool(kwargs), size)
+        except Exception as error:
+            self.failures[key] = failure(error)
+            raise
+        self.failures.pop(key, None)
         self.reasons.setdefault(key, []).append(why)
         if size is not None:
             self._learn(key, entry, written)
@@ -349,9 +371,10 @@ class Function:
         if written is not None:
             if alike(written.staged.graph, entry.staged.graph):
                 self.proven.add(key)
+                self.apart.pop(key, None)
             else:
                 del self.templates[key]
-                self.misses.append("not one graph for batches of any size: a third size gives another one than two say")
+                self._parted(key, "a third size gives another one than two say")
             return
         for other in self.graphs[key]:
             if other.size is not None and other.size > 1 and not other.decided and not other.changed():
@@ -359,8 +382,12 @@ class Function:
                     graphs = other.staged.graph, entry.staged.graph
                     self.templates[key] = other, Template(*graphs, (other.size, entry.size))
                 except Unsolved as error:
-                    self.misses.append(f"not one graph for batches of any size: {error}")
+                    self._parted(key, str(error))
                 return
+
+    def _parted(self, key: Kind, why: str) -> None:
+        self.apart[key] = why
+        self.misses.append(f"not one graph for batches of any size: {why}")
 
     def _staged(self, args: tuple[Any, ...], keywords: bool, size: int | None) -> Entry:
         f, begun = self.f, time.perf_counter()
@@ -405,6 +432,10 @@ class Function:
             at += len(leaves)
         return found
 
+    def again(self, f: F) -> Function:
+        """Another function, compiled with the same options."""
+        return Function(f, *self.options)
+
     def __get__(self, owner: Any, kind: Any = None) -> Any:
         return self if owner is None else functools.partial(self, owner)
 
@@ -417,13 +448,21 @@ def _places(what: str, numbers: Sequence[int], args: tuple[Any, ...]) -> set[int
     return {n % len(args) for n in numbers}
 
 
+@overload
 def compile(
-    f: F,
+    f: F, *, donate: int | Sequence[int] = ..., batched: int | Sequence[int] = ..., passes: Passes = ...
+) -> F: ...
+@overload
+def compile(
+    *, donate: int | Sequence[int] = ..., batched: int | Sequence[int] = ..., passes: Passes = ...
+) -> Callable[[F], F]: ...
+def compile(
+    f: Any = None,
     *,
     donate: int | Sequence[int] = (),
     batched: int | Sequence[int] = (),
-    passes: Iterable[str] | None = None,
-) -> F:
+    passes: Passes = None,
+) -> Any:
     """``f``, staged at the first call with arguments of some structure, shapes, dtypes, devices; compiled, and run so
     afterwards.
 
@@ -436,15 +475,24 @@ def compile(
     using them afterwards raises DonatedError. What captured tensors held before a write is given up in any case.
     ``batched`` names arguments whose tensors have a batch along their first axis: from the graphs for two sizes that
     for any other is written down, once a third agreed, and ``f`` is not run again. Where Python code decides upon the
-    size, or a number in the graph is neither linear in it nor a constant divided by it, it is staged for each size.
-    ``passes`` names those that are to run, by default all (``plugrad.compiler.passes``).
+    size, or a number in the graph depends on it in another way than a sum, a mean or a variance, it is staged for each
+    size; ``plugrad.explain`` says why.
+    ``passes`` names those that are to run, by default all (``plugrad.compiler.passes``); one of your own may be among
+    them, as a ``Pass``.
+
+    Without ``f`` it is a decorator: ``@compile(donate=0)``. A Module gives a Module on the same attributes, which may
+    take its place in another; a call of it is compiled.
 
     >>> import plugrad
     >>> f = plugrad.compile(lambda x: plugrad.sin(x) * plugrad.sin(x))
     >>> f(plugrad.asarray([0.0])).tolist(), len(f.graphs)
     ([0.0], 1)
     """
-    return Function(f, passes, donate, batched)
+    options = passes if passes is None or isinstance(passes, str) else tuple(passes), donate, batched
+    if f is None:
+        return lambda f: compile(f, passes=options[0], donate=donate, batched=batched)
+    function = Function(plain_of(f), *options)
+    return wrapped(function) if isinstance(f, Module) else function
 
 
 __all__ = ["Entry", "Function", "Graph", "compile"]

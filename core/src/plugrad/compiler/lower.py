@@ -84,7 +84,7 @@ def lower(graph: Graph) -> Lowered:
     groups = list(_grouped(flat, hosted))
     loose = {v for place, g in groups if place is None for v in g[0].inputs}.union(outputs)
     consts = {v: h for h, v in captured if v in fixed and v not in loose}
-    last = _last_uses(groups, outputs)
+    last = _last_uses(groups, outputs, hosted)
     first = {v: i for i, v in enumerate((*graph.inputs, *[v for _, v in captured], *outputs))}
     parts = _Parts(consts, last, hosted, first)
     steps = [parts.part(p, g, i) if p is not None else _call(g[0]) for i, (p, g) in enumerate(groups)]
@@ -95,6 +95,7 @@ def lower(graph: Graph) -> Lowered:
 
 
 Captured = list[tuple[Any, Var]]
+Group = tuple[Target | None, list[Equation]]
 
 
 class Hosted:
@@ -186,7 +187,7 @@ def _kernel_attrs(e: Equation) -> dict[str, Any]:
     return e.attrs if e.inputs else {**e.attrs, "device": e.attrs["device"][1]}
 
 
-def _grouped(flat: Sequence[Equation], hosted: Hosted) -> Iterable[tuple[Target | None, list[Equation]]]:
+def _grouped(flat: Sequence[Equation], hosted: Hosted) -> Iterable[Group]:
     """The equations in groups that can run one after the other: of one device, or one apart (None)."""
     places = [None if _apart(e) else _where(e) for e in flat]
     sizes: dict[Any, int] = {}
@@ -222,9 +223,9 @@ def _grouped(flat: Sequence[Equation], hosted: Hosted) -> Iterable[tuple[Target 
         yield place, group
 
 
-def _last_uses(groups: Sequence[tuple[Target | None, list[Equation]]], outputs: Sequence[Var]) -> dict[Var, int]:
+def _last_uses(groups: Sequence[Group], outputs: Sequence[Var], hosted: Hosted) -> dict[Var, int]:
     """The last group that reads a variable; results are read behind all."""
-    last = {v: i for i, (_, group) in enumerate(groups) for e in group for v in e.inputs}
+    last = {hosted.ins.get(v, v): i for i, (_, group) in enumerate(groups) for e in group for v in e.inputs}
     return {**last, **dict.fromkeys(outputs, len(groups))}
 
 

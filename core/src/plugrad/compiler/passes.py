@@ -14,18 +14,22 @@ outputs. Passes run in ascending order; those before 50 again and again until no
 ``split``              70     parts of groups that free memory run ahead of the rest, where less is planned then
 ====================== =====
 
-Plugins add theirs with the hook ``plugrad_passes``. After those the program is checked: whatever a pass broke is
-reported with its name.
+Plugins add theirs with the hook ``plugrad_passes``; a ``Pass`` of one's own may stand in ``compile(f, passes=)`` among
+the names. After those the program is checked: whatever a pass broke or raised is reported with its name.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ..errors import ArgumentError, PluginError, suggest
+from ..errors import ArgumentError, PluginError, PluginWarning, article, suggest
+from ..fallback import user_level
 from ..op import OPS
 from ..plugins.loader import registry
+from ..plugins.names import cause
+from ..plugins.registrar import Entry
 from ..program import ALIAS, FUSED, Body, Program
 from . import fold, fuse, reshapes, schedule, simplify, split
 from .rewrite import compacted, needed, renamed, spec_of
@@ -46,6 +50,12 @@ class Pass(NamedTuple):
     name: str
     run: Run
     foreign: bool = False
+    """Whether it is checked, being a plugin's or the user's own."""
+    provider: str = ""
+    """Whose it is."""
+
+    def __str__(self) -> str:
+        return f"the pass {self.name!r}" + (f" of {self.provider}" if self.provider else "")
 
 
 def common(program: Program, target: Target) -> Program:
@@ -84,48 +94,89 @@ BUILTIN = (
 
 
 def known() -> list[Pass]:
-    """All passes, those of plugins included, in order."""
-    foreign = [Pass(entry.order, entry.name, entry.load(), True) for entry in registry().select("pass").values()]
+    """All passes, those of plugins included, in order. One that cannot be loaded is left out, with a PluginWarning."""
+    foreign = []
+    for entry in registry().select("pass").values():
+        try:
+            foreign.append(_loaded(entry))
+        except PluginError as error:
+            if entry not in _left_out:
+                _left_out.append(entry)
+                text = f"compile: {error}; functions are compiled without it (see: plugrad plugins)"
+                warnings.warn(text, PluginWarning, stacklevel=user_level())
     return sorted([*BUILTIN, *foreign], key=lambda p: p.order)
 
 
-def chosen(names: Iterable[str] | None) -> list[Pass]:
-    """The passes of these names, in their own order; None: all of them. ArgumentError for one that does not exist."""
+_left_out: list[Entry] = []
+"""Those that were warned of."""
+
+
+def _loaded(entry: Entry) -> Pass:
+    run = entry.load()
+    if not callable(run):
+        wrong = f"{entry.target!r} is {article(type(run).__name__)}; name a function run(program, target)"
+        raise PluginError(f"{entry} of {entry.provider}: {wrong}")
+    return Pass(entry.order, entry.name, run, True, str(entry.provider))
+
+
+def chosen(names: Iterable[str | Pass] | None) -> list[Pass]:
+    """The passes of these names, and those that are given themselves, in their own order; None: all of them.
+    ArgumentError for one that does not exist.
+    """
     found = known()
     if names is None:
         return found
-    wanted, there = set(names), {p.name for p in found}
-    for name in sorted(wanted - there):
-        raise ArgumentError(f"compile: there is no pass {name!r}{suggest(name, there)}; known are {sorted(there)}")
-    return [p for p in found if p.name in wanted]
+    if isinstance(names, str):
+        raise ArgumentError(f"compile: passes is the string {names!r}; give a list of names, such as [{names!r}]")
+    given = list(names)
+    own = [p if p in found else p._replace(foreign=True) for p in given if isinstance(p, Pass)]
+    wanted, there = {p for p in given if not isinstance(p, Pass)}, {p.name for p in found}
+    for name in sorted(wanted - there, key=str):
+        if entry := registry().select("pass").get(name):
+            _loaded(entry)  # raises, and says why it is not there
+        raise ArgumentError(f"compile: there is no pass {name!r}{suggest(str(name), there)}; known are {sorted(there)}")
+    return sorted([*[p for p in found if p.name in wanted], *own], key=lambda p: p.order)
 
 
-def apply(program: Program, target: Target, passes: Iterable[Pass]) -> Program:
-    """The program after the passes."""
+def apply(program: Program, target: Target, passes: Iterable[Pass], warn: bool = True) -> Program:
+    """The program after the passes. ``warn``: of a foreign one that would change it for ever."""
     early: list[Pass] = []
     late: list[Pass] = []
     for p in passes:
         (early if p.order < ONCE else late).append(p)
-    for _ in range(ROUNDS):
-        before = program.eqns
+    for left in reversed(range(ROUNDS)):
+        before, restless = program.eqns, []
         for p in early:
-            program = _checked(p, program, target)
+            eqns, program = program.eqns, _checked(p, program, target)
+            restless += [p] if p.foreign and program.eqns != eqns else []
         if program.eqns == before:
             break
+        if not left and restless and warn:
+            text = f"compile: {restless[0]} changes the program again each time it runs"
+            remedy = f"it was stopped after {ROUNDS} rounds; let it return a program that it is done with as it is"
+            warnings.warn(f"{text}; {remedy}", PluginWarning, stacklevel=user_level())
     for p in late:
         program = _checked(p, program, target)
     return compacted(program)
 
 
 def _checked(p: Pass, program: Program, target: Target) -> Program:
-    new = p.run(program, target)
-    if p.foreign:
-        if not isinstance(new, Program) or [new.specs[v] for v in new.outputs] != [
-            program.specs[v] for v in program.outputs
-        ]:
-            raise PluginError(f"compile: the pass {p.name!r} gave other outputs; it must keep number, shape and dtype")
-        if problem := flaw(new):
-            raise PluginError(f"compile: the pass {p.name!r} broke the program: {problem}")
+    if not p.foreign:
+        return p.run(program, target)
+    try:
+        new = p.run(program, target)
+    except Exception as error:
+        remedy = "compile(f, passes=[...]) names the passes that run"
+        raise PluginError(f"compile: {p} raised {cause(error)}; mend it, or leave it out: {remedy}") from error
+    outputs = [program.specs[v] for v in program.outputs]
+    if not isinstance(new, Program) or [new.specs[v] for v in new.outputs] != outputs:
+        raise PluginError(f"compile: {p} gave other outputs; it must keep number, shape and dtype")
+    try:
+        problem = flaw(new)
+    except Exception as error:  # a shape rule refuses the operands
+        problem = cause(error)
+    if problem:
+        raise PluginError(f"compile: {p} broke the program: {problem}")
     return new
 
 

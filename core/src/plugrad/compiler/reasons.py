@@ -37,7 +37,7 @@ def unfused(before: Program, target: Target, chosen: Sequence[passes.Pass]) -> l
     if fuse is None or not target.backend.fuses:
         return []
     earlier = chosen[: list(chosen).index(fuse)]
-    told = _Told(passes.apply(before, target, earlier), target)
+    told = _Told(passes.apply(before, target, earlier, warn=False), target)
     groups = told.groups()
     return [*told.found, *told.alone(groups), *_divided(before, target, chosen)]
 

@@ -79,7 +79,8 @@ def sunk(
             if _sinks(e, target, apart) and e is not None:
                 inputs = tuple([on_device(x) for x in e.inputs])
                 outs = tuple([fresh(o.spec) for o in e.outputs])
-                new.append(e._replace(inputs=inputs, outputs=outs))
+                attrs = e.attrs if inputs else {**e.attrs, "device": (target.be, target.dev)}
+                new.append(e._replace(attrs=attrs, inputs=inputs, outputs=outs))
                 made.update(zip(e.outputs, outs, strict=True))
             elif v in numbers:
                 made[v] = fresh(v.spec)
@@ -99,7 +100,7 @@ def sunk(
     rest = [e for e in flat if e.outputs[0] not in names]
     replaced = [e._replace(inputs=tuple([names.get(v, v) for v in e.inputs])) for e in rest]
     ends = tuple([names.get(v, v) for v in outputs])
-    read = [there_too.get(v, v) for v in ends]
+    read = [*[there_too.get(v, v) for v in ends], *twins.values()]
     found = list(needed(_in_order(new, replaced), read, "outputs", "inputs"))
     still = {v for e in found for v in e.outputs}  # what the host reads it makes itself
     twins.update({t: v for v, t in there_too.items() if v not in still})
@@ -116,11 +117,13 @@ def _moves(e: Equation, target: Target) -> bool:
 
 def _sinks(e: Equation | None, target: Target, apart: Callable[[Equation], bool]) -> bool:
     """Whether an equation of the host computes scalars of scalars that the device could."""
-    if e is None or not e.inputs or e.op.run is not None or e.op.opaque or apart(e):
+    if e is None or e.op.run is not None or e.op.opaque or apart(e):
         return False
     if any((v.be, v.dev) != HOST or v.spec.shape != () for v in (*e.inputs, *e.outputs)):
         return False
-    return e.op.elementwise and bool(kernels_of(e.op, target, [v.spec for v in e.inputs], e.attrs))
+    attrs = e.attrs if e.inputs else {**e.attrs, "device": target.dev}
+    plain = e.op.elementwise or e.op.alias or e.op.name == "full"
+    return plain and bool(kernels_of(e.op, target, [v.spec for v in e.inputs], attrs))
 
 
 def _in_order(new: Sequence[Equation], rest: Sequence[Equation]) -> list[Equation]:

@@ -7,6 +7,7 @@ import functools
 from typing import Any
 
 from ..compiler.function import Function
+from ..compiler.modules import function_of
 from ..errors import ArgumentError, RecordingError, article
 from ..interpreters.stage import Equation, Graph
 from ..module import Module
@@ -17,9 +18,10 @@ from .dot_programs import draw_function, draw_program
 from .text_dot import DASHED, DOUBLE, ROUND, Drawing
 
 
-def to_dot(graph: Any, names: Module | None = None) -> str:
+def to_dot(graph: Any, *args: Any, names: Module | None = None, **kwargs: Any) -> str:
     """The DOT text of a recorded tensor's tape (or of several tensors' in a list), of a staged function, or of the
-    programs that ``compile`` made of a function when it ran last.
+    programs that ``compile`` made of a function: for calls with such arguments, as for ``explain``, or without any when
+    it was compiled last.
 
     Boxes are ops, with the shape and dtype of what they gave; ellipses are leaves, inputs and results, dashed ones
     what a graph captured; frames hold the op of a branch or loop and its graphs, in programs a fused group; boxes of
@@ -29,7 +31,7 @@ def to_dot(graph: Any, names: Module | None = None) -> str:
 
     >>> import plugrad
     >>> x = plugrad.asarray([1.0, 2.0]).requires_grad_()
-    >>> print(to_dot(plugrad.exp(x)))
+    >>> print(plugrad.to_dot(plugrad.exp(x)))
     digraph plugrad {
       node [shape=box];
       n0 [label="leaf\\nfloat32 (2,)", shape=ellipse];
@@ -41,9 +43,13 @@ def to_dot(graph: Any, names: Module | None = None) -> str:
     """
     if names is not None and not isinstance(names, Module):
         raise ArgumentError(f"to_dot: names is {article(type(names).__name__)}, but must be a Module or None")
-    text = Drawing()
-    if isinstance(graph, (Function, functools.partial)):
-        draw_function(graph, text)
+    text, graph = Drawing(), function_of(graph)
+    compiled = isinstance(graph, (Function, functools.partial))
+    if (args or kwargs) and not compiled:
+        remedy = "names= is a keyword, and only a function that plugrad.compile returned takes arguments"
+        raise ArgumentError(f"to_dot: arguments for {article(type(graph).__name__)}; {remedy}")
+    if compiled:
+        draw_function(graph, args, kwargs, text)
     elif isinstance(graph, Program):
         draw_program(graph, text)
     elif isinstance(graph, (Staged, Graph)):
@@ -56,9 +62,10 @@ def to_dot(graph: Any, names: Module | None = None) -> str:
 def _draw_tape(ends: list[Any], names: Module | None, text: Drawing) -> None:
     for t in ends:
         if not isinstance(t, Tensor) or t.node is None:
-            wrong = f"got {article(type(t).__name__)}"
+            wrong = f"got {article(getattr(t, '__name__', type(t).__name__))}"
             got = f"this {t.describe()} was not recorded" if isinstance(t, Tensor) else wrong
-            remedy = "give a result of recorded ops, before it leaves grad(), or what plugrad.stage returns"
+            made = "what plugrad.stage or plugrad.compile returned"
+            remedy = f"give a result of recorded ops, before it leaves grad(), or {made}"
             raise RecordingError(f"to_dot: {got}; {remedy}")
     paths = {id(p.node): path for path, p in (names.named_tensors() if names is not None else ()) if p.node is not None}
     found: dict[int, tuple[Node, Tensor]] = {}

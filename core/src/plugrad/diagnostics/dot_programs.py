@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import RecordingError
 from ..program import Body, Eqn, Lit, Operand, Program
-from .explain import compiled_function, explain
+from .explain import report_on
 from .report import Step
 from .text_dot import DASHED, DOUBLE, ROUND, Drawing
 
@@ -16,15 +16,15 @@ Ends = tuple[list[str], list[str]]
 """The ids of the inputs and results of something drawn."""
 
 
-def draw_function(f: Any, text: Drawing) -> None:
-    """The programs of the newest graph that was compiled, each in a frame with its device, and what stands between
-    them.
+def draw_function(f: Any, args: Any, kwargs: Any, text: Drawing) -> None:
+    """The programs of the newest graph that was compiled, or of that for some arguments, each in a frame with its
+    device, and what stands between them.
     """
-    function = compiled_function(f, "to_dot")
-    graphs = [graph for kind in explain(f).kinds for graph in kind.graphs if graph.steps or graph.recorded]
+    report = report_on(f, args, kwargs, "to_dot")
+    graphs = [graph for kind in report.kinds for graph in kind.graphs if graph.steps or graph.recorded]
     if not graphs:
-        remedy = "call it first with the arguments in question"
-        raise RecordingError(f"to_dot: {function.title} was not compiled yet; {remedy}")
+        remedy = "call it first with the arguments in question, or give them too"
+        raise RecordingError(f"to_dot: {report.name} was not compiled yet; {remedy}")
     _draw_steps(graphs[-1].steps, text)
     for steps in itertools.chain.from_iterable(graphs[-1].recorded):
         _draw_steps(steps, text)

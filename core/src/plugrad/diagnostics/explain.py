@@ -12,6 +12,7 @@ from ..compiler.function import Entry, Function
 from ..compiler.guards import rewritten
 from ..compiler.kinds import Kind, described
 from ..compiler.lower import Call, Part
+from ..compiler.modules import function_of
 from ..compiler.passes import Pass
 from ..compiler.reasons import apart, unfused
 from ..errors import ArgumentError, article
@@ -39,7 +40,12 @@ def explain(f: Any, *args: Any, **kwargs: Any) -> Report:
     >>> [eqn.op for eqn in report.programs[0].program.eqns]
     ['exp', 'mul', 'sum']
     """
-    function = compiled_function(f, "explain")
+    return report_on(f, args, kwargs, "explain")
+
+
+def report_on(f: Any, args: tuple[Any, ...], kwargs: dict[str, Any], who: str) -> Report:
+    """The report that ``who`` asked for."""
+    function = compiled_function(f, who)
     if not (args or kwargs):
         return Report(function.title, tuple([_kind(function, kind) for kind in function.graphs]))
     if isinstance(f, functools.partial):
@@ -59,19 +65,19 @@ def memory_plan(f: Any, *args: Any, **kwargs: Any) -> MemoryPlan:
 
     >>> import plugrad
     >>> f = plugrad.compile(lambda x: plugrad.sum(plugrad.exp(x) * 2.0))
-    >>> memory_plan(f, plugrad.ones((4, 4), device="numpy")).size
+    >>> plugrad.memory_plan(f, plugrad.ones((4, 4), device="numpy")).size
     64
     """
     if isinstance(f, Program):
         if f.plan is None:
             raise ArgumentError("memory_plan: this program has no plan; give one that was planned")
         return plan_of(f)
-    return explain(f, *args, **kwargs).memory()
+    return report_on(f, args, kwargs, "memory_plan").memory()
 
 
 def compiled_function(f: Any, who: str) -> Function:
     """The compiled function behind ``f``, which may be a bound method."""
-    found = f.func if isinstance(f, functools.partial) else f
+    found = function_of(f.func if isinstance(f, functools.partial) else f)
     if not isinstance(found, Function):
         got = article(getattr(f, "__name__", type(f).__name__))
         raise ArgumentError(f"{who}: got {got}, which is not compiled; give what plugrad.compile returned")
@@ -82,7 +88,9 @@ def _kind(function: Function, kind: Kind) -> KindReport:
     reasons = function.reasons.get(kind, [])
     graphs = [_graph(entry, function) for entry in function.graphs[kind]]
     arguments = tuple(described(kind, function.f))
-    return KindReport(arguments, len(reasons), tuple([why for why in reasons if why]), tuple(graphs))
+    given = tuple([why for why in reasons if why])
+    failed, apart = function.failures.get(kind, ("", "")), function.apart.get(kind, "")
+    return KindReport(arguments, len(reasons), given, tuple(graphs), *failed, apart)
 
 
 def _graph(entry: Entry, function: Function) -> GraphReport:
@@ -102,6 +110,7 @@ def _graph(entry: Entry, function: Function) -> GraphReport:
     written += [f"the gradient of {_handle(h, entry)}" for h in (*rewritten(graph), *[h for h, _ in graph.slots])]
     return GraphReport(
         runs=runs,
+        because=_because(graph) if recorded else "",
         replays=replays,
         captured=tuple(captured),
         written=tuple(written),
@@ -112,6 +121,18 @@ def _graph(entry: Entry, function: Function) -> GraphReport:
         decided=tuple(entry.decided),
         seconds=seconds,
     )
+
+
+def _because(graph: Graph) -> str:
+    """Why a graph is recorded, and what to do about it."""
+    taped = [i for i, on in enumerate(graph.tapes) if on]
+    if not taped:
+        return "a transformation around it, such as grad, differentiates it"
+    count = len(graph.outputs)
+    which = ["result"] if count == 1 else [f"result {i} of {count}, {shown(graph.outputs[i].spec)}," for i in taped]
+    more = f" and {len(which) - 1} more" if len(which) > 1 else ""
+    calm = "if backward() is not called on it later, return x.detach(), and it runs compiled"
+    return f"its {which[0]}{more} is on the tape of backward(); {calm}"
 
 
 def _handle(t: Tensor, entry: Entry) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
+from ..errors import ArgumentError
 from ..program import ALIGNMENT, Program, short, shown
 
 BARS = " ▁▂▃▄▅▆▇█"
@@ -71,6 +72,9 @@ class MemoryPlan(NamedTuple):
     def __str__(self) -> str:
         return self.text()
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def svg(self, width: int = 960, height: int = 480) -> str:
         """The drawing: equations from left to right, bytes of the arena upwards, a rectangle a block, whose tooltip
         names the values with shapes and lines; the outline is the sum of what is alive.
@@ -78,7 +82,9 @@ class MemoryPlan(NamedTuple):
         return "\n".join(_drawing(self, width, height)) + "\n"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write ``svg()`` to a file."""
+        """Write ``svg()`` to a file, whose name ends in ".svg" or has no ending; ArgumentError for another."""
+        if (ending := Path(path).suffix.lower()) not in ("", ".svg"):
+            raise ArgumentError(f"memory_plan: save writes SVG, no {ending[1:]}; call it {Path(path).stem}.svg")
         Path(path).write_text(self.svg(), encoding="utf-8")
 
     def _heading(self) -> Iterator[str]:
@@ -104,7 +110,8 @@ class MemoryPlan(NamedTuple):
         for block in alive[:most]:
             yield f"{amount(block.nbytes):>10}  {_shown(block)}"
         if len(alive) > most:
-            yield f"{amount(sum(b.nbytes for b in alive[most:])):>10}  in {len(alive) - most} smaller blocks"
+            rest = f"{len(alive) - most} smaller blocks, which .text(most={len(alive)}) shows"
+            yield f"{amount(sum(b.nbytes for b in alive[most:])):>10}  in {rest}"
 
 
 def _shown(block: Block) -> str:

@@ -64,7 +64,8 @@ class profile(Observer):
     fallback (through the host), composed, or the transformation. A device that works asynchronously is waited for
     after each call ("synchronized"), so that the time is the call's own; the whole then takes longer than without.
     A compiled function stays compiled: each program is a row ("program f"), and where the core executes it, so are its
-    equations and groups ("fused(exp mul)"), inside it.
+    equations and groups ("fused(exp mul)"), inside it. A backend that executes whole programs itself shows nothing of
+    their insides; with ``compiled=False`` compiled functions run op by op, and each op of the graph is a row.
 
     >>> import plugrad
     >>> with profile() as p:
@@ -75,7 +76,8 @@ class profile(Observer):
 
     compiled = True
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, compiled: bool = True) -> None:
+        self.compiled = compiled
         self.path = None if path is None else Path(path).absolute()
         self.spans: list[Span] = []
         self._here = threading.local()

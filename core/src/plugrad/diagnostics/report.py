@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -75,11 +76,11 @@ class GraphReport(NamedTuple):
     """One staged graph: how it runs, the tensors that it reads anew at each call and those that it writes, its steps.
 
     ``runs`` is "compiled", "recorded" (as one node of the tape or of a transformation, with a compiled forward and a
-    compiled backward), "op by op", or "not run yet". ``replays`` pairs reasons for running op by op with how often that
-    happened. ``batch`` is the size of the batch where one graph is meant to do for all, and ``decided`` the lines that
-    keep it from that. ``recorded`` has the steps of forward and backward, for each set of operands that was followed.
-    ``seconds`` are those of staging (0 for a graph written down from those of other batch sizes) and of making
-    programs of the graph.
+    compiled backward; ``because`` says why), "op by op", or "not run yet". ``replays`` pairs reasons for running op by
+    op with how often that happened. ``batch`` is the size of the batch where one graph is meant to do for all, and
+    ``decided`` the lines that keep it from that. ``recorded`` has the steps of forward and backward, for each set of
+    operands that was followed. ``seconds`` are those of staging (0 for a graph written down from those of other batch
+    sizes) and of making programs of the graph.
     """
 
     runs: str
@@ -92,6 +93,7 @@ class GraphReport(NamedTuple):
     batch: int | None
     decided: tuple[str, ...]
     seconds: tuple[float, float]
+    because: str = ""
 
     def programs(self) -> Iterator[ProgramReport]:
         """All programs, those of branches and loops behind the step that they belong to."""
@@ -103,17 +105,22 @@ class GraphReport(NamedTuple):
 class KindReport(NamedTuple):
     """Calls whose arguments have one structure, with the same shapes, dtypes and devices. ``staged`` counts how often
     that was done, ``reasons`` has one for each time but the very first; ``graphs`` are those that are still kept.
+    ``failed`` is the error if it could not be staged when that was last tried, ``where`` the line of the user's code;
+    ``apart`` says why there is not one graph for batches of any size where that was asked for.
     """
 
     arguments: tuple[str, ...]
     staged: int
     reasons: tuple[str, ...]
     graphs: tuple[GraphReport, ...]
+    failed: str = ""
+    where: str = ""
+    apart: str = ""
 
 
 class Report(NamedTuple):
     """What ``plugrad.explain`` says of a compiled function. ``print(report)`` is for reading; the attributes hold all
-    of it as data; ``report.text()`` shows the programs.
+    of it as data; ``report.text()`` shows the programs, ``report.full()`` is ``str(report)`` with no list cut short.
     """
 
     name: str
@@ -135,13 +142,23 @@ class Report(NamedTuple):
             raise ArgumentError(f"memory_plan: {self.name} was not compiled; {remedy}")
         return max(self.programs, key=lambda p: p.arena).memory()
 
-    def __str__(self) -> str:
+    def full(self) -> str:
+        """The report with every line of its lists."""
+        return self._told(sys.maxsize)
+
+    def _told(self, most: int) -> str:
         lines = [f"{self.name}: {_count(len(self.kinds), 'kind')} of call"]
         for i, kind in enumerate(self.kinds, 1):
-            lines += _kind_lines(i, kind)
+            lines += _kind_lines(i, kind, most)
         if not self.kinds:
             lines.append("  not called yet")
         return "\n".join(itertools.chain.from_iterable(map(_wrapped, lines)))
+
+    def __str__(self) -> str:
+        return self._told(MOST)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def _programs(steps: Iterable[Step]) -> Iterator[ProgramReport]:
@@ -164,64 +181,74 @@ def _count(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 
-def _kind_lines(i: int, kind: KindReport) -> Iterator[str]:
+def _kind_lines(i: int, kind: KindReport, most: int) -> Iterator[str]:
     yield f"kind {i}: {'; '.join(kind.arguments) or 'no arguments'}"
+    if kind.failed:
+        often = "when it was last tried" if kind.staged else "yet"
+        yield f"  could not be staged {often}: {kind.failed}" + (
+            f"  {short(kind.where)}" if kind.where not in kind.failed else ""
+        )
     if kind.staged == 1:
         yield "  staged once" + "".join([f", because {why}" for why in kind.reasons])
-    else:
+    elif kind.staged:
         yield f"  staged {kind.staged} times, again because"
-        yield from _limited([f"    {why}" for why in kind.reasons])
+        yield from _limited([f"    {why}" for why in kind.reasons], most)
+    if kind.apart:
+        yield f"  no graph for batches of any size: {kind.apart}"
     for n, graph in enumerate(kind.graphs, 1):
-        yield from _graph_lines(graph, f" {n} of {len(kind.graphs)}" if len(kind.graphs) > 1 else "")
+        yield from _graph_lines(graph, f" {n} of {len(kind.graphs)}" if len(kind.graphs) > 1 else "", most)
 
 
-def _graph_lines(graph: GraphReport, number: str) -> Iterator[str]:
+def _graph_lines(graph: GraphReport, number: str, most: int) -> Iterator[str]:
     staging, lowering = graph.seconds
     took = f"staged in {1e3 * staging:.1f} ms" if staging else "written down from those of other batch sizes"
     took += f", lowered in {1e3 * lowering:.1f} ms" if graph.steps else ""
     batch = "" if graph.batch is None else f"a batch of {graph.batch}; "
     yield f"  graph{number}: {batch}{_count(graph.equations, 'equation')}; {took}; runs: {graph.runs}"
+    if graph.because:
+        yield f"    recorded, because {graph.because}"
     if graph.decided:
-        yield f"    no graph for batches of any size, because of {', '.join(map(short, graph.decided[:3]))}"
+        lines = dict.fromkeys(map(short, graph.decided))
+        yield f"    no graph for batches of any size, because of{_lines(tuple(lines), most)[1:]}"
     for why, times in graph.replays:
         yield f"    op by op {_count(times, 'time')}: {why}"
     for title, handles in (("reads anew", graph.captured), ("writes", graph.written)):
         if handles:
-            yield from _limited([f"    {title} {handle}" for handle in handles], FEW)
-    yield from _step_lines(graph.steps, "    ")
+            yield from _limited([f"    {title} {handle}" for handle in handles], _few(most))
+    yield from _step_lines(graph.steps, "    ", most)
     for forward, backward in graph.recorded:
         for title, steps in (("forward", forward), ("backward", backward)):
             yield f"    recorded, its {title}:" + ("" if steps else " nothing to do")
-            yield from _step_lines(steps, "      ")
+            yield from _step_lines(steps, "      ", most)
 
 
-def _step_lines(steps: tuple[Step, ...], indent: str) -> Iterator[str]:
+def _step_lines(steps: tuple[Step, ...], indent: str, most: int) -> Iterator[str]:
     for n, step in enumerate(steps, 1):
         where = f"  {step.where}" if step.where else ""
         why = f": {step.why}" if step.why else ""
         yield f"{indent}step {n} of {len(steps)}: {step.title}{why}{where}"
         if step.program is not None:
-            yield from (f"{indent}  {line}" for line in _program_lines(step.program))
+            yield from (f"{indent}  {line}" for line in _program_lines(step.program, most))
         for k, inner in enumerate(step.inner, 1):
             yield f"{indent}  its graph {k}:" + ("" if inner else " nothing to do")
-            yield from _step_lines(inner, indent + "    ")
+            yield from _step_lines(inner, indent + "    ", most)
 
 
-def _program_lines(p: ProgramReport) -> Iterator[str]:
+def _program_lines(p: ProgramReport, most: int) -> Iterator[str]:
     s = p.seconds
     took = f"passes {1e3 * s.passes:.1f} ms, plan {1e3 * s.plan:.1f} ms, backend {1e3 * s.backend:.1f} ms"
     yield f"executed by {'the backend itself' if p.own else 'the core, equation by equation'}; compiled in: {took}"
     grouped = sum(len(f.ops) for f in p.fused)
     fused = f", {grouped} ops in {_count(len(p.fused), 'group')}" if p.fused else ""
     yield f"{_count(p.before, 'equation')} before the passes, {p.after} after{fused}"
-    yield from _limited([f"  fused {_shape(f.shape)}: {_run(f.ops)}{_lines(f.lines)}" for f in p.fused])
+    yield from _limited([f"  fused {_shape(f.shape)}: {_run(f.ops)}{_lines(f.lines, most)}" for f in p.fused], most)
     if not p.fuses:
         yield f"nothing is fused: the backend of {p.device} lists no ops in `fuses`"
     told = Counter([(u.maker, u.reader, u.why, u.reader_where) for u in p.unfused])
-    yield from _limited([_unfused(*key, times) for key, times in told.items()])
+    yield from _limited([_unfused(*key, times) for key, times in told.items()], most)
     yield f"arena {amount(p.arena)}; all values in it {amount(p.values)}, alive at once {amount(p.peak)}"
     for title, outputs in (("in given-up memory", p.donated), ("copied", p.copied)):
-        yield from _limited([f"{title}: {output}" for output in outputs], FEW)
+        yield from _limited([f"{title}: {output}" for output in outputs], _few(most))
 
 
 def _unfused(maker: str, reader: str, why: str, where: str, times: int) -> str:
@@ -240,14 +267,20 @@ def _shape(shape: tuple[int, ...]) -> str:
     return f"[{','.join(map(str, shape))}]"
 
 
-def _lines(lines: tuple[str, ...]) -> str:
-    more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
-    return "".join([f"  {', '.join(lines[:3])}{more}"]) if lines else ""
+def _lines(lines: tuple[str, ...], most: int) -> str:
+    kept = lines if most > MOST else lines[:3]
+    more = f" and {len(lines) - len(kept)} more" if len(lines) > len(kept) else ""
+    return f"  {', '.join(kept)}{more}" if lines else ""
 
 
-def _limited(lines: list[str], most: int = MOST) -> list[str]:
+def _few(most: int) -> int:
+    """The lines of a list of handles or outputs, where others have ``most``."""
+    return FEW if most == MOST else most
+
+
+def _limited(lines: list[str], most: int) -> list[str]:
     """At most so many lines of a list, and how many more there are."""
     if len(lines) <= most + 1:
         return lines
     indent = " " * (len(lines[0]) - len(lines[0].lstrip()))
-    return [*lines[:most], f"{indent}... and {len(lines) - most} more"]
+    return [*lines[:most], f"{indent}... and {len(lines) - most} more, which .full() shows"]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Spec
+from ..backend import Spec, device_name
 from ..dispatch import bind
 from ..dtypes import CODE, KIND, bfloat16, float16, float32, float64, int64, uint32
 from ..errors import ArgumentError, DTypeError, ShapeError, StateError, article, shown
@@ -26,7 +26,7 @@ from ..state import state, within
 from ..tensor import Tensor
 from . import elementwise as ew
 from .common import cast, normal_shape
-from .creation import arange, asarray, chosen_dtype
+from .creation import arange, asarray, chosen_dtype, place, to
 from .movement import concat, expand_dims, reshape
 
 # fmt: off
@@ -174,8 +174,8 @@ class Generator:
         """Start again from a seed."""
         self.state.assign(key(_word("Generator.seed", "seed", seed), device=self.state.device))
 
-    def key(self) -> Tensor:
-        """A key never handed out before, and one step on."""
+    def key(self, *, device: str | None = None) -> Tensor:
+        """A key never handed out before, and one step on. It lies where the generator does, or on ``device``."""
         here = state()
         if here.draws == "error":
             remedy = "pass keys and map over them, or say vmap(f, randomness='same') or vmap(f, randomness='different')"
@@ -185,7 +185,17 @@ class Generator:
         with _drawing:
             found = self.state.copy()
             self.state.assign(self.state + asarray(np.array([0, 1], np.uint32), device=self.state.device))
-        return found if here.draws != "different" else _each_different(found, here.top)
+        found = found if here.draws != "different" else _each_different(found, here.top)
+        return found if device is None else to(found, device)
+
+
+class _Default(Generator):
+    """The default generator. Its place lies on the host, so that it need not wait for a device; its keys go to the
+    default device, where what is drawn will meet other tensors.
+    """
+
+    def key(self, *, device: str | None = None) -> Tensor:
+        return to(super().key(), device_name(place(device)))
 
 
 def _each_different(found: Tensor, level: Any) -> Tensor:
@@ -206,12 +216,16 @@ def _each_different(found: Tensor, level: Any) -> Tensor:
 def generator() -> Generator:
     """The default generator, which ``manual_seed`` restarts.
 
-    It lives on the reference backend: keys are moved where they are needed.
+    Its keys lie on the default device, or on the one that ``key(device=...)`` names.
+
+    >>> with pg.device("numpy"):
+    ...     pg.random.generator().key().device
+    'numpy'
     """
     with within(
         stage=None, capture=None, top=None, log=None, uid=0
     ):  # it belongs to no transformation that draws first
-        return Generator(0, device="numpy")
+        return _Default(0, device="numpy")
 
 
 def manual_seed(seed: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dtypes import B1, KIND, bool_, int64
-from ..errors import ArgumentError, DTypeError, LeakedTracerError, shown
+from ..errors import ArgumentError, ConcretizationError, DTypeError, shown
 from ..frames import user_line
 from ..tensor import Tensor
 from .common import cast
@@ -251,9 +251,10 @@ def _arrays(name: str, pick: Pick) -> list[tuple[int, Any]]:
 def _known(name: str, mask: Tensor) -> np.ndarray:
     try:
         return mask.numpy()
-    except LeakedTracerError as error:
-        what = f"{name}: how many elements this mask of shape {mask.shape} selects is not known here"
-        raise type(error)(f"{what}, so no shape is; use where(mask, x, other); called at {user_line()}") from error
+    except ConcretizationError:
+        what = f"{name}: how many elements this mask of shape {mask.shape} selects, and so a shape, is not known here"
+        remedy = f"use where(mask, x, other), or make this call outside the transformation; called at {user_line()}"
+        raise ConcretizationError(f"{what}; {remedy}") from None
 
 
 def _alone(name: str, i: Any, axis: int, x: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ def dropout(x: pg.Tensor, p: float = 0.5, key: pg.Tensor | None = None) -> pg.Te
     if p == 0.0:
         return x
     if key is None:
-        key = pg.random.generator().key()
+        key = pg.random.generator().key(device=x.device)
     return DROPOUT(x, key.to(x.device), p=p)
 
 

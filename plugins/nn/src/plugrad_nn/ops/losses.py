@@ -6,11 +6,12 @@ from typing import Any
 
 from plugrad import Op, Spec, Tensor, arange, asarray, equal, exp, log, max, reshape, stop_gradient, where
 from plugrad.backend import BACKENDS
-from plugrad.errors import DTypeError, LeakedTracerError, ShapeError
+from plugrad.errors import ShapeError
 
 from .activation import softplus
 from .arguments import floating, one_of
 from .batching import filled
+from .labels import NOTHING, check, check_range
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -25,42 +26,9 @@ def _hits(labels: Tensor, classes: int) -> Tensor:
     return equal(_last(labels), arange(classes, dtype=labels.dtype, device=labels.device))
 
 
-def _check_range(name: str, logits: Tensor, labels: Tensor) -> None:
-    """IndexError for a label that names no class. Not where a value is unknown, or would have to be waited for: there
-    the loss becomes inf.
-    """
-    if BACKENDS[labels.be].is_async or labels.size == 0:
-        return
-    try:
-        values = labels.detach().numpy()
-    except LeakedTracerError:
-        return
-    low, high, classes = values.min(), values.max(), logits.shape[-1]
-    if low < 0 or high >= classes:
-        bad = low if low < 0 else high
-        raise IndexError(
-            f"{name}: label {bad} is not in 0 to {classes - 1}, the classes of logits {logits.shape}; "
-            "correct the labels, or give more logits"
-        )
-
-
-def _check(name: str, logits: Any, labels: Any) -> None:
-    """DTypeError for labels that are no integers, ShapeError where there is not one for each row of logits."""
-    if labels.dtype.kind not in "iu":
-        raise DTypeError(
-            f"{name}: labels are {labels.dtype} of shape {labels.shape}; they must be integers, "
-            "one class number an example"
-        )
-    if logits.ndim < 1 or logits.shape[-1] == 0 or labels.shape != logits.shape[:-1]:
-        raise ShapeError(
-            f"{name}: logits of shape {logits.shape} and labels of shape {labels.shape}; "
-            "they must be (..., classes) and (...): one integer for each row of logits"
-        )
-
-
 class _SoftmaxCrossEntropy(Op):
     """For logits x (..., classes) and integer labels (...): the loss log(sum_j exp(x_j)) - x_label, and for its
-    backward the first term.
+    backward the first term. A kernel that claims it raises IndexError for a label that names no class.
     """
 
     name = "nn.softmax_cross_entropy"
@@ -69,18 +37,20 @@ class _SoftmaxCrossEntropy(Op):
 
     def __call__(self, logits: Any, labels: Any, **attrs: Any) -> Any:
         if isinstance(logits, Tensor) and isinstance(labels, Tensor):
-            _check(self.name, logits, labels)
-            _check_range(self.name, logits, labels)
+            check(self.name, logits, labels)
+            check_range(self.name, logits.shape, labels)
         return super().__call__(logits, labels, **attrs)
 
     def spec(self, logits: Any, labels: Any) -> tuple[Spec, Spec]:
-        _check(self.name, logits, labels)
+        check(self.name, logits, labels)
         return Spec(labels.shape, logits.dtype), Spec(labels.shape, logits.dtype)
 
     def decompose(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         top = stop_gradient(max(logits, axis=-1, keepdims=True))
         shifted = logits - top
         total = log(exp(shifted).sum(axis=-1))
+        if not (labels.known or BACKENDS[labels.be].is_async):
+            total = total + NOTHING(labels, shape=logits.shape, dtype=logits.dtype)  # all that is asked for reads it
         picked = max(where(_hits(labels, logits.shape[-1]), shifted, -float("inf")), axis=-1)
         return total - picked, total + reshape(top, labels.shape)
 
@@ -104,7 +74,7 @@ class _SoftmaxCrossEntropyBwd(Op):
     dtypes = "float"
 
     def spec(self, g: Any, logits: Any, labels: Any, total: Any) -> Spec:
-        _check(self.name, logits, labels)
+        check(self.name, logits, labels)
         if not g.shape == total.shape == labels.shape:
             raise ShapeError(
                 f"{self.name}: the cotangent has shape {g.shape}, the log-sum-exp {total.shape}; "
