@@ -19,7 +19,7 @@ DIRECTIVES = {
     "cdivision": True,
     "initializedcheck": DEBUG,
 }
-TABLES = [str(PACKAGE / "isa" / f"{isa}.c") for isa in ("avx2", "baseline")]
+TABLES = [str(PACKAGE / "isa" / f"{isa}.c") for isa in ("avx512", "avx2", "baseline")]
 HEADERS = [str(path) for path in sorted(PACKAGE.glob("include/plugrad/*.h"))]
 
 

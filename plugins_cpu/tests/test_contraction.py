@@ -21,7 +21,7 @@ def close(got: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
 
 def test_every_tile_edge(call: Any, rng: Any, floating: Any) -> None:
     for m in (*range(1, 15), 31):
-        for n in (*range(1, 19), 33):
+        for n in (*range(1, 19), 31, 32, 33, 47):
             a, b = rng.normal(size=(m, 5)).astype(floating), rng.normal(size=(5, n)).astype(floating)
             close(call("matmul", a, b), a, b)
             close(call("matmul", np.asfortranarray(a), np.asfortranarray(b)), a, b)
@@ -32,6 +32,7 @@ def test_every_tile_edge(call: Any, rng: Any, floating: Any) -> None:
     [
         (1, 1, 1), (1, 1000, 1), (1, 300, 70), (70, 300, 1), (5, 1, 7), (64, 64, 64), (7, 513, 9), (350, 20, 30),
         (30, 257, 520), (13, 700, 800), (340, 260, 1030),
+        (700, 300, 70), (720, 300, 1100), (700, 20, 3300),
     ],
 )  # fmt: skip
 def test_sizes_cross_every_block(m: int, k: int, n: int, call: Any, rng: Any, floating: Any) -> None:

@@ -78,10 +78,20 @@ def test_forcing_an_instruction_set() -> None:
 
 
 def test_higher_tables_only_replace_entries_of_the_baseline() -> None:
-    baseline, avx2 = tables.entries("baseline"), tables.entries("avx2")
-    assert len(set(baseline)) == len(baseline) and len(set(avx2)) == len(avx2)
-    assert set(avx2) <= set(baseline)
+    baseline = tables.entries("baseline")
+    for isa in tables.NAMES:
+        entries = tables.entries(isa)
+        assert len(set(entries)) == len(entries) and set(entries) <= set(baseline)
     assert {"add", "exp", "log", "tanh", "sum", "max", "gemm"} <= {op for _, op, _ in baseline}
+
+
+def test_a_table_without_a_kernel_falls_through_to_the_next() -> None:
+    """On x86-64, float add is compiled for 32 bytes, and products of matrices for 64, too."""
+    assert tables.NAMES[-1] == "baseline" and set(cpuid.supported()) <= set(tables.NAMES)
+    if tables.entries("avx512"):
+        add, gemm = ("elementwise", "add", "f4"), ("contraction", "gemm", "f4")
+        assert add not in tables.entries("avx512") and add in tables.entries("avx2")
+        assert gemm in tables.entries("avx512")
 
 
 def test_every_declared_kernel_exists(backend: Any) -> None:

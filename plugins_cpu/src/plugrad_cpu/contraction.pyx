@@ -66,7 +66,7 @@ cdef void _lead_strides(View x, int ndim, const Py_ssize_t* dims, Py_ssize_t* st
 
 
 def matmul(View a not None, View b not None) -> View:
-    """Matrix products of the last two axes, in the operands' dtype; float sums run over blocks of 256 terms."""
+    """Matrix products of the last two axes, in the operands' dtype; float sums run over blocks of at most 256 terms."""
     cdef Py_ssize_t dims[PG_MAX_DIMS]
     cdef Py_ssize_t s[5]
     cdef Py_ssize_t m, n, k, itemsize = pg_itemsize[a.code]

@@ -4,11 +4,13 @@ import os
 
 cdef extern from "plugrad/isa.h":
     int pg_has_avx2()
+    int pg_has_avx512()
 
 
 def supported() -> tuple[str, ...]:
     """Names of the instruction sets that run here, the best one first."""
-    return ("avx2", "baseline") if pg_has_avx2() else ("baseline",)
+    found = [("avx512", pg_has_avx512()), ("avx2", pg_has_avx2()), ("baseline", True)]
+    return tuple(name for name, here in found if here)
 
 
 def chosen() -> str:

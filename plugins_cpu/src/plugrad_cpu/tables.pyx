@@ -1,6 +1,6 @@
 """The kernel tables compiled from C, and the choice between instruction sets, made once at import.
 
-A higher instruction set's table need not be complete: what it lacks is taken from the baseline.
+A higher instruction set's table need not be complete: what it lacks is taken from the next one, at last the baseline.
 """
 
 from libc.string cimport strcmp
@@ -24,14 +24,16 @@ cdef extern from *:
     const float pg_erf_limits_f4[2] = {-3.93f, 3.93f};
     const float pg_one_f4[2] = {-1.0f, 1.0f};
     const double pg_exp_limits_f8[2] = {-746.0, 710.0}, pg_tanh_limits_f8[2] = {-20.0, 20.0};
-    extern const pg_family pg_families_baseline[];
-    extern const pg_family pg_families_avx2[];
+    extern const pg_family pg_families_avx512[], pg_families_avx2[], pg_families_baseline[];
+    static const pg_family *const pg_tables[] = {pg_families_avx512, pg_families_avx2, pg_families_baseline};
     """
-    const pg_family* pg_families_baseline
-    const pg_family* pg_families_avx2
+    const pg_family** pg_tables
 
 ISA = cpuid.chosen()
-cdef const pg_family* _chosen = pg_families_avx2 if ISA == "avx2" else pg_families_baseline
+NAMES = ("avx512", "avx2", "baseline")
+"""All instruction sets that there are kernels for, the best one first, as in ``pg_tables``."""
+
+cdef int _chosen = NAMES.index(ISA)
 
 
 cdef pg_fn _find_in(const pg_family* families, const char* family, const char* op, const char* dtype) noexcept:
@@ -49,8 +51,13 @@ cdef pg_fn _find_in(const pg_family* families, const char* family, const char* o
 
 cdef pg_fn find(const char* family, const char* op, const char* dtype) noexcept:
     """The kernel of an op for a dtype, or NULL."""
-    cdef pg_fn fn = _find_in(_chosen, family, op, dtype)
-    return fn if fn != NULL else _find_in(pg_families_baseline, family, op, dtype)
+    cdef pg_fn fn = NULL
+    cdef int table
+    for table in range(_chosen, 3):
+        fn = _find_in(pg_tables[table], family, op, dtype)
+        if fn != NULL:
+            break
+    return fn
 
 
 cdef void load(const char* family, const char* op, pg_fn* by_code) noexcept:
@@ -62,7 +69,7 @@ cdef void load(const char* family, const char* op, pg_fn* by_code) noexcept:
 
 def entries(isa: str) -> list[tuple[str, str, str]]:
     """(family, op, dtype) of every kernel compiled for an instruction set."""
-    cdef const pg_family* family = pg_families_avx2 if isa == "avx2" else pg_families_baseline
+    cdef const pg_family* family = pg_tables[NAMES.index(isa)]
     cdef const pg_entry* entry
     found = []
     while family.name != NULL:

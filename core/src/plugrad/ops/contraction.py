@@ -23,8 +23,11 @@ def _mismatch(a: Any, b: Any) -> ShapeError:
 
 class _Matmul(Op):
     def spec(self, a: Any, b: Any) -> Any:
-        if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        left, right = a.shape, b.shape
+        if len(left) < 2 or len(right) < 2 or left[-1] != right[-2]:
             raise _mismatch(a, b)
+        if len(left) == len(right) == 2:
+            return Spec((left[0], right[1]), a.dtype)
         return Spec((*batch_shape("matmul", a, b), a.shape[-2], b.shape[-1]), a.dtype)
 
     def vjp(self, g: Tensor, y: Tensor, xs: Any, need: Any) -> Any:
@@ -52,7 +55,12 @@ def matmul(a: Any, b: Any, /) -> Tensor:
     >>> matmul(asarray([[1.0, 2.0]]), asarray([3.0, 4.0])).tolist()
     [11.0]
     """
-    a, b = tensors(a, b)
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
+        a, b = tensors(a, b)
+    rows, columns = a.shape, b.shape
+    if len(rows) == len(columns) == 2 and rows[1] == columns[0]:
+        product: Tensor = bind(MATMUL, (a, b), {})
+        return product
     if a.ndim == 0 or b.ndim == 0:
         raise ShapeError(f"matmul: {a.shape} @ {b.shape}: operands need at least one dimension; use * for scalars")
     row, column = a.ndim == 1, b.ndim == 1

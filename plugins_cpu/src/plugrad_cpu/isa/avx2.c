@@ -4,6 +4,7 @@
 #define PG_ISA avx2
 #if defined(__x86_64__)
 #include <complex.h>
+#include <immintrin.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,9 @@
 #pragma GCC target("avx2,fma")
 #endif
 #define PG_VECTOR_BYTES 32
+#define PG_MR 6   /* rows of a tile of a matrix product */
+#define PG_KC 256 /* terms of a block */
+#define PG_MC 336 /* rows of a block */
 #include "plugrad/families.h"
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -3,4 +3,7 @@
 #define PG_ISA baseline
 #define PG_BASELINE
 #define PG_VECTOR_BYTES 16
+#define PG_MR 6   /* rows of a tile of a matrix product */
+#define PG_KC 256 /* terms of a block */
+#define PG_MC 336 /* rows of a block */
 #include "plugrad/families.h"

@@ -39,10 +39,10 @@
 
 /* To and from the dtypes that are stored only, for the baseline. */
 #ifdef PG_BASELINE
-#define PG_CASTS_TO_NARROW(X, S, T, A)                               \
-    X(S, f2, T, uint16_t, pg_narrow_f2(PG_DOUBLE_TO_NARROW(A)))      \
-    X(S, bf2, T, uint16_t, pg_narrow_bf2(PG_DOUBLE_TO_NARROW(A)))    \
-    X(S, f1e4, T, uint8_t, pg_narrow_f1e4(PG_DOUBLE_TO_NARROW(A)))   \
+#define PG_CASTS_TO_NARROW(X, S, T, A)                             \
+    X(S, f2, T, uint16_t, pg_narrow_f2(PG_DOUBLE_TO_NARROW(A)))    \
+    X(S, bf2, T, uint16_t, pg_narrow_bf2(PG_DOUBLE_TO_NARROW(A)))  \
+    X(S, f1e4, T, uint8_t, pg_narrow_f1e4(PG_DOUBLE_TO_NARROW(A))) \
     X(S, f1e5, T, uint8_t, pg_narrow_f1e5(PG_DOUBLE_TO_NARROW(A)))
 #define PG_CASTS_TO_COMPLEX(X, S, T, A) \
     X(S, c8, T, float _Complex, (float _Complex)(A)) X(S, c16, T, double _Complex, (double _Complex)(A))
@@ -71,11 +71,17 @@
     X(S, b1, T, uint8_t, a != 0) PG_CASTS_TO_INTS(X, S, T, (R)a) \
     PG_CASTS_TO_FLOATS(X, S, T, (R)a) PG_CASTS_TO_NARROW(X, S, T, (R)a) PG_CASTS_TO_COMPLEX(X, S, T, a)
 
+/* With vectors of 64 bytes only these gain: AVX-512 converts integers of 64 bits, and the items of doubles are many. */
+#if PG_VECTOR_BYTES == 64
+#define PG_CASTS(X) \
+    PG_CASTS_OF_INT(X, i8, int64_t) PG_CASTS_OF_FLOAT(X, f8, double, a) X(f4, i8, float, int64_t, (int64_t)a)
+#else
 #define PG_CASTS(X)                                                                                    \
     PG_CASTS_OF_INT(X, b1, uint8_t) PG_CASTS_OF_INT(X, i1, int8_t) PG_CASTS_OF_INT(X, i2, int16_t)     \
     PG_CASTS_OF_INT(X, i4, int32_t) PG_CASTS_OF_INT(X, i8, int64_t) PG_CASTS_OF_INT(X, u1, uint8_t)    \
     PG_CASTS_OF_INT(X, u2, uint16_t) PG_CASTS_OF_INT(X, u4, uint32_t) PG_CASTS_OF_INT(X, u8, uint64_t) \
     PG_CASTS_OF_FLOAT(X, f4, float, a) PG_CASTS_OF_FLOAT(X, f8, double, a) PG_CASTS_OF_STORED(X)
+#endif
 
 /* Functions with results of another dtype, under their own names and their operand's. */
 #ifdef PG_BASELINE

@@ -23,8 +23,7 @@
             b += d * d;                                                                                     \
         }                                                                                                   \
         a += b;                                                                                             \
-        T sum = 0;                                                                                          \
-        for (int l = 0; l < L; ++l) sum += a[l];                                                            \
+        T sum = total_##S(a);                                                                               \
         for (; i < n; ++i) sum += (x[i] - mean) * (x[i] - mean);                                            \
         return sum;                                                                                         \
     }                                                                                                       \
@@ -39,11 +38,8 @@
             a += u;                                                                                         \
             b += u * ((*(const V *)(x + i) - mean) * rstd);                                                 \
         }                                                                                                   \
-        sums[0] = sums[1] = 0;                                                                              \
-        for (int l = 0; l < L; ++l) {                                                                       \
-            sums[0] += a[l];                                                                                \
-            sums[1] += b[l];                                                                                \
-        }                                                                                                   \
+        sums[0] = total_##S(a);                                                                             \
+        sums[1] = total_##S(b);                                                                             \
         for (; i < n; ++i) {                                                                                \
             sums[0] += g[i] * w[i];                                                                         \
             sums[1] += g[i] * w[i] * ((x[i] - mean) * rstd);                                                \

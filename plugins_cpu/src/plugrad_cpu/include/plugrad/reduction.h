@@ -31,34 +31,43 @@
 #define PG_VFOLD_max(V, A, B) PG_SELECT(V, ((B) > (A)) | ((B) != (B)), B, A)
 #define PG_VFOLD_min(V, A, B) PG_SELECT(V, ((B) < (A)) | ((B) != (B)), B, A)
 
-/* Up to PG_CHUNK contiguous elements, n >= 1: four vectors side by side, then the lanes in order. */
-#define PG_DEFINE_CHUNK(OP, S, T, EXPR)                                                                             \
-    static T OP##_chunk_##S(const T *x, ptrdiff_t n) {                                                              \
-        enum { L = PG_VECTOR_BYTES / sizeof(T) };                                                                   \
-        typedef pg_vec_##S V;                                                                                       \
-        T r;                                                                                                        \
-        ptrdiff_t i = 4 * L;                                                                                        \
-        if (n >= i) {                                                                                               \
-            V a = *(const V *)x, b = *(const V *)(x + L), c = *(const V *)(x + 2 * L), d = *(const V *)(x + 3 * L); \
-            for (; i + 4 * L <= n; i += 4 * L) {                                                                    \
-                const V e = *(const V *)(x + i), f = *(const V *)(x + i + L);                                       \
-                const V g = *(const V *)(x + i + 2 * L), h = *(const V *)(x + i + 3 * L);                           \
-                a = PG_VFOLD_##OP(V, a, e);                                                                         \
-                b = PG_VFOLD_##OP(V, b, f);                                                                         \
-                c = PG_VFOLD_##OP(V, c, g);                                                                         \
-                d = PG_VFOLD_##OP(V, d, h);                                                                         \
-            }                                                                                                       \
-            a = PG_VFOLD_##OP(V, a, b);                                                                             \
-            c = PG_VFOLD_##OP(V, c, d);                                                                             \
-            a = PG_VFOLD_##OP(V, a, c);                                                                             \
-            r = a[0];                                                                                               \
-            for (int k = 1; k < L; ++k) r = (T)PG_FOLD_##OP(r, a[k]);                                               \
-        } else {                                                                                                    \
-            r = x[0];                                                                                               \
-            i = 1;                                                                                                  \
-        }                                                                                                           \
-        for (; i < n; ++i) r = (T)PG_FOLD_##OP(r, x[i]);                                                            \
-        return r;                                                                                                   \
+/* Up to PG_CHUNK contiguous elements, n >= 1: four vectors side by side, then one, then its lanes; the elements that
+   are left are folded beside them. */
+#define PG_DEFINE_CHUNK(OP, S, T, EXPR)                                                               \
+    static T OP##_chunk_##S(const T *x, ptrdiff_t n) {                                                \
+        enum { L = PG_VECTOR_BYTES / sizeof(T) };                                                     \
+        typedef pg_vec_##S V;                                                                         \
+        const ptrdiff_t whole = n / L * L;                                                            \
+        T r = x[whole < n ? whole : 0];                                                               \
+        for (ptrdiff_t i = whole + 1; i < n; ++i) r = (T)PG_FOLD_##OP(r, x[i]);                       \
+        if (whole == 0) return r;                                                                     \
+        V a = *(const V *)x;                                                                          \
+        ptrdiff_t i = L;                                                                              \
+        if (whole >= 4 * L) {                                                                         \
+            V b = *(const V *)(x + L), c = *(const V *)(x + 2 * L), d = *(const V *)(x + 3 * L);      \
+            for (i = 4 * L; i + 4 * L <= n; i += 4 * L) {                                             \
+                const V e = *(const V *)(x + i), f = *(const V *)(x + i + L);                         \
+                const V g = *(const V *)(x + i + 2 * L), h = *(const V *)(x + i + 3 * L);             \
+                a = PG_VFOLD_##OP(V, a, e);                                                           \
+                b = PG_VFOLD_##OP(V, b, f);                                                           \
+                c = PG_VFOLD_##OP(V, c, g);                                                           \
+                d = PG_VFOLD_##OP(V, d, h);                                                           \
+            }                                                                                         \
+            a = PG_VFOLD_##OP(V, a, b);                                                               \
+            c = PG_VFOLD_##OP(V, c, d);                                                               \
+            a = PG_VFOLD_##OP(V, a, c);                                                               \
+        }                                                                                             \
+        for (; i < whole; i += L) {                                                                   \
+            const V e = *(const V *)(x + i);                                                          \
+            a = PG_VFOLD_##OP(V, a, e);                                                               \
+        }                                                                                             \
+        pg_piece_##S p[PG_PIECES];                                                                    \
+        *(V *)p = a;                                                                                  \
+        PG_UNROLL for (int h = PG_PIECES / 2; h > 0; h /= 2)                                          \
+            PG_UNROLL for (int l = 0; l < h; ++l) p[l] = PG_VFOLD_##OP(pg_piece_##S, p[l], p[l + h]); \
+        T t = p[0][0];                                                                                \
+        PG_UNROLL for (int l = 1; l < (int)(16 / sizeof(T)); ++l) t = (T)PG_FOLD_##OP(t, p[0][l]);    \
+        return whole < n ? (T)PG_FOLD_##OP(t, r) : t;                                                 \
     }
 
 #define PG_DEFINE_ROW(OP, S, T, EXPR)                                                             \
@@ -238,7 +247,7 @@
     PG_NUMBERS(X, sum, ) PG_NUMBERS(X, prod, ) \
     PG_NUMBERS(X, max, ) PG_NUMBERS(X, min, )
 #define PG_ARGS(X) PG_NUMBERS(X, argmax, max) PG_NUMBERS(X, argmin, min)
-#define PG_CUMSUMS(X) PG_NUMBERS(X, cumsum, sum + a) PG_BOOL(X, cumsum, sum | a)
+#define PG_CUMSUMS(X) PG_LIGHT(PG_NUMBERS(X, cumsum, sum + a)) PG_BOOL(X, cumsum, sum | a)
 
 PG_REDUCTIONS(PG_DEFINE_REDUCE)
 PG_ARGS(PG_DEFINE_ARG)
