@@ -141,6 +141,10 @@ class FallbackWarning(UserWarning):
     """An op runs on the reference backend through the host, because the tensor's backend has no kernel for it."""
 
 
+class RestagingWarning(UserWarning):
+    """A compiled function is staged again and again; once for each function and cause."""
+
+
 class PluginWarning(UserWarning):
     """A plugin is broken and was left out; the others work."""
 

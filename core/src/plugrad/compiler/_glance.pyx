@@ -48,9 +48,11 @@ cdef class Glance:
     cdef Kind* kinds
 
     def __cinit__(self, list dicts, list lists, list cells, list functions, list handles, object absent):
-        """``dicts`` of (dict, names, values, whole), ``lists`` of (list, items), ``cells`` of (cell, content)."""
+        """``dicts`` of (dict, names, values, whole), ``lists`` of (list, items), ``cells`` of (cell, content),
+        ``functions`` of (function, code, defaults, keyword defaults), ``handles`` of (tensor, kind), as in ``calls``.
+        """
         cdef Py_ssize_t i
-        cdef _TensorBase t
+        cdef int be, dt
         self.whole = <bint*>calloc(len(dicts) + 1, sizeof(bint))
         self.versions = <unsigned long long*>calloc(len(dicts) + 1, sizeof(unsigned long long))
         self.kinds = <Kind*>calloc(len(handles) + 1, sizeof(Kind))
@@ -63,14 +65,13 @@ cdef class Glance:
             self.names.append(tuple(names))
             self.values.append(tuple(values))
             self.whole[i] = whole
-        self.lists, self.items = [<list?>l for l, _ in lists], [tuple(items) for _, items in lists]
-        self.cells, self.contents = [c for c, _ in cells], [v for _, v in cells]
-        self.functions = functions
-        self.made = [(f.__code__, f.__defaults__, f.__kwdefaults__) for f in functions]
-        self.handles = handles
-        self.shapes, self.devices = [t._shape for t in handles], [t.dev for t in handles]
-        for i, t in enumerate(handles):
-            self.kinds[i].be, self.kinds[i].dt, self.kinds[i].taped = t.be, t.dt, _taped(t)
+        self.lists, self.items = [<list?>box for box, _ in lists], [tuple(items) for _, items in lists]
+        self.cells, self.contents = [cell for cell, _ in cells], [value for _, value in cells]
+        self.functions, self.made = [f for f, *_ in functions], [tuple(made) for _, *made in functions]
+        self.handles = [<_TensorBase?>t for t, _ in handles]
+        self.shapes, self.devices = [kind[2] for _, kind in handles], [kind[3] for _, kind in handles]
+        for i, (_, (be, dt, _, _, taped)) in enumerate(handles):
+            self.kinds[i].be, self.kinds[i].dt, self.kinds[i].taped = be, dt, taped != 0
 
     def __dealloc__(self):
         free(self.whole)

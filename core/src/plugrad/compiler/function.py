@@ -10,227 +10,30 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, overload
 
 from .. import tree
-from ..dtypes import CODE
-from ..errors import ArgumentError, PlugradError, ShapeError, StateError
+from ..errors import ArgumentError, PlugradError, RestagingWarning, ShapeError, StateError
 from ..interpreters.stage import Graph
 from ..module import Module
 from ..ops import creation
 from ..parameter import Buffer
-from ..state import ACTIVE, HELD, UNCHANGED, WATCHING, State, check_held, state
-from ..tape import live, plain
-from ..tensor import FOREIGN, Shared, Tensor
-from ..transforms import F, Staged, as_array, named, staged
+from ..state import ACTIVE, UNCHANGED, State, state
+from ..tensor import FOREIGN, Tensor
+from ..transforms import F, as_array, named, staged
 from . import calls, passes
 from .batched import Template, Unsolved, alike
-from .derivative import Recorded
 from .dims import Watch
-from .executable import Executable
+from .effects import Effects
+from .entry import Entry
 from .failures import failure
-from .guards import Gradients, Handles, Surroundings, Watched, chain, name_of, reach, rewritten
+from .guards import Surroundings, chain, grew, reach
 from .kinds import Kind, kind_of, news
-from .lower import GradientOf, Lowered
 from .modules import plain_of, wrapped
-from .reads import Reads, parts_of
-from .retold import OF_VALUES, retold
+from .reads import Reads
 
 Passes = Iterable[str | passes.Pass] | None
 LIMIT = 16
-"""Graphs kept for one kind of call; the oldest goes first."""
-
-
-class Entry:
-    """A staged graph with its guards, and its compiled form once it is needed."""
-
-    def __init__(
-        self,
-        staged: Staged,
-        surroundings: Sequence[Surroundings | Reads],
-        f: F,
-        function: Function,
-        given_up: Sequence[int],
-        watched: Sequence[Watched] = (),
-    ) -> None:
-        self.staged, self.surroundings, self.function, self.f = staged, surroundings, function, f
-        self.size: int | None = None
-        self.decided: list[str] = []
-        """For a batch of any size: the one it was staged for, and the lines that decided upon it."""
-        self.given_up = [i for i in given_up if i < len(staged.graph.inputs)]
-        """The places of arguments that the caller donates."""
-        self.watched = watched
-        graph = staged.graph
-        captured = tuple([h for h, v in graph.constants if v not in graph.fixed])
-        self.handles = Handles(captured, functools.partial(name_of, f, tuple(self.watched)))
-        gradients = [Gradients(graph)] if graph.met or graph.ties else []
-        self.guards: tuple[Any, ...] = (*surroundings, self.handles, *self.watched, *gradients)
-        self.written = [h for h, _ in graph.state]
-        self.rewritten = rewritten(graph)
-        self.writes = bool(self.written or self.rewritten)
-        """Whether it writes to tensors from outside."""
-        self.executable: Executable | None = None
-        self.recorded: dict[tuple[bool, ...], Recorded] = {}
-        """By which of its operands are followed, the graph as an op."""
-        self.seconds = 0.0
-        """What staging took; 0 if it was written down from graphs for other batch sizes."""
-        self.replays: dict[str, int] = {}
-        """How often the ops ran one by one, by the reason."""
-
-    def changed(self) -> str:
-        """Why the graph does not fit any more, or ""."""
-        for guard in self.guards:
-            if why := guard.changed():
-                return why
-        return ""
-
-    def run(self, leaves: list[Tensor], here: State) -> Any:
-        """The result for these arguments."""
-        if why := _around(leaves, here) or self._carries(leaves, here):
-            self.replays[why] = self.replays.get(why, 0) + 1
-            return self.staged.build(self.staged.graph(*leaves))
-        if self.prepared(leaves, here):
-            return self._record(leaves, here)
-        return self.compute(leaves)
-
-    def _carries(self, leaves: list[Tensor], here: State) -> str:
-        """Why what is written needs the ops one by one: it is differentiated later, through the handle."""
-        open_ = any([t.mask & ~1 and live(t, here) & ~1 for t in (*leaves, *self.handles.handles)])
-        plain = open_ and any([h.recorded and not h.is_leaf for h in self.written])
-        return "what it writes is recorded; write x.detach()" if plain or self.staged.graph.carried else ""
-
-    def prepared(self, leaves: list[Tensor], here: State) -> bool:
-        """Compile what such a call needs, if that was not done yet; whether it will be recorded."""
-        graph, read = self.staged.graph, [*leaves, *self.handles.handles]
-        if graph.taped or any([t.mask & ~1 and live(t, here) & ~1 for t in read]):
-            self._recorder(leaves, here)
-            return True
-        if self.executable is None:
-            self._compile()
-        return False
-
-    def _recorder(self, leaves: list[Tensor], here: State) -> tuple[Recorded, list[Tensor]]:
-        """The graph as an op, and its operands."""
-        graph, xs = self.staged.graph, self._read(leaves)
-        flags = tuple([bool(x.mask and live(x, here)) for x in xs])
-        op = self.recorded.get(flags)
-        if op is None:
-            op = self.recorded[flags] = Recorded(self.function.title, graph, flags, self.function.passes)
-        return op, xs
-
-    def _read(self, leaves: Sequence[Tensor]) -> list[Tensor]:
-        """All that the graph reads: arguments, captured tensors, gradients."""
-        graph = self.staged.graph
-        gradients: list[Any] = [h.grad for h, v in graph.met if v is not None]
-        return [*leaves, *[h for h, _ in graph.constants], *gradients]
-
-    def _record(self, leaves: list[Tensor], here: State) -> Any:
-        """As one node of the tape, or of the transformations around."""
-        graph = self.staged.graph
-        op, xs = self._recorder(leaves, here)
-        try:
-            found = op(*[plain(x) for x in xs])
-        except OF_VALUES as error:
-            raise retold(graph, xs, error) from None
-        if all([x.mask <= 1 for x in xs]):  # only the tape of backward(), and what is on it is known
-            tapes = [*graph.tapes, *[False] * (len(found) - len(graph.tapes))]
-            found = tuple([t if on else t.detach() for t, on in zip(found, tapes, strict=True)])
-        n, m = len(graph.outputs), len(graph.outputs) + len(graph.state)
-        for (handle, _), new in zip(graph.state, found[n:m], strict=True):
-            (handle.assign if handle.is_leaf else handle.rebind)(new)
-        graph.leave(found[m : op.results])
-        return self.staged.build(found[:n])
-
-    def _compile(self) -> None:
-        found = Executable(self.staged.graph, self.function.passes, self._donations, self.function.title)
-        self.results = [(v.be, CODE[v.spec.dtype], v.spec.shape, v.dev) for v in found.lowered.outputs]
-        self.count, self.fresh, self.shared = len(self.staged.graph.outputs), found.fresh, not all(found.fresh)
-        self.single, self.gives = self.staged.bare, [i for i, _ in found.donated]
-        self.executable = found
-
-    def compute(self, leaves: Sequence[Tensor]) -> Any:
-        """Run the compiled form, and write what the function writes."""
-        executable = self.executable
-        assert executable is not None
-        if HELD:
-            for handle in self.written:
-                check_held(handle)
-        captured = executable.captured
-        values = calls.gathered(leaves, captured, self.gives)
-        try:
-            found = executable.run(values)
-        except OF_VALUES as error:
-            raise retold(self.staged.graph, self._read(leaves), error) from None
-        n = self.count
-        if self.shared:  # handles on what there is now, before anything is written
-            given = {id(t.val): t for t in (*leaves, *captured)}
-            ends: list[Any] = [self._made(found[i], i, given) for i in range(len(found))]
-        else:
-            ends = calls.results(found, self.results, 0, n)
-            ends += [None] * (len(found) - n)
-        for i in calls.written(self.written, found, self.results, n, self.fresh):
-            new = ends[n + i]
-            self.written[i]._become(self._made(found[n + i], n + i, {}) if new is None else new)
-        n += len(self.written)
-        graph = self.staged.graph
-        if graph.slots or graph.gradients:
-            graph.leave([self._made(found[i], i, {}) if ends[i] is None else ends[i] for i in range(n, len(found))])
-        made = ends[: self.count]
-        for i in self.given_up:
-            leaves[i].give_up()
-        return made[0] if self.single else self.staged.build(made)
-
-    def _made(self, value: Any, i: int, given: dict[int, Tensor]) -> Tensor:
-        """A tensor on output ``i``. One that is an argument or a captured value is another handle on that."""
-        be, dt, shape, dev = self.results[i]
-        if self.fresh[i]:
-            return Tensor(value, be, dt, shape, dev)
-        same = given.get(id(value))
-        return Tensor(value, be, dt, shape, dev, Shared(value)) if same is None else _again(same)
-
-    def _donations(self, lowered: Lowered) -> list[tuple[int, int]]:
-        """A captured handle that is written gives up what it held."""
-        first = len(lowered.inputs)
-        at = {id(h): first + i for i, (h, _) in enumerate(lowered.captured)}
-        n = len(self.staged.graph.outputs)
-        pairs = [(at[id(h)], n + k) for k, h in enumerate(self.written) if id(h) in at]
-        n, graph = n + len(self.written), self.staged.graph
-        read = {id(h.handle): first + i for i, (h, _) in enumerate(lowered.captured) if type(h) is GradientOf}
-        after = [next((h for h, at in graph.slots if at == k), graph.sources[k][0]) for k, _ in graph.gradients]
-        pairs += [(read.pop(id(h)), n + k) for k, h in enumerate(after) if id(h) in read]
-        left = list(range(len(graph.outputs)))
-        for i in self.given_up:  # an argument for the first result of its kind
-            fits = [k for k in left if lowered.outputs[k].kind == lowered.inputs[i].kind]
-            if fits:
-                left.remove(fits[0])
-                pairs.append((i, fits[0]))
-        return pairs
-
-
-def _again(t: Tensor) -> Tensor:
-    """Another handle on the value of ``t``, unrecorded, for a result that is an argument."""
-    new = t.clone(None, 0)
-    if new.base is None:
-        new.base = Shared(t.val)
-    return new
-
-
-def _concrete(here: State) -> bool:
-    """Whether values can be computed here and now, unrecorded and unobserved."""
-    if not ACTIVE[0]:
-        return True
-    idle = here.stage is None and here.top is None and here.capture is None and here.log is None
-    return idle and not here.observers and all([observer.compiled for observer in WATCHING[0]])
-
-
-def _around(leaves: list[Tensor], here: State) -> str:
-    """Why ops have to run one by one here and now, or ""."""
-    levels = [t.tr for t in leaves if t.tr is not None]
-    if _concrete(here) and not levels:
-        return ""
-    levels += [level for level in (here.stage, here.top) if level is not None]
-    if levels:
-        return f"inside another transformation: {max(levels, key=lambda level: level.uid).name}"
-    if here.observers or not all([observer.compiled for observer in WATCHING[0]]):
-        return "an observer hears of every op"
-    return f"inside another transformation: {'grad, vjp or jvp' if here.capture is None else 'checkpoint'}"
+"""Graphs kept for one kind of call; the oldest goes first. Staging more often is worth a warning."""
+KINDS = 256
+"""Kinds of calls that graphs are kept for; the oldest goes first."""
 
 
 class Function:
@@ -250,9 +53,11 @@ class Function:
         self.graphs: dict[Kind, list[Entry]] = {}
         self.fast: dict[tuple[Any, ...], Entry] = {}
         """By the kinds of arguments that are tensors, nothing else being in force."""
-        self.boxes: list[Any] = []
-        """Lists, dicts and sets that it may read, and ``logs``, those to which it adds itself."""
         self.logs: list[Any] = []
+        """Lists, dicts and sets to which it adds itself."""
+        self.unsettled: dict[Kind, list[str]] = {}
+        """For each kind of call what the function itself changed while it was staged, each time."""
+        self.warned: set[str] = set()
         self.misses: list[str] = []
         """Why it was staged again, each time."""
         self.reasons: dict[Kind, list[str]] = {}
@@ -276,7 +81,7 @@ class Function:
         if entry.writes:
             self._check_written(entry, leaves)
         found = entry.run(leaves, here)
-        if kind is not None and entry.executable is not None and len(leaves) == len(args):
+        if kind is not None and entry.executable is not None and not entry.unsettled and len(leaves) == len(args):
             self.fast[kind] = entry
         return found
 
@@ -310,9 +115,11 @@ class Function:
         if written is not None and key in self.proven:
             known.append(written)
             return written, leaves, here
-        if len(self.graphs) > 1 or known:
+        if len(self.graphs) > 1 or known or key in self.unsettled:
             others = [k for k in self.graphs if k is not key]
-            why = why or (f"a batch of {size} rows" if known else news(key, others, self.f))
+            itself = self.unsettled.get(key)
+            new = itself[-1] if itself else f"a batch of {size} rows" if known else news(key, others, self.f)
+            why = why or new
             self.misses.append(why)
         try:
             entry = self._staged(args, bool(kwargs), size)
@@ -325,14 +132,30 @@ class Function:
             self._learn(key, entry, written)
         if any([h.tr is not None for h, _ in entry.staged.graph.constants]):
             return entry, leaves, here  # it holds values of a transformation around it, which will have ended
+        if entry.unsettled:
+            self.unsettled.setdefault(key, []).append(entry.unsettled)
+            self._often("as it changes itself what it reads", len(self.unsettled[key]), entry.unsettled)
+            return entry, leaves, here
         known.append(entry)
+        self._often("for one kind of call", len(known), why)
         if len(known) > LIMIT:
-            self.fast = {kind: e for kind, e in self.fast.items() if e is not known[0]}
-            known.pop(0)
-            often = f"{self.name}: staged more than {LIMIT} times for one kind of call"
-            remedy = f"the last time because {why}; make what changes from call to call a tensor, or a Buffer"
-            warnings.warn(f"{often}: {remedy}", stacklevel=3)
+            self._forget(known.pop(0))
+        self._often("for other arguments", len(self.graphs), why)
+        if len(self.graphs) > KINDS:
+            for old in self.graphs.pop(next(iter(self.graphs))):
+                self._forget(old)
         return entry, leaves, here
+
+    def _forget(self, entry: Entry) -> None:
+        self.fast = {kind: e for kind, e in self.fast.items() if e is not entry}
+
+    def _often(self, what: str, times: int, why: str) -> None:
+        """Warn, once for each cause, that staging takes the place of running."""
+        if times > LIMIT and what not in self.warned:
+            self.warned.add(what)
+            remedy = "make what changes from call to call a tensor, or a Buffer"
+            often = f"{self.name}: staged more than {LIMIT} times {what}, the last time because {why}"
+            warnings.warn(f"{often}; {remedy}; this is told once", RestagingWarning, stacklevel=4)
 
     def _sizes(self, args: tuple[Any, ...]) -> dict[int, int]:
         """The size of the leading axis of the batched arguments' tensors, by their places among all."""
@@ -395,7 +218,11 @@ class Function:
         wrapped = chain(f)
         surroundings = [Surroundings(g) for g in wrapped]
         watch = Watch(size) if size is not None else None
-        before = [(box, parts_of(box)) for box in self.boxes]
+        given = [(f"argument {i}", a) for i, a in enumerate(args) if not isinstance(a, (Module, dict))]
+        given += [(name, a) for name, a in args[-1].items()] if keywords else []
+        watched, logs = reach(f, [], given), set(map(id, self.logs))
+        before = Reads([("self", f), *given], wrapped, watched, logs)
+        effects, boxes = Effects([*surroundings, *watched, before]), before.parts
         try:
             with watch or UNCHANGED:
                 graph = staged(whole, args)
@@ -404,20 +231,16 @@ class Function:
                 raise
             graph = staged(whole, args)  # it may be that something does not take a size that is no plain integer
             watch.decided.append("what failed where sizes are watched")
-        for one in surroundings:
-            one.settle()
-        given = [(f"argument {i}", a) for i, a in enumerate(args) if not isinstance(a, (Module, dict))]
-        given += [(name, a) for name, a in args[-1].items()] if keywords else []
+        changed = effects.found(self.name)
         places = self._given_up(args[:-1] if keywords else args)
-        self.logs += [box for box, then in before if not calls.same(parts_of(box), then)]
+        self.logs += [box for box, then in boxes if grew(then, box)]
         logs = {*map(id, self.logs), *[log for s in surroundings for log in s.logs]}
         watched = reach(f, graph.modules, given)
         roots = [("self", f), *given, *[(type(m).__name__, m) for m in graph.modules]]
         borrowed = [h for h, _ in graph.graph.constants if h.base is FOREIGN and h.tr is None]
         reads = Reads(roots, wrapped, watched, logs, borrowed)
-        self.boxes = [box for _, box in reads.boxes]
         entry = Entry(graph, [*surroundings, reads], f, self, places, watched)
-        entry.size, entry.seconds = size, time.perf_counter() - begun
+        entry.unsettled, entry.size, entry.seconds = changed, size, time.perf_counter() - begun
         if watch is not None and watch.decided:
             entry.decided = watch.decided
             self.misses.append(f"one graph a batch size: {watch.decided[0]} decides upon the size")

@@ -7,7 +7,7 @@ guard that fails says why, in words.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from types import CodeType
 from typing import Any
 
@@ -20,7 +20,8 @@ from ..tensor import Tensor
 from . import calls
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
-_MISSING = object()
+MISSING = object()
+"""What is seen where there is nothing."""
 
 
 def content(value: Any) -> Any:
@@ -62,7 +63,7 @@ class Watched:
         """The identities by which nearly every later check is done."""
         own = vars(self.thing)
         self.names, self.seen = tuple(own), list(own.values())
-        self.containers: list[tuple[Any, tuple[int, ...]]] = []
+        self.containers: list[tuple[Any, list[Any]]] = []
         self.arrays = any(isinstance(v, np.ndarray) for v in own.values())
         if isinstance(self.thing, Module):
             todo = [v for v in own.values() if isinstance(v, (list, dict, tuple))]
@@ -72,39 +73,41 @@ class Watched:
                 self.arrays = self.arrays or any(isinstance(v, np.ndarray) for v in parts)
                 todo += [v for v in parts if isinstance(v, (list, dict, tuple))]
                 if not isinstance(box, tuple):
-                    self.containers.append((box, _ids(box)))
+                    self.containers.append((box, parts_of(box)))
+
+    def saw(self, facts: Any) -> bool:
+        """Tell what nearly every check needs to find; False if that is not enough."""
+        if self.arrays or type(vars(self.thing)) is not dict:
+            return False
+        facts.dicts.append((vars(self.thing), self.names, self.seen, True))
+        return all([facts.box(box, parts) for box, parts in self.containers])
 
     def changed(self) -> str:
         """What is no longer as it was, or ""."""
         own = self.thing.__dict__
-        if not self.arrays and calls.holds(own, self.names, self.seen):
-            for box, ids in self.containers:
-                if _ids(box) != ids:
-                    break
-            else:
-                return ""
+        if not self.arrays and calls.holds(own, self.names, self.seen) and _kept(self.containers):
+            return ""
         now = self._look()
         if now == self.contents:
             self._note()
             return ""
         for name in dict.fromkeys([*self.contents, *now]):
-            then, new = self.contents.get(name, _MISSING), now.get(name, _MISSING)
+            then, new = self.contents.get(name, MISSING), now.get(name, MISSING)
             if then != new:
                 kind = "the module " if isinstance(self.thing, Module) else ""
                 return f"{kind}{self.what}.{name} {_difference(then, new)}"
         return f"{self.what} changed"
 
 
-def _ids(box: Any) -> tuple[int, ...]:
-    if isinstance(box, dict):
-        return tuple(map(id, [*box, *box.values()]))
-    return tuple(map(id, box))
+def parts_of(box: Any) -> list[Any]:
+    """What a list, dict or set holds."""
+    return [*box, *box.values()] if isinstance(box, dict) else [*box]
 
 
 def _difference(then: Any, new: Any) -> str:
-    if new is _MISSING:
+    if new is MISSING:
         return "is gone"
-    if then is _MISSING:
+    if then is MISSING:
         return "is new"
     plain = [x[1] for x in (then, new) if isinstance(x, tuple) and len(x) in (2, 3) and isinstance(x[1], PLAIN)]
     return f"was {plain[0]!r}, is {plain[1]!r}" if len(plain) == 2 else "is another object"
@@ -147,15 +150,23 @@ class Surroundings:
         self.logs: set[int] = set()
         self._note()
 
-    def settle(self) -> None:
-        """Take down what holds now that the function was staged."""
-        values = self._values()
-        pairs = zip(values, self.seen, self.contents, strict=True)
-        self.logs = {id(v) for v, before, then in pairs if v is before and _setting(v) != then}
+    def settle(self) -> str:
+        """Take down what holds now that the function was staged; what it changed itself, or ""."""
+        self.logs = {id(box) for box, then in self.boxes if grew(then, box)}
+        names, values = [*[n for n, _ in self.cells], *self.names], self._values()
+        why = ""
+        for name, before, then, value in zip(names, self.seen, self.contents, values, strict=True):
+            if value is not before and (now := self._setting(value)) != then:
+                why = f"the variable {name!r} {_difference(then, now)}"
+            for box, parts in _boxes([before], self.logs):
+                held = next((then for other, then in self.boxes if other is box), parts)
+                if [*map(_setting, parts)] != [*map(_setting, held)]:
+                    why = f"the variable {name!r} holds something else"
         self._note()
+        return why
 
     def _values(self) -> list[Any]:
-        there = [self.globals.get(n, _MISSING) for n in self.names]
+        there = [self.globals.get(n, MISSING) for n in self.names]
         return [_inside(cell) for _, cell in self.cells] + there if self.cells else there
 
     def _note(self) -> None:
@@ -165,7 +176,7 @@ class Surroundings:
         self.boxes = _boxes(values, self.logs)
 
     def _setting(self, value: Any) -> Any:
-        return (id(value), value) if id(value) in self.logs else _setting(value)
+        return _setting(value, self.logs)
 
     def things(self) -> Iterator[tuple[str, Any]]:
         """All of them, with their names."""
@@ -176,22 +187,46 @@ class Surroundings:
         values = self._values()
         if calls.same(values, self.seen) and (not self.boxes or _kept(self.boxes)):
             return ""
+        why = self._difference([self._setting(v) for v in values])
+        if not why:
+            self._note()
+        return why
+
+    def _difference(self, now: Sequence[Any]) -> str:
         names = [*[n for n, _ in self.cells], *self.names]
-        for name, then, value in zip(names, self.contents, values, strict=True):
-            now = self._setting(value)
-            if now != then:
-                return f"the variable {name!r} {_difference(then, now)}"
-        self._note()
+        for name, then, new in zip(names, self.contents, now, strict=True):
+            if new != then:
+                return f"the variable {name!r} {_difference(then, new)}"
         return ""
 
+    def saw(self, facts: Any) -> bool:
+        """As for ``Watched``."""
+        n = len(self.cells)
+        facts.cells.extend(zip([cell for _, cell in self.cells], self.seen, strict=False))
+        if self.names:
+            facts.dicts.append((self.globals, self.names, self.seen[n:], False))
+        return all([facts.box(box, parts) for box, parts in self.boxes])
 
-def _setting(value: Any) -> Any:
-    """Plain values, lists and dicts by content; all else, and arrays, by identity."""
+
+def _setting(value: Any, logs: Container[int] = ()) -> Any:
+    """Plain values, lists and dicts by content; all else, and arrays and ``logs``, by identity."""
+    if type(value) in (list, dict) and id(value) in logs:
+        return id(value), value
     if type(value) in (list, tuple):
-        return [_setting(v) for v in value]
+        return [_setting(v, logs) for v in value]
     if type(value) is dict:
-        return {k: _setting(v) for k, v in value.items()}
+        return {k: _setting(v, logs) for k, v in value.items()}
     return content(value) if isinstance(value, PLAIN) else (id(value), value)
+
+
+def grew(then: list[Any], box: Any) -> bool:
+    """Whether a list, dict or set holds all that it held, and more."""
+    if isinstance(box, dict):
+        half = len(then) // 2
+        return len(box) > half and all(box.get(k, MISSING) is v for k, v in zip(then[:half], then[half:], strict=True))
+    if isinstance(box, list):
+        return len(box) > len(then) and calls.same(box[: len(then)], then)
+    return len(box) > len(then) and all(v in box for v in then)
 
 
 def _boxes(values: Sequence[Any], logs: set[int]) -> list[tuple[Any, list[Any]]]:
@@ -202,7 +237,7 @@ def _boxes(values: Sequence[Any], logs: set[int]) -> list[tuple[Any, list[Any]]]
         if type(box) not in (list, dict, tuple) or id(box) in seen:
             continue
         seen.add(id(box))
-        parts = [*box, *box.values()] if type(box) is dict else list(box)
+        parts = parts_of(box)
         if type(box) is not tuple:
             found.append((box, parts))
         todo += parts
@@ -211,14 +246,14 @@ def _boxes(values: Sequence[Any], logs: set[int]) -> list[tuple[Any, list[Any]]]
 
 def _kept(boxes: Sequence[tuple[Any, list[Any]]]) -> bool:
     """Whether lists and dicts hold what they held."""
-    return all(calls.same([*box, *box.values()] if type(box) is dict else box, parts) for box, parts in boxes)
+    return all(calls.same(parts_of(box), parts) for box, parts in boxes)
 
 
 def _inside(cell: Any) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # a name that is not bound yet
-        return _MISSING
+        return MISSING
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -251,6 +286,11 @@ class Handles:
         if then[:4] != _kind(t)[:4]:
             return f"{named}a captured {was.describe()}, is now a {t.describe()}"
         return f"{named}a captured {was.describe()}, {'is no longer' if then[4] else 'is now'} recorded"
+
+    def saw(self, facts: Any) -> bool:
+        """As for ``Watched``."""
+        facts.handles.extend(zip(self.handles, self.seen, strict=True))
+        return True
 
 
 def _kind(t: Tensor) -> tuple[Any, ...]:
@@ -285,6 +325,10 @@ class Gradients:
         if len(ids) < len(there) or not self.others.isdisjoint(ids) or (self.graph.ties and not self.graph.tied()):
             return "a gradient of captured tensors has another name too, or no longer"
         return ""
+
+    def saw(self, facts: Any) -> bool:
+        """As for ``Watched``."""
+        return False
 
 
 def rewritten(graph: Graph) -> list[Tensor]:

@@ -11,12 +11,13 @@ import builtins
 import contextlib
 import dis
 import functools
+import gc
 import inspect
 import operator
 import sys
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ from ..host import on_host
 from ..module import Module
 from ..tensor import Tensor
 from . import calls
-from .guards import _MISSING, PLAIN, Watched, _difference, _inside, content, is_compiled
+from .guards import MISSING, PLAIN, Watched, _difference, _inside, content, grew, is_compiled, parts_of
 
 LIMIT = 20000
 """Things that are looked at, at most."""
@@ -161,7 +162,7 @@ class Reads:
 
     def _member(self, what: str, get: Callable[[str, Any], Any], names: Iterable[str]) -> None:
         if names := tuple(names):
-            self.members.append(Member(what, get, names, (_MISSING,) * len(names)))
+            self.members.append(Member(what, get, names, (MISSING,) * len(names)))
 
     def _opened(self, what: str, thing: Any) -> Iterator[tuple[str, Any]]:
         """Guard a thing; what may be read through it."""
@@ -214,13 +215,13 @@ class Reads:
 
     def _follow(self, path: tuple[str, ...], variables: dict[str, Any]) -> None:
         """Note which attributes are read of what a variable holds, and of what those hold."""
-        thing = variables.get(path[0], _MISSING)
+        thing = variables.get(path[0], MISSING)
         for i, name in enumerate(path[1:], 1):
-            if thing is _MISSING:
+            if thing is MISSING:
                 self.attributes.update(path[i:] if i > 1 or path[0] not in vars(builtins) else ())
                 return
             self.named.setdefault(id(thing), (thing, set()))[1].add(name)
-            thing = inspect.getattr_static(thing, name, _MISSING)
+            thing = inspect.getattr_static(thing, name, MISSING)
 
     def _wanted(self, thing: Any) -> set[str]:
         """The attributes that are read of a thing."""
@@ -311,6 +312,30 @@ class Reads:
                 return ""
         return self._difference()
 
+    def settle(self) -> str:
+        """What the function changed while it was staged, but for logs, to which it added."""
+        left = [pair for pair in zip(self.boxes, self.parts, strict=True) if not grew(pair[1][1], pair[1][0])]
+        self.boxes, self.parts = [box for box, _ in left], [parts for _, parts in left]
+        return self.changed()
+
+    def saw(self, facts: Any) -> bool:
+        """As for ``Watched``."""
+        for _, get, names, _, seen in self.checks:
+            owner = getattr(get, "__self__", None)
+            if isinstance(owner, MappingProxyType):
+                (owner,) = gc.get_referents(owner)  # the dict of a class
+            if type(owner) is dict:
+                facts.dicts.append((owner, names, seen, False))
+            elif type(get) is functools.partial and get.func is _content:
+                facts.cells.append((get.args[0], seen[0]))
+            else:
+                return False
+        n = len(self.functions)
+        defaults = {id(f): pair for f, *pair in zip(self.given, self.made[n:], self.made[n + len(self.given) :])}
+        for f, code in zip(self.functions, self.made[:n], strict=True):
+            facts.functions.append((f, code, *defaults.get(id(f), (f.__defaults__, f.__kwdefaults__))))
+        return not self.bytes and all([facts.box(box, parts) for box, parts in self.parts])
+
     def _remade(self) -> str:
         every = [*self.functions, *self.given, *self.given]
         f = next(f for f, a, b in zip(every, self._made(), self.made, strict=True) if a is not b)
@@ -337,12 +362,7 @@ class Reads:
 
 
 def _plain(value: Any) -> Any:
-    return value if value is _MISSING else content(value) if isinstance(value, PLAIN) else (id(value), value)
-
-
-def parts_of(box: Any) -> list[Any]:
-    """What a list, dict or set holds."""
-    return [*box, *box.values()] if isinstance(box, dict) else [*box]
+    return value if value is MISSING else content(value) if isinstance(value, PLAIN) else (id(value), value)
 
 
 def _slots(cls: type) -> tuple[str, ...]:
