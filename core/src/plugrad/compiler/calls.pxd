@@ -4,7 +4,7 @@ cimport cython
 
 from ..handle cimport _TensorBase, handle
 
-cdef object Tensor
+cdef object Tensor, getrefcount
 cdef Py_ssize_t _LONE
 
 @cython.locals(t=_TensorBase, found=list)
@@ -21,10 +21,10 @@ cpdef Py_ssize_t meets(object args, list handles) except -2
 cpdef list gathered(object args, object captured, list donated)
 cdef Py_ssize_t _count(_TensorBase x) except -2
 @cython.locals(t=_TensorBase)
-cpdef bint gives(object x, list values, Py_ssize_t i) except -1
+cpdef bint gives(object x) except -1
 @cython.locals(kind=tuple, i=Py_ssize_t, found=list)
 cpdef list results(object values, list made, Py_ssize_t first, Py_ssize_t end)
-@cython.locals(i=Py_ssize_t, n=Py_ssize_t, left=list)
+@cython.locals(i=Py_ssize_t, n=Py_ssize_t, left=list, t=_TensorBase)
 cpdef list written(list handles, object values, list made, Py_ssize_t first, list fresh)
 @cython.locals(t=_TensorBase)
 cpdef bint put(object x, object value, tuple kind) except -1

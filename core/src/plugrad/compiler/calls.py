@@ -5,8 +5,8 @@ Compiled where there is a compiler, with ``calls.pxd`` giving the types.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
+from sys import getrefcount
 from typing import Any
 
 from ..handle import _TensorBase, handle
@@ -89,35 +89,30 @@ def gathered(args: Sequence[Any], captured: Sequence[Any], donated: list[int]) -
     first = len(args)
     for i in donated:
         x = args[i] if i < first else captured[i - first]
-        if not gives(x, values, i):
+        if not gives(x):
             values[i] = x.copy().val
     return values
 
 
 def _count(x: _TensorBase) -> int:
-    return sys.getrefcount(x.val)
+    return getrefcount(x.val)
 
 
 def _calibrated() -> int:
     one = Tensor(object(), 0, 0, (), "0")
     count, _held = _count(one), one.val
-    return count if _count(one) == count + 1 else -1  # an interpreter with other rules
+    return count if _count(one) == count + 1 else -2  # an interpreter with other rules
 
 
 _LONE = _calibrated()
 
 
-def gives(x: Any, values: list[Any], i: int) -> bool:
-    """Whether what a handle holds, which is value ``i`` too, may be written over: nobody else holds it."""
+def gives(x: Any) -> bool:
+    """Whether what a handle holds, and a list of values too, may be written over: nobody else holds it."""
     if not isinstance(x, _TensorBase):
         return False
     t: _TensorBase = x
-    if t.base is not None or t.tr is not None:
-        return False
-    values[i] = None  # the list would be another holder
-    alone = _count(t) == _LONE
-    values[i] = t.val
-    return alone
+    return t.base is None and t.tr is None and _count(t) == _LONE + 1
 
 
 def results(values: Sequence[Any], made: list[Any], first: int, end: int) -> list[Any]:
@@ -134,7 +129,10 @@ def written(handles: list[Any], values: Sequence[Any], made: list[Any], first: i
     left = []
     for i in range(len(handles)):
         n = first + i
-        if not fresh[n] or not put(handles[i], values[n], made[n]):
+        t: _TensorBase = handles[i]
+        if t.val is values[n] and fresh[n]:
+            continue  # written in its own memory
+        if not fresh[n] or not put(t, values[n], made[n]):
             left.append(i)
     return left
 

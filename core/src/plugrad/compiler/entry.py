@@ -123,8 +123,15 @@ class Entry:
 
     def _compile(self) -> None:
         found = Executable(self.staged.graph, self.function.passes, self._donations, self.function.title)
-        self.results = [(v.be, CODE[v.spec.dtype], v.spec.shape, v.dev) for v in found.lowered.outputs]
-        self.count, self.fresh, self.shared = len(self.staged.graph.outputs), found.fresh, not all(found.fresh)
+        n = self.count = len(self.staged.graph.outputs)
+        shapes = [v.spec.shape for v in found.lowered.outputs]
+        written = shapes[n : n + len(self.written)]  # equal at a glance: the very tuples of the handles
+        shapes[n : n + len(written)] = [
+            h.shape if h.shape == s else s for h, s in zip(self.written, written, strict=True)
+        ]
+        places = zip(found.lowered.outputs, shapes, strict=True)
+        self.results = [(v.be, CODE[v.spec.dtype], shape, v.dev) for v, shape in places]
+        self.fresh, self.shared = found.fresh, not all(found.fresh)
         self.single, self.gives = self.staged.bare, [i for i, _ in found.donated]
         self.executable = found
 
@@ -147,15 +154,13 @@ class Entry:
             ends: list[Any] = [self._made(found[i], i, given) for i in range(len(found))]
         else:
             ends = calls.results(found, self.results, 0, n)
-            ends += [None] * (len(found) - n)
         for i in calls.written(self.written, found, self.results, n, self.fresh):
-            new = ends[n + i]
-            self.written[i]._become(self._made(found[n + i], n + i, {}) if new is None else new)
-        n += len(self.written)
+            self.written[i]._become(ends[n + i] if self.shared else self._made(found[n + i], n + i, {}))
         graph = self.staged.graph
         if graph.slots or graph.gradients:
-            graph.leave([self._made(found[i], i, {}) if ends[i] is None else ends[i] for i in range(n, len(found))])
-        made = ends[: self.count]
+            places = range(n + len(self.written), len(found))
+            graph.leave([ends[i] if self.shared else self._made(found[i], i, {}) for i in places])
+        made = ends[:n] if self.shared else ends
         for i in self.given_up:
             leaves[i].give_up()
         return made[0] if self.single else self.staged.build(made)
