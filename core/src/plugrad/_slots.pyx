@@ -57,10 +57,15 @@ cdef extern from *:
     }
 
     static void pg_reuse(PyTypeObject *type) {
-        if (type->tp_basicsize / sizeof(void *) < PG_SIZES && type->tp_itemsize == 0 && type->tp_dictoffset == 0
+        static PyTypeObject *owner[PG_SIZES]; /* one class for a size: what stands before an object may differ */
+        size_t words = (size_t)type->tp_basicsize / sizeof(void *);
+        if (words >= PG_SIZES || owner[words] != NULL)
+            return;
+        if (type->tp_itemsize == 0 && type->tp_dictoffset == 0
             && PyType_IS_GC(type) && type->tp_alloc == PyType_GenericAlloc && type->tp_free == PyObject_GC_Del) {
             type->tp_alloc = pg_take;
             type->tp_free = pg_drop;
+            owner[words] = type;
         }
     }
     #else

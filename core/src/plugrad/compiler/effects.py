@@ -27,16 +27,25 @@ class Effects:
     def found(self, name: str) -> str:
         """What the function changed, or ""; StateError if it left a tensor of the graph there."""
         whys = [why for guard in self.guards if (why := getattr(guard, "settle", guard.changed)())]
-        if whys and any(isinstance(v, Tensor) and v.tr is not None and not v.tr.alive for v in self._there()):
-            self._undo()
-            wrong = f"{whys[0]}: the function kept a tensor of the graph outside, which is no value there"
-            raise StateError(f"{name}: {wrong}; write to a Buffer with assign(), or keep what the call returns")
+        if self.undone():
+            wrong = f"{next(iter(whys), 'a dict grew')}: the function kept a tensor of the graph outside"
+            remedy = "write to a Buffer with assign(), keep what the call returns, or fill a cache before the call"
+            raise StateError(f"{name}: {wrong}, which is no value there; {remedy}")
         return next(iter(whys), "")
+
+    def undone(self) -> bool:
+        """Whether tensors of the graph were left somewhere. Then all is put back."""
+        found = any(issubclass(type(v), Tensor) and v.tr is not None and not v.tr.alive for v in self._there())
+        if found:
+            self._undo()
+        return found
 
     def _there(self) -> Iterator[Any]:
         """What all places hold now."""
         for d, names, _, whole in self.facts.dicts:
             yield from d.values() if whole else [d.get(name) for name in names]
+        for box, items in self.facts.lists:
+            yield from box[: len(items)]  # what is behind these is a log
         for cell, _ in self.facts.cells:
             yield _content(cell)
 
@@ -47,6 +56,8 @@ class Effects:
             for name in [n for n in (list(d) if whole else names) if n not in then]:
                 d.pop(name, None)
             d.update({name: v for name, v in then.items() if d.get(name, MISSING) is not v})
+        for box, items in self.facts.lists:
+            box[:] = items
         for cell, value in self.facts.cells:
             if _content(cell) is not value and value is not MISSING:
                 cell.cell_contents = value

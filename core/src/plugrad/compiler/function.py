@@ -116,7 +116,7 @@ class Function:
             known.append(written)
             return written, leaves, here
         if len(self.graphs) > 1 or known or key in self.unsettled:
-            others = [k for k in self.graphs if k is not key]
+            others = [k for k in list(self.graphs) if k is not key]
             itself = self.unsettled.get(key)
             new = itself[-1] if itself else f"a batch of {size} rows" if known else news(key, others, self.f)
             why = why or new
@@ -142,12 +142,12 @@ class Function:
             self._forget(known.pop(0))
         self._often("for other arguments", len(self.graphs), why)
         if len(self.graphs) > KINDS:
-            for old in self.graphs.pop(next(iter(self.graphs))):
+            for old in self.graphs.pop(next(iter(list(self.graphs))), ()):
                 self._forget(old)
         return entry, leaves, here
 
     def _forget(self, entry: Entry) -> None:
-        self.fast = {kind: e for kind, e in self.fast.items() if e is not entry}
+        self.fast = {kind: e for kind, e in list(self.fast.items()) if e is not entry}
 
     def _often(self, what: str, times: int, why: str) -> None:
         """Warn, once for each cause, that staging takes the place of running."""
@@ -227,6 +227,7 @@ class Function:
             with watch or UNCHANGED:
                 graph = staged(whole, args)
         except Exception:
+            effects.undone()
             if watch is None or not watch.given:
                 raise
             graph = staged(whole, args)  # it may be that something does not take a size that is no plain integer

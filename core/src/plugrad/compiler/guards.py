@@ -7,6 +7,7 @@ guard that fails says why, in words.
 from __future__ import annotations
 
 import contextlib
+import dis
 from collections.abc import Callable, Container, Iterator, Sequence
 from types import CodeType
 from typing import Any
@@ -20,6 +21,8 @@ from ..tensor import Tensor
 from . import calls
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
+LONG = 1000
+"""Elements of a list or dict from which on it is taken for data, and looked at by identity."""
 MISSING = object()
 """What is seen where there is nothing."""
 
@@ -28,15 +31,16 @@ def content(value: Any) -> Any:
     """What must stay equal: plain values and containers as they are, an array by its contents, all else by identity
     (the number decides; the value is there to stay alive, so that its identity remains its own).
     """
-    if isinstance(value, (float, complex)):
-        return type(value), value, repr(value)  # 0.0 is not -0.0
-    if isinstance(value, PLAIN):
-        return type(value), value
-    if isinstance(value, (list, tuple)):
-        return [content(v) for v in value]
-    if isinstance(value, dict):
-        return {k: content(v) for k, v in value.items()}
-    if isinstance(value, (np.ndarray, np.generic)):
+    kind = type(value)
+    if issubclass(kind, (float, complex)):
+        return kind, value, repr(value)  # 0.0 is not -0.0
+    if issubclass(kind, PLAIN):
+        return kind, value
+    if issubclass(kind, (list, tuple)):
+        return kind, [content(v) for v in value]
+    if issubclass(kind, dict):
+        return kind, [(k, content(v)) for k, v in value.items()]
+    if issubclass(kind, (np.ndarray, np.generic)):
         return value.dtype, value.shape, value.tobytes()
     return id(value), value
 
@@ -56,7 +60,9 @@ class Watched:
 
     def _look(self) -> dict[str, Any]:
         deep = isinstance(self.thing, Module)
-        look = {k: content(v) if deep or isinstance(v, PLAIN) else (id(v), v) for k, v in vars(self.thing).items()}
+        look = {
+            k: content(v) if deep or issubclass(type(v), PLAIN) else (id(v), v) for k, v in vars(self.thing).items()
+        }
         return {**look, "training": content(self.thing.training)} if deep else look
 
     def _note(self) -> None:
@@ -109,7 +115,7 @@ def _difference(then: Any, new: Any) -> str:
         return "is gone"
     if then is MISSING:
         return "is new"
-    plain = [x[1] for x in (then, new) if isinstance(x, tuple) and len(x) in (2, 3) and isinstance(x[1], PLAIN)]
+    plain = [x[1] for x in (then, new) if isinstance(x, tuple) and len(x) in (2, 3) and issubclass(type(x[1]), PLAIN)]
     return f"was {plain[0]!r}, is {plain[1]!r}" if len(plain) == 2 else "is another object"
 
 
@@ -153,14 +159,14 @@ class Surroundings:
     def settle(self) -> str:
         """Take down what holds now that the function was staged; what it changed itself, or ""."""
         self.logs = {id(box) for box, then in self.boxes if grew(then, box)}
+        held = {id(box): then for box, then in self.boxes}
         names, values = [*[n for n, _ in self.cells], *self.names], self._values()
         why = ""
         for name, before, then, value in zip(names, self.seen, self.contents, values, strict=True):
             if value is not before and (now := self._setting(value)) != then:
                 why = f"the variable {name!r} {_difference(then, now)}"
             for box, parts in _boxes([before], self.logs):
-                held = next((then for other, then in self.boxes if other is box), parts)
-                if [*map(_setting, parts)] != [*map(_setting, held)]:
+                if [*map(_setting, parts)] != [*map(_setting, held.get(id(box), parts))]:
                     why = f"the variable {name!r} holds something else"
         self._note()
         return why
@@ -210,13 +216,13 @@ class Surroundings:
 
 def _setting(value: Any, logs: Container[int] = ()) -> Any:
     """Plain values, lists and dicts by content; all else, and arrays and ``logs``, by identity."""
-    if type(value) in (list, dict) and id(value) in logs:
+    if type(value) in (list, dict) and (id(value) in logs or len(value) > LONG):
         return id(value), value
     if type(value) in (list, tuple):
-        return [_setting(v, logs) for v in value]
+        return type(value), [_setting(v, logs) for v in value[: LONG + 1]]
     if type(value) is dict:
-        return {k: _setting(v, logs) for k, v in value.items()}
-    return content(value) if isinstance(value, PLAIN) else (id(value), value)
+        return type(value), [(k, _setting(v, logs)) for k, v in value.items()]
+    return content(value) if issubclass(type(value), PLAIN) else (id(value), value)
 
 
 def grew(then: list[Any], box: Any) -> bool:
@@ -234,7 +240,7 @@ def _boxes(values: Sequence[Any], logs: set[int]) -> list[tuple[Any, list[Any]]]
     found, todo, seen = [], list(values), set(logs)
     while todo:
         box = todo.pop()
-        if type(box) not in (list, dict, tuple) or id(box) in seen:
+        if type(box) not in (list, dict, tuple) or id(box) in seen or len(box) > LONG:
             continue
         seen.add(id(box))
         parts = parts_of(box)
@@ -257,8 +263,8 @@ def _inside(cell: Any) -> Any:
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    """The global names of a function and of the functions inside it."""
-    yield from code.co_names
+    """The globals that a function names, and the functions inside it."""
+    yield from [s.argval for s in dis.get_instructions(code) if s.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
     for const in code.co_consts:
         if isinstance(const, CodeType):
             yield from _names(const)
@@ -359,7 +365,7 @@ def reach(f: Callable[..., Any], called: list[Module], given: Sequence[tuple[str
     owner = getattr(f, "__self__", None)
     named = [("self", owner), *given, *[pair for g in chain(f) for pair in Surroundings(g).things()]]
     for what, thing in named:
-        with contextlib.suppress(ReferenceError):
+        with contextlib.suppress(Exception):  # an object may refuse any question, which is not for us to tell
             add(thing, what)
             for key, part in tree.children(thing).items():
                 add(part, f"{what}.{key}")

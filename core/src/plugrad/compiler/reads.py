@@ -28,7 +28,7 @@ from ..host import on_host
 from ..module import Module
 from ..tensor import Tensor
 from . import calls
-from .guards import MISSING, PLAIN, Watched, _difference, _inside, content, grew, is_compiled, parts_of
+from .guards import LONG, MISSING, PLAIN, Watched, _difference, _inside, content, grew, is_compiled, parts_of
 
 LIMIT = 20000
 """Things that are looked at, at most."""
@@ -44,7 +44,15 @@ def _top(module: Any) -> str:
 
 
 def _is_users(module: Any) -> bool:
-    return _top(module) not in INTERNAL and _top(module) not in _FOREIGN
+    top = _top(module)
+    return top not in INTERNAL and top not in _FOREIGN and not _is_installed(top)
+
+
+@functools.cache
+def _is_installed(top: str) -> bool:
+    """Whether a package is one that was installed, and not in place: its settings are its own business."""
+    file = getattr(sys.modules.get(top), "__file__", None) or ""
+    return not {"site-packages", "dist-packages"}.isdisjoint(file.replace("\\", "/").split("/"))
 
 
 _ONCE = frozenset(["__init__", "__new__", "__post_init__", "__init_subclass__", "__del__", "__repr__"])
@@ -126,7 +134,7 @@ class Reads:
         borrowed: Iterable[Tensor] = (),
     ) -> None:
         self.borrowed = [on_host(BACKENDS[t.be], t.val, t.root) for t in borrowed]
-        self.covered, self.logs = {_code(f) for f in covered}, set(logs)
+        self.covered, self.logs = {id(_function_of(f)) for f in covered}, set(logs)
         self.watched = {id(vars(w.thing)) for w in watched}
         self.attributes: set[str] = set()
         """Those that are read of whatever it may be, as far as it is known."""
@@ -153,7 +161,7 @@ class Reads:
         todo = deque(roots)
         while todo and len(known) < LIMIT:
             what, thing = todo.popleft()
-            if id(thing) not in known and not isinstance(thing, _LEAVES):
+            if id(thing) not in known and not issubclass(type(thing), _LEAVES):
                 known[id(thing)] = thing
                 with contextlib.suppress(Exception):  # an object may refuse any question, which is not for us to tell
                     todo += self._opened(what, thing)
@@ -203,11 +211,12 @@ class Reads:
             for path in names.paths:
                 self._follow(path, {**there, **{name: _inside(cell) for name, cell in cells}})
             read = self.globals.setdefault(id(there), (there, {}))[1]
-            read.update(dict.fromkeys([n for n in names.variables if n not in there or code not in self.covered]))
+            apart = id(f) not in self.covered
+            read.update(dict.fromkeys([n for n in names.variables if n not in there or apart]))
             yield from [(n, there[n]) for n in names.variables if n in there]
             yield from [(n, sys.modules[n]) for n in names.others if n in sys.modules]  # imported by the function
             yield from ((f"a default of {what}", f.__defaults__), (f"a default of {what}", f.__kwdefaults__))
-            for name, cell in cells if code not in self.covered else ():
+            for name, cell in cells if apart else ():
                 self._member("", functools.partial(_content, cell), (name,))
         yield from self._named(what, f.__dict__, self._wanted(f) | {"__wrapped__"})
         yield from [(name, _inside(cell)) for name, cell in cells]
@@ -252,7 +261,7 @@ class Reads:
 
     def _object(self, what: str, thing: Any) -> Iterator[tuple[str, Any]]:
         """A container, or an object with attributes."""
-        if isinstance(thing, (list, tuple, dict, set, frozenset, deque)) and len(thing) > LIMIT:
+        if isinstance(thing, (list, tuple, dict, set, frozenset, deque)) and len(thing) > LONG:
             return  # data rather than settings
         if isinstance(thing, (list, dict, set, deque)):
             self.boxes.append((what, thing))
@@ -362,7 +371,7 @@ class Reads:
 
 
 def _plain(value: Any) -> Any:
-    return value if value is MISSING else content(value) if isinstance(value, PLAIN) else (id(value), value)
+    return value if value is MISSING else content(value) if issubclass(type(value), PLAIN) else (id(value), value)
 
 
 def _slots(cls: type) -> tuple[str, ...]:
@@ -379,7 +388,12 @@ def _content(cell: Any, name: str, default: Any) -> Any:
     return _inside(cell)
 
 
+def _function_of(f: Any) -> Any:
+    """The function of a method, or of what stands for one."""
+    f = f.f if is_compiled(f) else f
+    return getattr(f, "__func__", f)
+
+
 def _code(f: Any) -> Any:
     """The code of a function, a method, or what stands for one."""
-    f = f.f if is_compiled(f) else f
-    return getattr(getattr(f, "__func__", f), "__code__", None)
+    return getattr(_function_of(f), "__code__", None)
