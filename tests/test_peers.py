@@ -150,9 +150,10 @@ def test_products_of_a_dense_layer(peers: Callable[[str], ModuleType]) -> None:
 def test_what_a_call_takes_besides_its_programs(
     peers: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The time inside the programs is most of a call, and is taken from it."""
+    """The time inside the programs is taken from that of a call."""
     pytest.importorskip("plugrad_cpu")
     calls = peers("calls")
-    monkeypatch.setattr(calls, "CALLS", 5)
-    compiling, whole, around = calls.measured("mlp")
-    assert compiling > 0 and 0 < around < whole
+    monkeypatch.setattr(calls, "CALLS", {"SMALL": 5, "FULL": 5})
+    for size in calls.CALLS:
+        compiling, whole, around = calls.measured("mlp", size)
+        assert compiling > 0 and 0 < around < whole
