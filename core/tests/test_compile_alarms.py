@@ -30,6 +30,13 @@ def test_the_order_of_a_dict_and_the_type_of_a_sequence_are_seen(monkeypatch):
     assert ordered(one()).item() == 3.0 and typed(one()).item() == 3.0
 
 
+def test_the_keys_of_a_dict_are_seen(monkeypatch):
+    fast = pg.compile(lambda x: x * (2.0 if "a" in SETTINGS else 3.0))
+    assert fast(one()).item() == 2.0
+    monkeypatch.setitem(globals(), "SETTINGS", {"c": 2.0, "b": 3.0})
+    assert fast(one()).item() == 3.0
+
+
 def test_functions_of_one_code_have_closures_of_their_own():
     def make(inner):
         k = 2.0
